@@ -1,0 +1,170 @@
+"""ImplicitRM (arXiv 2603.23184): stratify the log into four latent groups, and learn from the strata.
+
+Groups: positive-active (PA), negative-active (NA), positive-passive (PP), negative-passive (NP). With
+``D = 1 - γ̂α̂``, the posteriors are: r=1 is PA; at r=0, ``φPP = γ̂(1-α̂)/D``, ``φNA = (1-γ̂)α̂/D``.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from simbench.errors import BadInput
+from simbench.estimator import Batch, Estimator, Outputs
+from simbench.losses import (
+    log1mexp,
+    log_feedback_probability,
+    loss_negative,
+    loss_positive,
+    observed_nll,
+)
+
+
+def group_posteriors(
+    reward_logit: Tensor, log_alpha: Tensor, log_passive: Tensor, feedback: Tensor
+) -> tuple[Tensor, Tensor]:
+    """``(φPA + φPP, φPA + φNA)``: posterior probabilities of a preference and of an action.
+
+    Parameters
+    ----------
+    reward_logit : Tensor, shape (..., b)
+    log_alpha, log_passive : Tensor, shape (..., b)
+        ``log α̂`` and ``log(1 - α̂)``.
+    feedback : Tensor, shape (..., b)
+
+    Returns
+    -------
+    preference, action : Tensor, shape (..., b), in [0, 1]
+    """
+    log_d = log1mexp(log_feedback_probability(reward_logit, log_alpha))
+    positive_passive = torch.exp(logsigmoid(reward_logit) + log_passive - log_d).clamp_max(1)
+    negative_active = torch.exp(logsigmoid(-reward_logit) + log_alpha - log_d).clamp_max(1)
+    unclicked = 1 - feedback
+    return feedback + unclicked * positive_passive, feedback + unclicked * negative_active
+
+
+def soft_cross_entropy(logit: Tensor, target: Tensor) -> Tensor:
+    """``t ℓ1 + (1-t) ℓ0`` with a soft target ``t``; the target is a constant of the gradient."""
+    target = target.detach()
+    return target * loss_positive(logit) + (1 - target) * loss_negative(logit)
+
+
+class ImplicitRM(Estimator):
+    """ImplicitRM with unknown propensity: EM on the observed likelihood ``Π (γ̂α̂)^r (1-γ̂α̂)^(1-r)``.
+
+    The propensity network reads the context where the log has some, else the features. Only the
+    product ``γα`` is identified from the log: see theory, section 3, for what else is needed.
+
+    Parameters
+    ----------
+    e_step : {"batch", "epoch", "likelihood"}
+        When the posteriors are renewed: before each step, before each epoch, or never, ascending the
+        observed likelihood directly. The gradient of "batch" equals that of "likelihood" (Fisher's
+        identity), so those two differ by rounding only.
+    hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
+        See :class:`simbench.estimator.Estimator`.
+    """
+
+    name = "implicitrm"
+    assumption = "no misclicks, and the product γα can be split: context moves only the propensity"
+    source = "ImplicitRM, arXiv 2603.23184, section 3.2"
+    has_propensity_head = True
+
+    def __init__(
+        self,
+        e_step: Literal["batch", "epoch", "likelihood"] = "batch",
+        hidden: tuple[int, ...] = (32, 16),
+        lr: float = 3e-3,
+        batch_size: int = 512,
+        epochs: int = 100,
+        patience: int = 8,
+        weight_decay: float = 1e-4,
+        validation_share: float = 0.2,
+        seed: int = 0,
+        device: str = "cpu",
+    ):
+        super().__init__(
+            hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
+        )
+        self.e_step = e_step
+
+    @property
+    def has_epoch_state(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.e_step == "epoch"
+
+    def posteriors(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Preference and action posteriors: the epoch's, or those of the current networks."""
+        if "preference" in batch.state:
+            return batch.state["preference"], batch.state["action"]
+        log_alpha, log_passive = self.log_propensity(out, batch)
+        return group_posteriors(out.reward, log_alpha, log_passive, batch.feedback)
+
+    def log_propensity(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
+        """``log α̂`` and ``log(1 - α̂)``."""
+        assert out.propensity is not None
+        return logsigmoid(out.propensity), logsigmoid(-out.propensity)
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        preference, _ = self.posteriors(out, batch)
+        return soft_cross_entropy(out.reward, preference)
+
+    def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor | float:
+        _, action = self.posteriors(out, batch)
+        assert out.propensity is not None
+        return soft_cross_entropy(out.propensity, action)
+
+    def objective(self, out: Outputs, batch: Batch) -> Tensor:
+        if self.e_step not in ("batch", "epoch", "likelihood"):
+            raise BadInput(f"e_step must be batch, epoch or likelihood, got {self.e_step!r}.")
+        if self.e_step == "likelihood":
+            return self.selection_loss(out, batch)
+        return super().objective(out, batch)
+
+    def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        log_alpha, _ = self.log_propensity(out, batch)
+        return observed_nll(out.reward, log_alpha, batch.feedback).mean(-1)
+
+    def epoch_state(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
+        preference, action = self.posteriors(out, batch)
+        return {"preference": preference, "action": action}
+
+
+class ImplicitRMKnown(ImplicitRM):
+    """ImplicitRM with given ``α(x, z)``: maximum likelihood of the reward alone."""
+
+    name = "implicitrm-known"
+    needs = frozenset({"propensity"})
+    assumption = "the propensity is known exactly, no misclicks"
+    has_propensity_head: ClassVar[bool] = False
+
+    def log_propensity(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
+        assert batch.propensity is not None
+        return torch.log(batch.propensity), torch.log1p(-batch.propensity)
+
+    def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor | float:
+        return 0.0
+
+
+class ImplicitRMPrinted(ImplicitRM):
+    """Eq. (6) of the paper as printed: ``φNA ∝ γ̂(1-α̂)`` and ``φPP ∝ γ̂α̂``.
+
+    Kept apart to show its exact bias; the group table and the proof of the paper use the
+    definitions of :class:`ImplicitRM`.
+    """
+
+    name = "implicitrm@printed"
+    assumption = "none under which it is unbiased: the printed numerators are misplaced"
+    source = "ImplicitRM, arXiv 2603.23184, Eq. (6) as printed"
+
+    def posteriors(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
+        if "preference" in batch.state:
+            return batch.state["preference"], batch.state["action"]
+        log_alpha, log_passive = self.log_propensity(out, batch)
+        log_p = log_feedback_probability(out.reward, log_alpha)
+        log_d = log1mexp(log_p)
+        unclicked = 1 - batch.feedback
+        # min(., 1): as printed, the numerators need not stay below D
+        printed_pp = torch.exp(log_p - log_d).clamp_max(1)
+        printed_na = torch.exp(logsigmoid(out.reward) + log_passive - log_d).clamp_max(1)
+        return batch.feedback + unclicked * printed_pp, batch.feedback + unclicked * printed_na

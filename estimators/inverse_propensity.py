@@ -1,0 +1,105 @@
+"""Inverse propensity weighting in the form for one-sided noise, and positive-unlabelled learning.
+
+One formula serves all: with propensity ``α`` (or a constant ``c``) the loss
+``(r/α) ℓ1 + (1 - r/α) ℓ0`` has the ideal loss as its expectation when ``α`` is right.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from estimators.class_prior import label_frequency
+from simbench.estimator import Batch, Estimator, Outputs
+from simbench.log import FeedbackLog
+from simbench.losses import loss_negative, loss_positive
+
+
+def inverse_propensity_loss(reward_logit: Tensor, feedback: Tensor, propensity: Tensor) -> Tensor:
+    """``(r/α) ℓ1 + (1 - r/α) ℓ0``, one value a sample; negative weight where ``r = 1 > α``."""
+    weight = feedback / propensity
+    return weight * loss_positive(reward_logit) + (1 - weight) * loss_negative(reward_logit)
+
+
+class IPS(Estimator):
+    """Inverse propensity scoring with given ``α(x, z)`` (Rel-MF form).
+
+    Unbounded below: clicked samples of low propensity carry large negative weights on ``ℓ0``.
+    """
+
+    name = "ips"
+    needs = frozenset({"propensity"})
+    assumption = "the propensity is known exactly"
+    source = "Schnabel et al., ICML 2016; Saito et al. (Rel-MF), WSDM 2020"
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert batch.propensity is not None
+        return inverse_propensity_loss(out.reward, batch.feedback, batch.propensity)
+
+
+class UPU(Estimator):
+    """Unbiased PU risk ``π·mean_{r=1}(ℓ1-ℓ0) + mean_all ℓ0``.
+
+    Written per sample: ``π/mean(r)`` is ``1/c`` with the label frequency ``c = P(r=1|r*=1)``, so this
+    is the inverse-propensity loss at the constant ``c``. Without a given ``π``, the label frequency
+    is estimated from the log (Elkan and Noto, 2008).
+    """
+
+    name = "upu"
+    optional = frozenset({"class prior"})
+    assumption = "SCAR, and the class prior is right"
+    source = "du Plessis, Niu, Sugiyama, NIPS 2014 / ICML 2015"
+
+    def prepare(self, log: FeedbackLog) -> FeedbackLog:
+        return log if log.class_prior is not None else with_estimated_prior(log, self)
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert batch.class_prior is not None
+        frequency = batch.feedback_rate / batch.class_prior
+        return inverse_propensity_loss(out.reward, batch.feedback, frequency)
+
+
+class IPSScar(UPU):
+    """Inverse propensity scoring with one constant propensity, always estimated from the log."""
+
+    name = "ips-scar"
+    optional = frozenset()
+    assumption = "SCAR, and some responses are surely good (Elkan-Noto)"
+    source = "Elkan, Noto, KDD 2008, in the IPS loss"
+
+    def prepare(self, log: FeedbackLog) -> FeedbackLog:
+        return with_estimated_prior(log, self)
+
+
+class NNPU(UPU):
+    """uPU whose estimated negative risk is kept non-negative.
+
+    Where ``mean ℓ0 - π mean_{r=1} ℓ0 < -β`` the step *ascends* that part, scaled by ``γ`` (Algorithm 1
+    of the paper, β = 0, γ = 1). Not a sum over samples: batch means decide.
+    """
+
+    name = "nnpu"
+    source = "Kiryo, Niu, du Plessis, Sugiyama, NIPS 2017"
+    sums_over_samples = False
+
+    def objective(self, out: Outputs, batch: Batch) -> Tensor:
+        positive, negative = self.risk_parts(out, batch)
+        return torch.where(negative >= 0, positive + negative, -negative)
+
+    def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        positive, negative = self.risk_parts(out, batch)
+        return positive + negative.clamp_min(0)
+
+    def risk_parts(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
+        """``π mean_{r=1} ℓ1`` and ``mean ℓ0 - π mean_{r=1} ℓ0``, each of shape (...,)."""
+        assert batch.class_prior is not None
+        weight = batch.feedback * batch.class_prior / batch.feedback_rate
+        positive = (weight * loss_positive(out.reward)).mean(-1)
+        return positive, ((1 - weight) * loss_negative(out.reward)).mean(-1)
+
+
+def with_estimated_prior(log: FeedbackLog, estimator: Estimator) -> FeedbackLog:
+    """The log with ``π = mean(r)/c``, the label frequency ``c`` estimated for each replicate."""
+    rate = log.feedback.mean(axis=1)
+    frequency = label_frequency(log, estimator.validation_share, estimator.seed)
+    return replace(log, class_prior=(rate / frequency).clip(1e-3, 1 - 1e-3))

@@ -1,0 +1,256 @@
+"""The contract of an estimator: a loss, what it must be told, and a scikit-learn face around both."""
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from simbench.errors import BadInput
+from simbench.log import FeedbackLog
+
+if TYPE_CHECKING:
+    from simbench.training import StackedModel
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Logits of the networks on a batch; each of shape (..., b).
+
+    ``propensity`` is None unless the estimator lists a propensity head.
+    """
+
+    reward: Tensor
+    propensity: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss may read of the log.
+
+    Parameters
+    ----------
+    feedback : Tensor, shape (..., b), in {0, 1}
+        ``r``.
+    feedback_rate : Tensor, shape (..., 1)
+        Mean feedback of the *whole* training log, so that class weights are not batch noise.
+    propensity : Tensor, shape (b,) or (..., b), in (0, 1], or None
+        ``α`` where granted.
+    class_prior : Tensor, shape () or (..., 1), or None
+        ``π`` where granted or estimated.
+    state : dict of Tensor, each of shape (..., b)
+        What :meth:`Estimator.epoch_state` returned at the start of the epoch.
+    """
+
+    feedback: Tensor
+    feedback_rate: Tensor
+    propensity: Tensor | None = None
+    class_prior: Tensor | None = None
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+
+class FittedReplicates(Protocol):
+    """R fitted rewards, one a replicate."""
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Reward probabilities ``γ̂``, shape (R, m), float64 in [0, 1]."""
+        ...
+
+
+class Estimator(ClassifierMixin, BaseEstimator):
+    """Base of every estimator: subclass it, write :meth:`reward_loss`, state the class attributes.
+
+    The same loss is trained (``simbench.training``), and integrated exactly (``simbench.risk``).
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        Widths of the hidden layers of each network; () is logistic regression.
+    lr : float
+        Adam's learning rate.
+    batch_size : int
+        Rows a step.
+    epochs : int
+        At most so many passes.
+    patience : int
+        Stop a replicate after so many epochs without a better held-out selection loss.
+    weight_decay : float
+        Coupled L2.
+    validation_share : float in (0, 1)
+        Share of the prompts held out for early stopping.
+    seed : int
+        Initial weights, batch order and the held-out split derive from it.
+    device : str
+        A torch device.
+    """
+
+    name: ClassVar[str] = ""
+    family: ClassVar[str] = "pointwise"
+    needs: ClassVar[frozenset[str]] = frozenset()
+    optional: ClassVar[frozenset[str]] = frozenset()
+    assumption: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    has_propensity_head: ClassVar[bool] = False
+    has_epoch_state: ClassVar[bool] = False
+    sums_over_samples: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        hidden: tuple[int, ...] = (32, 16),
+        lr: float = 3e-3,
+        batch_size: int = 512,
+        epochs: int = 100,
+        patience: int = 8,
+        weight_decay: float = 1e-4,
+        validation_share: float = 0.2,
+        seed: int = 0,
+        device: str = "cpu",
+    ):
+        self.hidden = hidden
+        self.lr = lr
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.patience = patience
+        self.weight_decay = weight_decay
+        self.validation_share = validation_share
+        self.seed = seed
+        self.device = device
+
+    # -- the loss ---------------------------------------------------------------------------
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        """Per-sample estimate ``ℓ̂(h; r, what it knows)`` of the ideal loss, shape (..., b)."""
+        raise NotImplementedError(f"{type(self).__name__} must define reward_loss.")
+
+    def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor | float:
+        """Per-sample loss of the other networks, shape (..., b); not part of the reward's risk."""
+        return 0.0
+
+    def objective(self, out: Outputs, batch: Batch) -> Tensor:
+        """What a training step minimises, shape (...,): the mean loss unless it is no sum."""
+        return (self.reward_loss(out, batch) + self.auxiliary_loss(out, batch)).mean(-1)
+
+    def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        """Held-out criterion of early stopping, shape (...,). Sees feedback only, never the truth."""
+        return self.objective(out, batch)
+
+    def epoch_state(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Quantities frozen for one epoch (an E-step), each of shape (..., n)."""
+        return {}
+
+    def link(self, reward_logit: Tensor) -> Tensor:
+        """Reward probability of a logit; overridden where prediction is not ``σ``."""
+        return torch.sigmoid(reward_logit)
+
+    def prepare(self, log: FeedbackLog) -> FeedbackLog:
+        """Estimate from the log what may be estimated (a class prior), before training."""
+        return log
+
+    # -- many replicates at once ------------------------------------------------------------
+
+    def fit_replicates(self, log: FeedbackLog, replicates: range | None = None) -> FittedReplicates:
+        """Train one reward per row of ``log.feedback``.
+
+        Parameters
+        ----------
+        log : FeedbackLog
+            Feedback of shape (R, n).
+        replicates : range, optional
+            Replicate numbers, from which the initial weights derive; default ``range(R)``.
+
+        Raises
+        ------
+        BadInput
+            If the log lacks something that the estimator must be told.
+        """
+        from simbench.training import train
+
+        for need in sorted(self.needs & {"propensity", "class prior"}):
+            if getattr(log, need.replace(" ", "_")) is None:
+                raise BadInput(f"{self.name} must be told the {need}, and the log does not hold it.")
+        return train(self, log, replicates or range(log.n_replicates))
+
+    # -- the scikit-learn face --------------------------------------------------------------
+
+    def fit(self, X, y, *, context=None, groups=None, propensity=None, class_prior=None):
+        """Fit the reward on one log.
+
+        Parameters
+        ----------
+        X : array, shape (n, d)
+            Response features.
+        y : array, shape (n,)
+            Feedback of two classes; the larger one counts as "clicked".
+        context : array, shape (n, k), optional
+        groups : array, shape (n,), optional
+            Prompt ids; by default every row is its own.
+        propensity : array, shape (n,), in (0, 1], optional
+        class_prior : float in (0, 1), optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        BadInput, ValueError
+            On unusable input.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float32)
+        check_classification_targets(y)
+        self.classes_, code = np.unique(y, return_inverse=True)
+        if len(self.classes_) > 2:
+            raise BadInput(
+                "Only binary classification is supported. The type of the target is multiclass: "
+                f"feedback must have two classes, got {len(self.classes_)}."
+            )
+        if len(self.classes_) == 1:
+            raise BadInput("feedback has one class only: one click and one missing click are needed.")
+        log = FeedbackLog(
+            features=X,
+            feedback=code[None].astype(np.float32),
+            groups=np.arange(len(X)) if groups is None else _as_codes(groups),
+            context=None if context is None else np.asarray(context, dtype=np.float32),
+            propensity=None if propensity is None else np.asarray(propensity, dtype=float),
+            class_prior=class_prior,
+        )
+        self.model_ = self.fit_replicates(log)
+        return self
+
+    def predict_reward(self, X) -> np.ndarray:
+        """Estimated reward ``γ̂(x) = P(r* = 1 | x)``, shape (m,), float64 in [0, 1]."""
+        check_is_fitted(self, "model_")
+        X = validate_data(self, X, dtype=np.float32, reset=False)
+        return self.model_.predict(X)[0]
+
+    def predict_proba(self, X) -> np.ndarray:
+        """``[1 - γ̂, γ̂]``, shape (m, 2)."""
+        reward = self.predict_reward(X)
+        return np.column_stack([1 - reward, reward])
+
+    def predict(self, X) -> np.ndarray:
+        """Class by the reward's threshold 1/2, shape (m,)."""
+        check_is_fitted(self, "model_")
+        return self.classes_[(self.predict_reward(X) > 0.5).astype(int)]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    if TYPE_CHECKING:
+        model_: StackedModel
+        classes_: np.ndarray
+
+
+def _as_codes(groups) -> np.ndarray:
+    return np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
+
+
+def grant(log: FeedbackLog, **known) -> FeedbackLog:
+    """The log with what the run grants (``propensity=``, ``class_prior=``) put in."""
+    return replace(log, **known)

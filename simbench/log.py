@@ -1,0 +1,134 @@
+"""The two types that divide the world: what a practitioner has, and what only the bench knows."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simbench.errors import BadInput
+
+
+@dataclass(frozen=True)
+class FeedbackLog:
+    """Everything that an estimator may see.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n, d), float32
+        Response features ``x``, shared by all replicates.
+    feedback : ndarray, shape (R, n), float32 in {0, 1}
+        Observed implicit feedback ``r``, one row a replicate.
+    groups : ndarray, shape (n,), int64
+        Prompt ids; validation data are split off by whole prompts.
+    context : ndarray, shape (n, k), float32, optional
+        Context features ``z`` (user activity, position, ...).
+    propensity : ndarray, shape (n,), float64 in (0, 1], optional
+        ``α(x, z)``, only where the run grants it.
+    class_prior : float or ndarray of shape (R,), in (0, 1), optional
+        ``π = E[γ]``, only where the run grants it; an array where it was estimated per replicate.
+
+    Raises
+    ------
+    BadInput
+        On mismatched lengths, non-finite features, feedback outside {0, 1}, an empty log, a
+        replicate without or with nothing but feedback, or a propensity outside (0, 1].
+    """
+
+    features: np.ndarray
+    feedback: np.ndarray
+    groups: np.ndarray
+    context: np.ndarray | None = None
+    propensity: np.ndarray | None = None
+    class_prior: float | np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        check_matrix("features", self.features)
+        n = self.features.shape[0]
+        if self.feedback.ndim != 2:
+            raise BadInput(f"feedback must have shape (replicates, rows), got {self.feedback.shape}.")
+        _check_length("feedback", self.feedback.shape[1], n)
+        _check_length("groups", len(self.groups), n)
+        _check_feedback(self.feedback)
+        if self.context is not None:
+            check_matrix("context", self.context)
+            _check_length("context", len(self.context), n)
+        if self.propensity is not None:
+            _check_length("propensity", len(self.propensity), n)
+            _check_propensity(self.propensity)
+        if self.class_prior is not None and not np.all(
+            (np.asarray(self.class_prior) > 0) & (np.asarray(self.class_prior) < 1)
+        ):
+            raise BadInput(f"class_prior must lie strictly between 0 and 1, got {self.class_prior}.")
+
+    @property
+    def n_replicates(self) -> int:
+        return self.feedback.shape[0]
+
+    @property
+    def n_rows(self) -> int:
+        return self.feedback.shape[1]
+
+    def with_feedback(self, feedback: np.ndarray) -> "FeedbackLog":
+        """The same responses with other feedback (the oracle's log, or a subset of replicates)."""
+        return replace(self, feedback=feedback)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What only scoring and exact checks may hold.
+
+    Parameters
+    ----------
+    reward : ndarray, shape (n,), float64 in [0, 1]
+        ``γ(x) = P(r* = 1 | x)``.
+    propensity : ndarray, shape (n,), float64 in (0, 1]
+        ``α(x, z) = P(a = 1 | x, z)``.
+    preference : ndarray, shape (R, n), bool
+        Latent draws ``r*``.
+    """
+
+    reward: np.ndarray
+    propensity: np.ndarray
+    preference: np.ndarray
+
+
+def check_matrix(name: str, values: np.ndarray) -> None:
+    """Raise :class:`BadInput` unless ``values`` is a non-empty, finite matrix."""
+    if values.ndim != 2:
+        raise BadInput(f"{name} must be a matrix (rows, columns), got shape {values.shape}.")
+    if values.shape[0] == 0 or values.shape[1] == 0:
+        raise BadInput(f"{name} is empty (shape {values.shape}): there is nothing to learn from.")
+    if not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise BadInput(
+            f"{name} has a value that is not finite ({values[row, column]}) in row {row}, column "
+            f"{column}: remove or impute it."
+        )
+
+
+def _check_length(name: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise BadInput(f"{name} has {found} rows but features has {expected}: they must match.")
+
+
+def _check_feedback(feedback: np.ndarray) -> None:
+    wrong = ~((feedback == 0) | (feedback == 1))
+    if wrong.any():
+        replicate, row = np.argwhere(wrong)[0]
+        raise BadInput(
+            f"feedback must be 0 or 1, got {feedback[replicate, row]} in row {row}: threshold it first."
+        )
+    rate = feedback.mean(axis=1)
+    if (rate == 0).any():
+        raise BadInput("feedback is all zero: without one click there is nothing to learn from.")
+    if (rate == 1).any():
+        raise BadInput("feedback is all one: without one missing click there is nothing to learn from.")
+
+
+def _check_propensity(propensity: np.ndarray) -> None:
+    wrong = ~((propensity > 0) & (propensity <= 1))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise BadInput(
+            f"propensity must lie in (0, 1], got {propensity[row]} in row {row}: "
+            "it is a probability of acting, never zero."
+        )

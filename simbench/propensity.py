@@ -1,0 +1,96 @@
+"""The laws by which users act. Each keeps the mean action rate at its target at every bias level."""
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit
+
+from simbench.errors import BadInput
+
+
+def standardise(values: np.ndarray) -> np.ndarray:
+    """Mean 0, variance 1 over the population; a constant becomes 0. Shape (n,), float64."""
+    spread = values.std()
+    return (values - values.mean()) / spread if spread > 0 else np.zeros_like(values, dtype=float)
+
+
+def confounded_salience(base: np.ndarray, reward_logit: np.ndarray, rho: float) -> np.ndarray:
+    """Salience whose population correlation with the reward's logit is exactly ``rho``.
+
+    Parameters
+    ----------
+    base : ndarray, shape (n,)
+        What the salience reads besides the reward.
+    reward_logit : ndarray, shape (n,)
+        Logit of ``γ(x)``.
+    rho : float in [-1, 1]
+        Confounding; 0 returns the standardised base untouched.
+
+    Returns
+    -------
+    ndarray, shape (n,), mean 0, variance 1.
+    """
+    base = standardise(base)
+    if rho == 0:
+        return base
+    reward = standardise(reward_logit)
+    rest = standardise(base - (base @ reward) / len(base) * reward)
+    return rho * reward + np.sqrt(1 - rho**2) * rest
+
+
+def logit_law(salience: np.ndarray, bias_level: float, action_rate: float) -> np.ndarray:
+    """``logit α = c + λ s`` with ``c`` solved so that ``mean α = action_rate`` (theory, section 1).
+
+    Parameters
+    ----------
+    salience : ndarray, shape (n,), mean 0, variance 1
+    bias_level : float
+        ``λ``; 0 is SCAR.
+    action_rate : float in (0, 1)
+
+    Returns
+    -------
+    ndarray, shape (n,), float64 in (0, 1).
+    """
+    _check_rate(action_rate)
+    shift = bias_level * salience
+    bound = 40 + np.abs(shift).max()
+    c = brentq(lambda c: expit(c + shift).mean() - action_rate, -bound, bound, xtol=1e-13)
+    return expit(c + shift)
+
+
+def rating_law(rating: np.ndarray, bias_level: float, action_rate: float) -> np.ndarray:
+    """``α = min(1, k κ^(5-t))``, ``κ = 1 - bias_level``, ``k`` solved *with* the cap.
+
+    The published code leaves α uncapped, so that its realised rate falls below the target.
+
+    Parameters
+    ----------
+    rating : ndarray, shape (n,)
+        Rescaled here to ``t`` in [1, 5].
+    bias_level : float in [0, 1)
+        ``1 - κ``; 0 is SCAR.
+    action_rate : float in (0, 1)
+
+    Returns
+    -------
+    ndarray, shape (n,), float64 in (0, 1].
+    """
+    _check_rate(action_rate)
+    if not 0 <= bias_level < 1:
+        raise BadInput(
+            f"bias level {bias_level:g} is not possible with the rating law, where it is 1 - κ: "
+            "choose one in [0, 1)."
+        )
+    spread = rating.max() - rating.min()
+    t = 1 + 4 * (rating - rating.min()) / (spread if spread > 0 else 1)
+    weight = (1 - bias_level) ** (5 - t)
+    largest = np.log(1 / weight.min())  # there every response is capped at 1
+    log_k = brentq(
+        lambda k: np.minimum(1, np.exp(k) * weight).mean() - action_rate, -50, largest + 1, xtol=1e-13
+    )
+    return np.minimum(1, np.exp(log_k) * weight)
+
+
+def _check_rate(action_rate: float) -> None:
+    if not 0 < action_rate < 1:
+        raise BadInput(f"the action rate must lie strictly between 0 and 1, got {action_rate}.")

@@ -1,0 +1,311 @@
+"""One optimiser, many replicates: R independent trainings are one training of stacked networks.
+
+Adam is elementwise, so parameters with a leading replicate axis train independently. Features are
+shared; the first layer is a wide matrix product. Replicates sit in blocks of a fixed width and every
+product has the same shape whatever R is, so that a replicate's numbers do not depend on its company.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simbench.errors import BadInput
+from simbench.estimator import Batch, Outputs
+from simbench.log import FeedbackLog
+from simbench.network import StackedMLP, block_width
+from simbench.streams import seed_of, stream
+
+if TYPE_CHECKING:
+    from simbench.estimator import Estimator
+
+MEMORY_BUDGET = 2 << 30  # bytes for parameters, optimiser state, activations and feedback of a chunk
+
+
+@dataclass
+class StackedModel:
+    """R fitted reward networks (and propensity networks, where the estimator has them)."""
+
+    networks: dict[str, StackedMLP]
+    link: Callable[[Tensor], Tensor]
+    n_replicates: int
+    epochs: np.ndarray
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Reward probabilities of shape (R, m), float64 in [0, 1]."""
+        return self._map("reward", features, self.link)
+
+    def predict_propensity(self, inputs: np.ndarray) -> np.ndarray:
+        """Estimated propensity of shape (R, m), from context, or features where there is none."""
+        if "propensity" not in self.networks:
+            raise BadInput("this estimator fits no propensity.")
+        return self._map("propensity", inputs, torch.sigmoid)
+
+    def _map(self, head: str, inputs: np.ndarray, link: Callable[[Tensor], Tensor]) -> np.ndarray:
+        network = self.networks[head]
+        # Rows in blocks of one shape, the last one padded: a row's value does not depend on how
+        # many rows it is asked with.
+        rows = 1024
+        parts = []
+        for start in range(0, len(inputs), rows):
+            block = torch.zeros(rows, inputs.shape[1], device=network.device)
+            part = torch.as_tensor(np.ascontiguousarray(inputs[start : start + rows], dtype=np.float32))
+            block[: len(part)] = part.to(network.device)
+            logit = network.forward(block)[: self.n_replicates, : len(part)]
+            parts.append(link(logit.double()).cpu().numpy())
+        return np.concatenate(parts, axis=1)
+
+
+@dataclass
+class ModelChunks:
+    """Models of successive replicate chunks, one behind another."""
+
+    models: list[StackedModel]
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        return np.concatenate([model.predict(features) for model in self.models])
+
+    @property
+    def epochs(self) -> np.ndarray:
+        return np.concatenate([model.epochs for model in self.models])
+
+
+def train(
+    estimator: "Estimator",
+    log: FeedbackLog,
+    replicates: range,
+    memory_budget: int = MEMORY_BUDGET,
+    independent_order: bool = False,
+):
+    """Train one network (pair) per row of ``log.feedback``, in chunks that fit the memory budget.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        Its loss and hyper-parameters.
+    log : FeedbackLog
+        Feedback of shape (R, n).
+    replicates : range of length R
+        Replicate numbers; initial weights derive from them.
+    memory_budget : int, bytes
+    independent_order : bool
+        Give every replicate its own held-out split and batch order; slow (one at a time). Used to
+        measure what sharing them costs, see ``benchmarks/batch_order.py``.
+
+    Returns
+    -------
+    StackedModel or ModelChunks
+    """
+    if len(replicates) != log.n_replicates:
+        raise BadInput(f"{len(replicates)} replicate numbers for {log.n_replicates} rows of feedback.")
+    chunk = 1 if independent_order else chunk_size(estimator, log, memory_budget)
+    models = []
+    for start in range(0, len(replicates), chunk):
+        rows = slice(start, start + chunk)
+        part = log.with_feedback(log.feedback[rows])
+        order = (replicates[start],) if independent_order else ()
+        part = estimator.prepare(part)
+        models.append(_Trainer(estimator, part, list(replicates[rows]), order).run())
+    return models[0] if len(models) == 1 else ModelChunks(models)
+
+
+def chunk_size(estimator: "Estimator", log: FeedbackLog, memory_budget: int) -> int:
+    """Replicates that fit the budget; a multiple of the block width so that no block is padded."""
+    widths = [log.features.shape[1], *estimator.hidden, 1]
+    weights = sum(a * b + b for a, b in zip(widths, widths[1:], strict=False))
+    heads = 1 + estimator.has_propensity_head
+    activations = 4 * max(estimator.batch_size, 1024) * sum(widths[1:])
+    per_replicate = 4 * (heads * (5 * weights + activations) + 4 * log.n_rows)
+    width = block_width(estimator.hidden)
+    return max(width, memory_budget // per_replicate // width * width)
+
+
+class _Trainer:
+    """State of one stacked training. Replicates are padded to whole blocks with copies of the last."""
+
+    def __init__(
+        self, estimator: "Estimator", log: FeedbackLog, numbers: list[int], order_axes: tuple[int, ...]
+    ):
+        self.estimator, self.device = estimator, torch.device(estimator.device)
+        self.n_replicates = len(numbers)
+        width = block_width(estimator.hidden)
+        padding = -len(numbers) % width
+        self.numbers = numbers + [numbers[-1]] * padding
+        rows = np.r_[np.arange(len(numbers)), np.repeat(len(numbers) - 1, padding)]
+        self.feedback = self._tensor(log.feedback[rows])
+        self.inputs = {"reward": self._tensor(log.features)}
+        if estimator.has_propensity_head:
+            separate = log.context if log.context is not None else log.features
+            self.inputs["propensity"] = self._tensor(separate)
+        self.propensity = None if log.propensity is None else self._tensor(log.propensity)
+        self.class_prior = self._class_prior(log.class_prior, rows)
+        self.feedback_rate = self.feedback.mean(1, keepdim=True)
+        self.order_axes = order_axes
+        train_rows, held_out = split_by_prompt(
+            log.groups, estimator.validation_share, seed_of(estimator.seed, "split", *order_axes)
+        )
+        self.train_rows, self.held_out = self._tensor(train_rows), self._tensor(held_out)
+        self.networks = {
+            head: StackedMLP(inputs.shape[1], estimator.hidden, self._init_seeds(head), self.device)
+            for head, inputs in self.inputs.items()
+        }
+        self.state: dict[str, Tensor] = {}
+        self._refresh_state()
+
+    def run(self) -> StackedModel:
+        blocks = next(iter(self.networks.values())).n_blocks
+        best = {head: network.copy() for head, network in self.networks.items()}
+        alive = torch.arange(blocks, device=self.device)
+        replicates = len(self.numbers)
+        best_loss = torch.full((replicates,), torch.inf, dtype=torch.float64, device=self.device)
+        waited = torch.zeros(replicates, dtype=torch.long, device=self.device)
+        epochs = torch.zeros(replicates, dtype=torch.long, device=self.device)
+        optimiser = self._optimiser()
+        order = np.random.default_rng(seed_of(self.estimator.seed, "order", *self.order_axes))
+        width = replicates // blocks
+        for epoch in range(self.estimator.epochs):
+            self._epoch(optimiser, order)
+            loss = self._held_out_loss()
+            members = (alive[:, None] * width + torch.arange(width, device=self.device)).flatten()
+            open_ = waited[members] < self.estimator.patience
+            improved = open_ & (loss < best_loss[members])
+            best_loss[members] = torch.where(improved, loss, best_loss[members])
+            epochs[members] = torch.where(improved, epoch + 1, epochs[members])
+            waited[members] = torch.where(improved, 0, waited[members] + open_.long())
+            for head, network in self.networks.items():
+                best[head].take(network, alive, improved)
+            open_blocks = (waited[members] < self.estimator.patience).view(-1, width).any(1)
+            if not open_blocks.any():
+                break
+            if not open_blocks.all():
+                self._keep(open_blocks, optimiser)
+                alive = alive[open_blocks]
+        count = self.n_replicates
+        return StackedModel(best, self.estimator.link, count, epochs[:count].cpu().numpy())
+
+    def _epoch(self, optimiser: torch.optim.Optimizer, order: np.random.Generator) -> None:
+        rows = self.train_rows[self._tensor(order.permutation(len(self.train_rows)))]
+        feedback = self.feedback[:, rows]
+        state = {key: value[:, rows] for key, value in self.state.items()}
+        size = self.estimator.batch_size
+        for start in range(0, len(rows), size):
+            columns = slice(start, start + size)
+            batch = self._batch(
+                feedback[:, columns],
+                rows[columns],
+                {key: value[:, columns] for key, value in state.items()},
+            )
+            self._step(rows[columns], batch, optimiser)
+
+    def _step(self, rows: Tensor, batch: Batch, optimiser: torch.optim.Optimizer) -> None:
+        logits = {
+            head: network.forward(self.inputs[head][rows], keep=True).requires_grad_()
+            for head, network in self.networks.items()
+        }
+        objective = self.estimator.objective(_outputs(logits), batch)
+        # Autograd ends at the logits; the networks' own backward pass goes on from there.
+        gradients = torch.autograd.grad(objective.sum(), list(logits.values()))
+        for network, gradient in zip(self.networks.values(), gradients, strict=True):
+            network.backward(gradient)
+        optimiser.step()
+
+    def _held_out_loss(self) -> Tensor:
+        self._refresh_state()
+        rows = self.held_out
+        logits = self._logits(rows)
+        state = {key: value[:, rows] for key, value in self.state.items()}
+        batch = self._batch(self.feedback[:, rows], rows, state)
+        with torch.no_grad():
+            loss = self.estimator.selection_loss(_outputs(logits), batch).double()
+        # A replicate that diverged never counts as better.
+        return torch.nan_to_num(loss, nan=torch.inf)
+
+    def _refresh_state(self) -> None:
+        if not self.estimator.has_epoch_state:
+            return
+        rows = torch.arange(len(self.inputs["reward"]), device=self.device)
+        with torch.no_grad():
+            batch = self._batch(self.feedback, rows, {})
+            self.state = self.estimator.epoch_state(_outputs(self._logits(rows)), batch)
+
+    def _logits(self, rows: Tensor) -> dict[str, Tensor]:
+        parts = rows.split(max(self.estimator.batch_size, 1024))
+        return {
+            head: torch.cat([network.forward(self.inputs[head][part]) for part in parts], dim=1)
+            for head, network in self.networks.items()
+        }
+
+    def _batch(self, feedback: Tensor, rows: Tensor, state: dict[str, Tensor]) -> Batch:
+        return Batch(
+            feedback=feedback,
+            feedback_rate=self.feedback_rate,
+            propensity=None if self.propensity is None else self.propensity[rows],
+            class_prior=self.class_prior,
+            state=state,
+        )
+
+    def _class_prior(self, prior: float | np.ndarray | None, rows: np.ndarray) -> Tensor | None:
+        if prior is None:
+            return None
+        each = np.broadcast_to(np.asarray(prior, dtype=float), (self.n_replicates,))
+        return self._tensor(each[rows])[:, None]
+
+    def _keep(self, blocks: Tensor, optimiser: torch.optim.Optimizer) -> None:
+        """Drop the blocks in which every replicate has stopped."""
+        width = len(self.feedback) // len(blocks)
+        members = blocks.repeat_interleave(width)
+        self.feedback, self.feedback_rate = self.feedback[members], self.feedback_rate[members]
+        if self.class_prior is not None:
+            self.class_prior = self.class_prior[members]
+        self.state = {key: value[members] for key, value in self.state.items()}
+        for network in self.networks.values():
+            for old, new in network.keep(blocks):
+                moments = optimiser.state.pop(old)
+                for key in ("exp_avg", "exp_avg_sq"):
+                    moments[key] = moments[key][blocks].contiguous()
+                optimiser.state[new] = moments
+        optimiser.param_groups[0]["params"] = self._parameters()
+
+    def _parameters(self) -> list[Tensor]:
+        return [p for network in self.networks.values() for p in network.parameters]
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(
+            self._parameters(),
+            lr=self.estimator.lr,
+            weight_decay=self.estimator.weight_decay,
+            fused=True,
+        )
+
+    def _init_seeds(self, head: str) -> list[np.random.Generator]:
+        return [stream(self.estimator.seed, "init", head, number) for number in self.numbers]
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        dtype = torch.float32 if values.dtype.kind == "f" else torch.int64
+        return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=self.device)
+
+
+def _outputs(logits: dict[str, Tensor]) -> Outputs:
+    return Outputs(logits["reward"], logits.get("propensity"))
+
+
+def split_by_prompt(groups: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on and rows held out, by whole prompts (theory, section 5).
+
+    Returns
+    -------
+    train, held_out : ndarray of int64
+        Never empty.
+    """
+    names, code = np.unique(groups, return_inverse=True)
+    if len(names) < 2:  # a single prompt: nothing to keep whole
+        code, names = np.arange(len(groups)), groups
+    if len(code) < 2:
+        raise BadInput("a log of one row cannot be split: at least 2 sample(s) are needed.")
+    rank = np.random.default_rng(seed).permutation(len(names))
+    n_held = min(len(names) - 1, max(1, round(share * len(names))))
+    held = rank[code] < n_held
+    return np.flatnonzero(~held), np.flatnonzero(held)

@@ -1,0 +1,285 @@
+"""Worlds: responses with a known true reward, and the log that biased users would leave."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+
+from simbench.errors import BadInput
+from simbench.log import FeedbackLog, Truth
+from simbench.propensity import confounded_salience, logit_law, rating_law, standardise
+from simbench.streams import stream
+
+
+class RealResponses(BaseModel):
+    """Where real rated responses come from (see :func:`simbench.data.responses.load_responses`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    features: str | None = None
+    prompt_column: str | None = None
+    text_column: str | None = None
+    rating_column: str | None = None
+    votes_column: str | None = None
+    link: Literal["auto", "votes", "logistic", "threshold"] = "auto"
+    slope: float = 1.5
+    threshold: float | None = None
+
+
+class WorldConfig(BaseModel):
+    """A world as a value; its canonical JSON names its shards on disk.
+
+    ``salience`` says what the propensity reads: ``context`` (exclusion), ``features`` (the same
+    responses' features as the reward). ``confounding`` ρ correlates it with the reward's logit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "exclusive"
+    law: Literal["logit", "rating"] = "logit"
+    salience: Literal["context", "features"] = "context"
+    confounding: float = Field(0.0, ge=-1, le=1)
+    misclick: float = Field(0.0, ge=0, lt=1)
+    action_rate: float = Field(0.3, gt=0, lt=1)
+    reward: Literal["linear", "mlp"] = "linear"
+    base_rate: float = Field(0.5, gt=0, lt=1)
+    reward_scale: float = Field(1.5, gt=0)
+    prompt_difficulty: float = Field(0.75, ge=0)
+    responses_per_prompt: int = Field(5, ge=1)
+    n_features: int = Field(32, ge=2)
+    n_context: int = Field(4, ge=2)
+    test_size: int = Field(5000, ge=100)
+    real: RealResponses | None = None
+
+
+PRESETS: dict[str, WorldConfig] = {
+    "exclusive": WorldConfig(),
+    "shared": WorldConfig(name="shared", salience="features"),
+    "confounded": WorldConfig(name="confounded", confounding=0.5),
+    "rating": WorldConfig(name="rating", law="rating", salience="features"),
+    "misclick": WorldConfig(name="misclick", misclick=0.05),
+}
+
+DESCRIPTIONS = {
+    "exclusive": "propensity reads context only, reward reads features only (exclusion)",
+    "shared": "propensity and reward read the same features; no context is logged",
+    "confounded": "propensity reads context and, with correlation .5, the reward itself",
+    "rating": "rating power law of the published protocol, capped: better responses are acted on more",
+    "misclick": "exclusive, and an active user clicks a bad response with probability .05",
+}
+
+
+@dataclass(frozen=True)
+class Population:
+    """Responses and their true reward, before anyone acted. Arrays of n rows."""
+
+    features: np.ndarray
+    context: np.ndarray | None
+    groups: np.ndarray
+    reward: np.ndarray
+    propensity: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Population":
+        context = None if self.context is None else self.context[rows]
+        return Population(
+            self.features[rows], context, self.groups[rows], self.reward[rows], self.propensity[rows]
+        )
+
+
+@dataclass(frozen=True)
+class World:
+    """A built world: training responses, held-out test responses, and how users click."""
+
+    config: WorldConfig
+    bias_level: float
+    seed: int
+    train: Population
+    test: Population
+    description: str
+
+    def draw(self, replicates: range) -> tuple[FeedbackLog, Truth]:
+        """Draw the feedback of these replicates on the training responses.
+
+        Replicate ``i`` is the same whatever range it is drawn in, and for every estimator.
+
+        Returns
+        -------
+        log : FeedbackLog
+            Feedback of shape (R, n); neither propensity nor prior is granted yet.
+        truth : Truth
+        """
+        n = len(self.train.reward)
+        preference = np.empty((len(replicates), n), dtype=bool)
+        feedback = np.empty((len(replicates), n), dtype=np.float32)
+        for row, replicate in enumerate(replicates):
+            draws = stream(self.seed, "feedback", self.config.name, replicate).random((3, n))
+            preference[row] = draws[0] < self.train.reward
+            acts = draws[1] < self.train.propensity
+            misclicks = draws[2] < self.config.misclick
+            feedback[row] = acts & (preference[row] | misclicks)
+        log = FeedbackLog(self.train.features, feedback, self.train.groups, self.train.context)
+        return log, Truth(self.train.reward, self.train.propensity, preference)
+
+    def realised(self) -> dict[str, float]:
+        """What the law realised on the training responses, in expectation over the draws."""
+        gamma, alpha, eps = self.train.reward, self.train.propensity, self.config.misclick
+        positive = gamma.mean()
+        return {
+            "positive_rate": float(positive),
+            "action_rate": float(alpha.mean()),
+            "feedback_rate": float((alpha * (gamma + (1 - gamma) * eps)).mean()),
+            "positives_without_feedback": float((gamma * (1 - alpha)).mean() / positive),
+            "smallest_propensity": float(alpha.min()),
+            "propensity_1_percent": float(np.quantile(alpha, 0.01)),
+        }
+
+
+def build(config: WorldConfig, bias_level: float, size: int, seed: int) -> World:
+    """Build a world of about ``size`` training responses at one bias level.
+
+    Responses depend on the seed, the world and the size, not on the bias level or the estimator, so
+    that curves over the bias level compare the same responses.
+
+    Raises
+    ------
+    BadInput
+        If the bias level is impossible under the law, or the responses cannot be read.
+    """
+    if bias_level < 0:
+        raise BadInput(f"the bias level must not be negative, got {bias_level:g}.")
+    if size < 10:
+        raise BadInput(f"the size must be at least 10 responses, got {size}.")
+    if config.real is None:
+        base, is_train, description = _synthetic(config, size, seed)
+    else:
+        base, is_train, description = _from_real(config, size, seed)
+    alpha = _propensity(config, base, is_train, bias_level, seed)
+    context = base.context if config.salience == "context" and config.law == "logit" else None
+    whole = Population(base.features, context, base.groups, base.reward, alpha)
+    train, test = np.flatnonzero(is_train), np.flatnonzero(~is_train)
+    return World(config, bias_level, seed, whole.take(train), whole.take(test), description)
+
+
+@dataclass(frozen=True)
+class _Base:
+    features: np.ndarray
+    context: np.ndarray
+    groups: np.ndarray
+    reward: np.ndarray
+    rating: np.ndarray
+
+
+def _synthetic(config: WorldConfig, size: int, seed: int) -> tuple[_Base, np.ndarray, str]:
+    per_prompt = config.responses_per_prompt
+    n_train = max(2, round(size / per_prompt))
+    n_prompts = n_train + max(2, round(config.test_size / per_prompt))
+    groups = np.repeat(np.arange(n_prompts), per_prompt)
+    rng = stream(seed, "responses", config.name, size)
+    features = _features(config, groups, n_prompts, rng)
+    is_train = groups < n_train
+    # The reward function is the world's own: the same at every size.
+    signal = _signal(config, features, stream(seed, "reward", config.name))
+    reward = _with_base_rate(signal, is_train, config)
+    context = _context(config, groups, rng)
+    text = f"{int(is_train.sum()):,} responses to {n_train:,} prompts, {config.n_features} features"
+    return _Base(features, context, groups, reward, _rating_levels(reward)), is_train, text
+
+
+def _features(config: WorldConfig, groups: np.ndarray, n_prompts: int, rng) -> np.ndarray:
+    """A quarter of the columns belongs to the prompt and is shared by its responses."""
+    shared = max(1, config.n_features // 4)
+    prompt = rng.standard_normal((n_prompts, shared))
+    response = rng.standard_normal((len(groups), config.n_features - shared))
+    return np.concatenate([prompt[groups], response], axis=1).astype(np.float32)
+
+
+def _signal(config: WorldConfig, features: np.ndarray, rng) -> np.ndarray:
+    """Reward logit before scale and intercept; a fixed function of the features."""
+    d = config.n_features
+    shared = max(1, d // 4)
+    weight = rng.standard_normal(d)
+    # Prompt difficulty is the prompt columns' share of the logit, relative to the response's.
+    weight[:shared] *= config.prompt_difficulty / np.linalg.norm(weight[:shared])
+    weight[shared:] /= np.linalg.norm(weight[shared:])
+    x = features.astype(float)
+    if config.reward == "linear":
+        return x @ weight
+    hidden = rng.standard_normal((d, 16)) * np.abs(weight)[:, None] * 2
+    return np.tanh(x @ hidden + rng.standard_normal(16)) @ rng.standard_normal(16)
+
+
+def _with_base_rate(signal: np.ndarray, is_train: np.ndarray, config: WorldConfig) -> np.ndarray:
+    signal = config.reward_scale * (signal - signal[is_train].mean()) / signal[is_train].std()
+    b = brentq(lambda b: expit(b + signal[is_train]).mean() - config.base_rate, -50, 50, xtol=1e-13)
+    return expit(b + signal)
+
+
+def _rating_levels(reward: np.ndarray) -> np.ndarray:
+    """Ordinal ratings 1 to 5: the true reward cut at its quintiles."""
+    return 1.0 + np.searchsorted(np.quantile(reward, [0.2, 0.4, 0.6, 0.8]), reward, side="right")
+
+
+def _context(config: WorldConfig, groups: np.ndarray, rng) -> np.ndarray:
+    """User activity (one user a prompt), position on the page, then session noise; (n, k) float32."""
+    n = len(groups)
+    n_prompts = int(groups.max()) + 1
+    activity = rng.standard_normal(n_prompts)[groups]
+    order = np.lexsort((rng.random(n), groups))
+    starts = np.searchsorted(groups[order], np.arange(n_prompts))
+    position = np.empty(n)
+    position[order] = np.arange(n) - starts[groups[order]]
+    # log: attention falls fast over the first places, then slowly
+    position = standardise(-np.log1p(position))
+    rest = rng.standard_normal((n, config.n_context - 2))
+    return np.column_stack([activity, position, rest]).astype(np.float32)
+
+
+def _from_real(config: WorldConfig, size: int, seed: int) -> tuple[_Base, np.ndarray, str]:
+    from simbench.data.responses import load_responses
+
+    assert config.real is not None
+    total = round(size * 1.25)  # a fifth of the prompts or rows becomes the test set
+    data = load_responses(**config.real.model_dump(), size=total, seed=seed)
+    rng = stream(seed, "responses", config.name, size)
+    is_train = _split(data.groups, rng)
+    context = _context(config, data.groups, rng)
+    base = _Base(data.features, context, data.groups, data.reward, data.rating)
+    text = f"{data.description}; {int(is_train.sum()):,} to train, {int((~is_train).sum()):,} to test"
+    return base, is_train, text
+
+
+def _split(groups: np.ndarray, rng) -> np.ndarray:
+    """Four fifths to train, by whole prompts; by rows where there are fewer than 20 prompts."""
+    names = np.unique(groups)
+    if len(names) < 20:
+        return rng.permutation(len(groups)) >= len(groups) // 5
+    held_out = rng.permutation(names)[: len(names) // 5]
+    return ~np.isin(groups, held_out)
+
+
+def _propensity(
+    config: WorldConfig, base: _Base, is_train: np.ndarray, bias_level: float, seed: int
+) -> np.ndarray:
+    """``α`` of every response; the action rate is solved on the training responses.
+
+    Test responses get the propensity of their own population: it is never scored.
+    """
+    alpha = np.empty(len(base.reward))
+    rng = stream(seed, "salience", config.name)
+    weight = rng.standard_normal(base.features.shape[1])
+    for rows in (is_train, ~is_train):
+        if config.law == "rating":
+            alpha[rows] = rating_law(base.rating[rows], bias_level, config.action_rate)
+            continue
+        if config.salience == "context":
+            salience = base.context[rows, 0] + base.context[rows, 1].astype(float)
+        else:
+            salience = base.features[rows].astype(float) @ weight
+        reward_logit = logit(np.clip(base.reward[rows], 1e-6, 1 - 1e-6))
+        salience = confounded_salience(salience, reward_logit, config.confounding)
+        alpha[rows] = logit_law(salience, bias_level, config.action_rate)
+    return alpha
