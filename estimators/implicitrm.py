@@ -44,6 +44,31 @@ def group_posteriors(
     return feedback + unclicked * positive_passive, feedback + unclicked * negative_active
 
 
+def _labelled(
+    preference: Tensor, action: Tensor, log_alpha: Tensor, batch: Batch
+) -> tuple[Tensor, Tensor]:
+    """Posteriors given an explicit label: a good response without a click proves a passive user."""
+    assert batch.labels is not None
+    known, good = ~torch.isnan(batch.labels), batch.labels == 1
+    given_label = torch.where(good, batch.feedback, torch.exp(log_alpha).expand_as(action))
+    return (
+        torch.where(known, good.to(preference.dtype), preference),
+        torch.where(known, given_label, action),
+    )
+
+
+def _labelled_nll(
+    nll: Tensor, reward_logit: Tensor, log_alpha: Tensor, log_passive: Tensor, batch: Batch
+) -> Tensor:
+    """Replace the observed NLL by that of (click, label) where there is a label."""
+    assert batch.labels is not None
+    # r(1-r) = 0, and 0 * -inf is avoided: a certain action has no passive branch
+    acted = torch.where(batch.feedback == 1, log_alpha, log_passive.clamp_min(-1e3))
+    good = loss_positive(reward_logit) - acted
+    labelled = torch.where(batch.labels == 1, good, loss_negative(reward_logit))
+    return torch.where(torch.isnan(batch.labels), nll, labelled)
+
+
 def soft_cross_entropy(logit: Tensor, target: Tensor) -> Tensor:
     """``t ℓ1 + (1-t) ℓ0`` with a soft target ``t``; the target is a constant of the gradient."""
     target = target.detach()
@@ -70,6 +95,7 @@ class ImplicitRM(Estimator):
     assumption = "no misclicks, and the product γα can be split: context moves only the propensity"
     source = "ImplicitRM, arXiv 2603.23184, section 3.2"
     has_propensity_head = True
+    optional = frozenset({"labels"})
 
     def __init__(
         self,
@@ -98,7 +124,8 @@ class ImplicitRM(Estimator):
         if "preference" in batch.state:
             return batch.state["preference"], batch.state["action"]
         log_alpha, log_passive = self.log_propensity(out, batch)
-        return group_posteriors(out.reward, log_alpha, log_passive, batch.feedback)
+        posteriors = group_posteriors(out.reward, log_alpha, log_passive, batch.feedback)
+        return posteriors if batch.labels is None else _labelled(*posteriors, log_alpha, batch)
 
     def log_propensity(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
         """``log α̂`` and ``log(1 - α̂)``."""
@@ -122,8 +149,11 @@ class ImplicitRM(Estimator):
         return super().objective(out, batch)
 
     def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        log_alpha, _ = self.log_propensity(out, batch)
-        return observed_nll(out.reward, log_alpha, batch.feedback).mean(-1)
+        log_alpha, log_passive = self.log_propensity(out, batch)
+        nll = observed_nll(out.reward, log_alpha, batch.feedback)
+        if batch.labels is not None:
+            nll = _labelled_nll(nll, out.reward, log_alpha, log_passive, batch)
+        return nll.mean(-1)
 
     def epoch_state(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         preference, action = self.posteriors(out, batch)

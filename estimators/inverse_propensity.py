@@ -87,6 +87,9 @@ class NNPU(UPU):
         return torch.where(negative >= 0, positive + negative, -negative)
 
     def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        return self.risk(out, batch)
+
+    def risk(self, out: Outputs, batch: Batch) -> Tensor:
         positive, negative = self.risk_parts(out, batch)
         return positive + negative.clamp_min(0)
 

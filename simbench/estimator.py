@@ -42,6 +42,8 @@ class Batch:
         ``α`` where granted.
     class_prior : Tensor, shape () or (..., 1), or None
         ``π`` where granted or estimated.
+    labels : Tensor, shape (..., b), or None
+        Explicit labels of ``r*`` in {0, 1}; NaN where there is none.
     state : dict of Tensor, each of shape (..., b)
         What :meth:`Estimator.epoch_state` returned at the start of the epoch.
     """
@@ -50,6 +52,7 @@ class Batch:
     feedback_rate: Tensor
     propensity: Tensor | None = None
     class_prior: Tensor | None = None
+    labels: Tensor | None = None
     state: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -129,6 +132,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor | float:
         """Per-sample loss of the other networks, shape (..., b); not part of the reward's risk."""
         return 0.0
+
+    def risk(self, out: Outputs, batch: Batch) -> Tensor:
+        """Estimate of the ideal risk from a batch, shape (...,); where it is not the mean loss, say so
+        with ``sums_over_samples = False``."""
+        return self.reward_loss(out, batch).mean(-1)
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
         """What a training step minimises, shape (...,): the mean loss unless it is no sum."""

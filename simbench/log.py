@@ -25,6 +25,8 @@ class FeedbackLog:
         ``α(x, z)``, only where the run grants it.
     class_prior : float or ndarray of shape (R,), in (0, 1), optional
         ``π = E[γ]``, only where the run grants it; an array where it was estimated per replicate.
+    labels : ndarray, shape (R, n), float32 in {0, 1} or NaN, optional
+        Explicit labels of ``r*`` for a share of the responses; NaN where there is none.
 
     Raises
     ------
@@ -39,6 +41,7 @@ class FeedbackLog:
     context: np.ndarray | None = None
     propensity: np.ndarray | None = None
     class_prior: float | np.ndarray | None = None
+    labels: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         check_matrix("features", self.features)
@@ -59,6 +62,14 @@ class FeedbackLog:
         ):
             raise BadInput(f"class_prior must lie strictly between 0 and 1, got {self.class_prior}.")
 
+        if self.labels is not None:
+            if self.labels.shape != self.feedback.shape:
+                raise BadInput(
+                    f"labels have shape {self.labels.shape} but feedback {self.feedback.shape}."
+                )
+            if not np.isin(self.labels[~np.isnan(self.labels)], (0, 1)).all():
+                raise BadInput("labels must be 0, 1, or NaN where a response has none.")
+
     @property
     def n_replicates(self) -> int:
         return self.feedback.shape[0]
@@ -68,8 +79,13 @@ class FeedbackLog:
         return self.feedback.shape[1]
 
     def with_feedback(self, feedback: np.ndarray) -> "FeedbackLog":
-        """The same responses with other feedback (the oracle's log, or a subset of replicates)."""
+        """The same responses with other feedback (the oracle's log)."""
         return replace(self, feedback=feedback)
+
+    def replicates(self, rows: slice) -> "FeedbackLog":
+        """Some of the replicates."""
+        labels = None if self.labels is None else self.labels[rows]
+        return replace(self, feedback=self.feedback[rows], labels=labels)
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def train(
     models = []
     for start in range(0, len(replicates), chunk):
         rows = slice(start, start + chunk)
-        part = log.with_feedback(log.feedback[rows])
+        part = log.replicates(rows)
         order = (replicates[start],) if independent_order else ()
         part = estimator.prepare(part)
         models.append(_Trainer(estimator, part, list(replicates[rows]), order).run())
@@ -136,6 +136,7 @@ class _Trainer:
         self.numbers = numbers + [numbers[-1]] * padding
         rows = np.r_[np.arange(len(numbers)), np.repeat(len(numbers) - 1, padding)]
         self.feedback = self._tensor(log.feedback[rows])
+        self.labels = None if log.labels is None else self._tensor(log.labels[rows])
         self.inputs = {"reward": self._tensor(log.features)}
         if estimator.has_propensity_head:
             separate = log.context if log.context is not None else log.features
@@ -244,6 +245,7 @@ class _Trainer:
             feedback_rate=self.feedback_rate,
             propensity=None if self.propensity is None else self.propensity[rows],
             class_prior=self.class_prior,
+            labels=None if self.labels is None else self.labels[:, rows],
             state=state,
         )
 
@@ -258,6 +260,8 @@ class _Trainer:
         width = len(self.feedback) // len(blocks)
         members = blocks.repeat_interleave(width)
         self.feedback, self.feedback_rate = self.feedback[members], self.feedback_rate[members]
+        if self.labels is not None:
+            self.labels = self.labels[members]
         if self.class_prior is not None:
             self.class_prior = self.class_prior[members]
         self.state = {key: value[members] for key, value in self.state.items()}

@@ -1,0 +1,163 @@
+"""The command ``simbench``: a thin layer. Nothing heavy is imported before a command needs it."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from simbench import __version__
+from simbench.errors import BadInput
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Bias and variance of reward models learned from implicit feedback, against a known truth.",
+)
+list_app = typer.Typer(no_args_is_help=True, help="Print a catalogue.")
+app.add_typer(list_app, name="list")
+
+
+class Format(StrEnum):
+    """How a table is printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+FormatOption = Annotated[Format, typer.Option(help="How to print the table.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"simbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = None,
+) -> None:
+    """Read by :func:`main`, which sees the arguments itself."""
+
+
+@app.command()
+def run(
+    world: Annotated[
+        list[str] | None, typer.Option(help="Preset(s), comma list: see `simbench list worlds`.")
+    ] = None,
+    bias_level: Annotated[
+        list[str] | None, typer.Option(help="How unequally users act; comma list, repeatable.")
+    ] = None,
+    estimators: Annotated[
+        list[str] | None, typer.Option(help="Comma list: see `simbench list estimators`.")
+    ] = None,
+    estimator: Annotated[
+        list[str] | None, typer.Option(help="One more: a name, or package.module:Class.")
+    ] = None,
+    replicates: Annotated[int | None, typer.Option(help="Redrawn logs [20].")] = None,
+    size: Annotated[list[str] | None, typer.Option(help="Training responses, comma list [10000].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random [0].")] = None,
+    grant: Annotated[
+        str | None,
+        typer.Option(help="What is told to those who ask: propensity,class-prior,labels or none."),
+    ] = None,
+    label_share: Annotated[float | None, typer.Option(help="Share labelled, with labels.")] = None,
+    margin: Annotated[float | None, typer.Option(help="RMS bias that counts as none [.05].")] = None,
+    reward: Annotated[str | None, typer.Option(help="True reward: linear or mlp.")] = None,
+    base_rate: Annotated[float | None, typer.Option(help="Share of good responses [.5].")] = None,
+    action_rate: Annotated[float | None, typer.Option(help="Share acted on [.3].")] = None,
+    misclick: Annotated[float | None, typer.Option(help="P(click | bad, active).")] = None,
+    confounding: Annotated[float | None, typer.Option(help="ρ of salience and reward.")] = None,
+    responses: Annotated[
+        Path | None, typer.Option(help="Real responses: jsonl, jsonl.gz, csv or parquet.")
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Their embeddings: safetensors or npy; else TF-IDF + SVD.")
+    ] = None,
+    prompt_column: Annotated[str | None, typer.Option(help="Column of the prompt or its id.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the response's text.")] = None,
+    rating_column: Annotated[str | None, typer.Option(help="Column of the rating.")] = None,
+    votes_column: Annotated[str | None, typer.Option(help="Column of vote counts by level.")] = None,
+    link: Annotated[
+        str | None, typer.Option(help="From rating to reward: auto, votes, logistic, threshold.")
+    ] = None,
+    slope: Annotated[float | None, typer.Option(help="Of the logistic link [1.5].")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Of the threshold or votes link.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Results folder [results/HASH].")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda [cpu].")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; the cores are divided.", min=1)] = 1,
+    config: Annotated[Path | None, typer.Option(help="A study in YAML; flags override it.")] = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """Simulate logs, train every estimator, and measure bias and variance against the truth.
+
+    Running the same command again does only what is missing.
+    """
+    flags = dict(locals())  # before anything else is local
+    from simbench import commands
+
+    commands.run(flags)
+
+
+@app.command()
+def check(
+    estimators: Annotated[
+        list[str] | None, typer.Argument(help="Names, or package.module:Class [all installed].")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the random hypotheses.")] = 0,
+    format: FormatOption = Format.table,
+) -> None:
+    """Integrate every estimator's risk exactly over the feedback: is it unbiased?"""
+    from simbench import commands
+
+    commands.check(estimators, seed, format)
+
+
+@app.command()
+def figure(
+    name: Annotated[str, typer.Argument(help="Which: bias-variance.")],
+    folder: Annotated[Path, typer.Argument(help="A results folder.")],
+    to: Annotated[Path | None, typer.Option(help="Path without suffix [OUT/NAME].")] = None,
+) -> None:
+    """Draw a figure from a results folder, as PNG and PDF."""
+    from simbench import commands
+
+    commands.figure(name, folder, to)
+
+
+@list_app.command("estimators")
+def list_estimators(format: FormatOption = Format.table) -> None:
+    """Installed estimators: what each must be told, what it assumes, where it comes from."""
+    from simbench import commands
+
+    commands.list_estimators(format)
+
+
+@list_app.command("worlds")
+def list_worlds(format: FormatOption = Format.table) -> None:
+    """Presets of ``--world``."""
+    from simbench import commands
+
+    commands.list_worlds(format)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; bad input is one sentence on stderr and exit code 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(arguments)
+    except BadInput as error:
+        if "--debug" in arguments:
+            raise
+        print(f"simbench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("simbench: stopped; finished cells are kept, run the same command again.", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,267 @@
+"""What the commands do: from flags to a study, from results to a printed table."""
+
+import hashlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from simbench import registry
+from simbench.errors import BadInput
+from simbench.results import to_json
+from simbench.study import Outcome, StudyConfig, plan
+from simbench.study import run as run_study
+from simbench.world import DESCRIPTIONS, PRESETS, RealResponses, WorldConfig, build
+
+WORLD_FLAGS = ("reward", "base_rate", "action_rate", "misclick", "confounding")
+REAL_FLAGS = (
+    *("prompt_column", "text_column", "rating_column", "votes_column", "link", "slope", "threshold"),
+)
+MINIMUM_WIDTH = 132  # of the printed tables in a pipe
+
+
+def run(flags: dict[str, Any]) -> None:
+    """``simbench run``; ``flags`` as the command line gave them, None where it did not."""
+    config = study_from(flags)
+    out = flags["out"] or Path("results") / _short_hash(config)
+    with _Progress() as progress:
+        table = run_study(config, out, flags["jobs"], progress)
+    if flags["format"] == "table":
+        _print_study(table, config)
+    else:
+        _emit(table, flags["format"])
+    print(f"results: {out / 'results.parquet'}", file=sys.stderr)
+    print(f"picture: simbench figure bias-variance {out}", file=sys.stderr)
+    if (table.status == "failed").any():
+        names = ", ".join(sorted(table[table.status == "failed"].estimator.unique()))
+        print(f"simbench: failed: {names} (the reasons are in the table).", file=sys.stderr)
+        sys.exit(1)
+
+
+def study_from(flags: dict[str, Any]) -> StudyConfig:
+    """The study that the flags, over a YAML file where one is given, describe.
+
+    Raises
+    ------
+    BadInput
+        With what is wrong and where.
+    """
+    raw = _read_yaml(flags["config"]) if flags["config"] is not None else {}
+    values = {name: flags[name] for name in ("replicates", "seed", "margin", "label_share", "device")}
+    values["bias_levels"] = _numbers(flags["bias_level"], float, "--bias-level")
+    values["sizes"] = _numbers(flags["size"], int, "--size")
+    names = _split(flags["estimators"])
+    extra = flags["estimator"] or []
+    if names or extra:
+        base = names or raw.get("estimators") or StudyConfig().estimators
+        values["estimators"] = list(dict.fromkeys([*base, *extra]))
+    if flags["grant"] is not None:
+        granted = [name.strip().replace("-", " ") for name in flags["grant"].split(",")]
+        values["grant"] = [name for name in granted if name not in ("none", "")]
+    raw |= {name: value for name, value in values.items() if value is not None}
+    try:
+        worlds = _worlds(flags, raw.pop("worlds", None))
+        return StudyConfig.model_validate({**raw, "worlds": worlds})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{where or 'the study'}: {first['msg']}, got {first['input']!r}.") from error
+
+
+def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
+    """Presets by name or whole worlds, with the flags laid over them."""
+    chosen = _split(flags["world"]) or given or ["exclusive"]
+    changes = {name: flags[name] for name in WORLD_FLAGS if flags[name] is not None}
+    real = _real(flags)
+    worlds = []
+    for world in chosen:
+        config = _preset(world) if isinstance(world, str) else WorldConfig.model_validate(world)
+        described = {**config.model_dump(), **changes}
+        if real is not None:
+            stem = Path(real.path).name.split(".")[0]
+            described |= {"real": real.model_dump(), "name": f"{config.name}:{stem}"}
+        worlds.append(WorldConfig.model_validate(described))
+    return worlds
+
+
+def _preset(name: str) -> WorldConfig:
+    from difflib import get_close_matches
+
+    if name not in PRESETS:
+        near = get_close_matches(name, PRESETS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise BadInput(f"there is no world {name!r}.{hint} See: simbench list worlds.")
+    return PRESETS[name]
+
+
+def _real(flags: dict[str, Any]) -> RealResponses | None:
+    given = {name: flags[name] for name in REAL_FLAGS if flags[name] is not None}
+    if flags["responses"] is None:
+        if given or flags["features"] is not None:
+            used = ", ".join(f"--{name.replace('_', '-')}" for name in given) or "--features"
+            raise BadInput(f"{used} describes a file of responses: give it with --responses FILE.")
+        return None
+    features = None if flags["features"] is None else str(flags["features"])
+    return RealResponses(path=str(flags["responses"]), features=features, **given)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from error
+    if not isinstance(value, dict):
+        raise BadInput(f"{path} must hold a mapping of study settings, such as `replicates: 20`.")
+    return value
+
+
+def _split(values: list[str] | None) -> list[str]:
+    return [part.strip() for value in values or [] for part in value.split(",") if part.strip()]
+
+
+def _numbers(values: list[str] | None, kind: Callable[[str], Any], flag: str) -> list[Any] | None:
+    try:
+        return [kind(part) for part in _split(values)] or None
+    except ValueError as error:
+        raise BadInput(f"{flag} must be numbers, separated by commas, got {values}.") from error
+
+
+def _short_hash(config: StudyConfig) -> str:
+    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:10]
+
+
+class _Progress:
+    """A bar on a terminal, plain lines in a pipe; on stderr, so that stdout is the table alone."""
+
+    def __enter__(self) -> "_Progress":
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+        self.bar = None
+        if sys.stderr.isatty():
+            self.bar = Bar(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+            self.bar.start()
+            self.task = self.bar.add_task("starting", total=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, outcome: Outcome, done: int, total: int) -> None:
+        cell = outcome.cell
+        text = f"{cell.world.name}, bias level {cell.bias_level:g}: {cell.estimator}"
+        if self.bar is not None:
+            self.bar.update(self.task, description=text, completed=done, total=total)
+            return
+        detail = f"{outcome.seconds:.1f} s" if outcome.status == "ok" else outcome.reason
+        print(f"[{done}/{total}] {text}: {outcome.status}, {detail}", file=sys.stderr, flush=True)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, MINIMUM_WIDTH))
+
+
+def _print_study(table: pd.DataFrame, config: StudyConfig) -> None:
+    from simbench.report import print_study
+
+    cells = {(c.world, c.bias_level, c.size): c for c in plan(config)}.values()
+    print_study(table, config, [cell.built() for cell in cells], _console())
+
+
+def _emit(table: pd.DataFrame, format: str) -> None:
+    print(to_json(table) if format == "json" else table.to_csv(index=False), end="")
+    if format == "json":
+        print()
+
+
+def _print_table(table: pd.DataFrame, format: str, title: str) -> None:
+    if format != "table":
+        _emit(table, format)
+        return
+    drawn = Table(title=title, box=None)
+    for column in table.columns:
+        drawn.add_column(column, overflow="fold")
+    for row in table.itertuples(index=False):
+        drawn.add_row(*(str(value) for value in row))
+    _console().print(drawn)
+
+
+def check(names: list[str] | None, seed: int, format: str) -> None:
+    """``simbench check``: exact verdicts on the risk of each estimator."""
+    from simbench import risk
+
+    chosen = names or [name for name in registry.names() if name != "sklearn"]
+    rows = [
+        (verdict, estimator)
+        for estimator in (registry.find(name) for name in chosen)
+        for verdict in risk.check(estimator(), seed)
+    ]
+    if format != "table":
+        _emit(pd.DataFrame([vars(verdict) for verdict, _ in rows]), format)
+        return
+    shown = pd.DataFrame(
+        [(v.estimator, v.case, v.verdict, _bias(v), kind.assumption) for v, kind in rows],
+        columns=["estimator", "case", "verdict", "largest bias of the risk", "assumes"],
+    )
+    _print_table(shown, format, "Is the risk unbiased? Expectation over the feedback by enumeration")
+    for case, meaning in risk.CASES.items():
+        print(f"{case}: {meaning}")
+    print(
+        "Arbitrary hypotheses, rewards and propensities (4,096 each, float64); exact means at most "
+        f"{risk.EXACT:g} at every one. Monte Carlo: 4,000 batches of 512, interval at 99.9 %."
+    )
+
+
+def _bias(verdict) -> str:
+    if verdict.low == verdict.high:
+        return f"{verdict.bias:.2g}"
+    return f"{verdict.bias:.2g} ({verdict.low:.2g} to {verdict.high:.2g})"
+
+
+def figure(name: str, folder: Path, to: Path | None) -> None:
+    """``simbench figure``: draw one figure from a results folder."""
+    import importlib
+
+    from simbench.figures import FIGURES
+    from simbench.results import read_table
+
+    if name not in FIGURES:
+        raise BadInput(f"there is no figure {name!r}: there are {', '.join(FIGURES)}.")
+    module = importlib.import_module(f"simbench.figures.{FIGURES[name]}")
+    target = to or folder / name
+    for path in module.save(module.draw(read_table(folder)), target):
+        print(path)
+
+
+def list_estimators(format: str) -> None:
+    """``simbench list estimators``."""
+    rows = []
+    for name in registry.names():
+        if name == "sklearn":
+            rows.append(("sklearn:CLASS", "outside", "-", "α = 1", "any scikit-learn classifier"))
+            continue
+        kind = registry.find(name)
+        needs = ", ".join([*sorted(kind.needs), *(f"({o})" for o in sorted(kind.optional))]) or "-"
+        rows.append((name, kind.family, needs, kind.assumption, kind.source))
+    columns = ["estimator", "family", "told (optionally)", "assumes", "source"]
+    _print_table(pd.DataFrame(rows, columns=columns), format, "Estimators")
+
+
+def list_worlds(format: str) -> None:
+    """``simbench list worlds``."""
+    rows = []
+    for name, config in PRESETS.items():
+        world = build(config, 0.5, 10_000, 0)
+        rows.append((name, config.law, f"{world.realised()['feedback_rate']:.3f}", DESCRIPTIONS[name]))
+    columns = ["world", "law", "feedback rate at bias level 0.5", "what"]
+    _print_table(pd.DataFrame(rows, columns=columns), format, "Worlds")

@@ -1,0 +1,64 @@
+"""Finds estimators by name: through the entry-point group ``simbench.estimators``, anyone's alike."""
+
+import importlib
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from simbench.errors import BadInput
+
+if TYPE_CHECKING:
+    from simbench.estimator import Estimator
+
+GROUP = "simbench.estimators"
+
+
+def names() -> list[str]:
+    """Names of the installed estimators, sorted; factories such as ``sklearn`` included."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def find(name: str) -> "type[Estimator]":
+    """Estimator class of this name.
+
+    Parameters
+    ----------
+    name : str
+        An installed name (``naive``), a factory with its argument (``sklearn:LogisticRegression``),
+        or ``package.module:Class`` of anything that can be imported.
+
+    Raises
+    ------
+    BadInput
+        If there is none; the message holds the nearest name.
+    """
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if name in points:
+        found = points[name].load()
+    elif ":" in name and name.split(":")[0] in points:
+        factory, argument = name.split(":", 1)
+        found = points[factory].load()(argument)
+    elif ":" in name:
+        found = _imported(name)
+    else:
+        near = get_close_matches(name, points, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise BadInput(f"there is no estimator {name!r}.{hint} See: simbench list estimators.")
+    return _checked(name, found)
+
+
+def _imported(name: str):
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"estimator {name!r} cannot be imported: {error}.") from error
+
+
+def _checked(name: str, found) -> "type[Estimator]":
+    from simbench.estimator import Estimator
+
+    if not (isinstance(found, type) and issubclass(found, Estimator)):
+        hint = f" (try {name}:ClassName)" if ":" not in name else ""
+        raise BadInput(f"{name!r} is not a subclass of simbench.estimator.Estimator{hint}.")
+    return found

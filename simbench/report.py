@@ -1,0 +1,175 @@
+"""The long table as people read it on a terminal."""
+
+import math
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from simbench.study import StudyConfig
+from simbench.world import DESCRIPTIONS, World
+
+TRUTH_METRICS = {"bias2": "bias²", "variance": "variance", "mse": "MSE", "excess_bias2": "excess bias²"}
+OTHER_METRICS = {
+    "auroc": "AUROC",
+    "pairwise_accuracy": "pairs",
+    "brier": "Brier",
+    "nll": "NLL",
+    "calibration_shift": "shift",
+    "ece": "ECE",
+    "regret": "regret",
+    "swapped_share": "swapped",
+}
+
+
+def situation_lines(world: World) -> list[str]:
+    """What a world is and what its law realised."""
+    facts = world.realised()
+    preset = world.config.name.split(":")[0]
+    return [
+        f"world {world.config.name}: {DESCRIPTIONS.get(preset, 'as configured')}",
+        world.description,
+        f"bias level {world.bias_level:g} realised: {facts['positive_rate']:.3f} of responses are good, "
+        f"{facts['action_rate']:.3f} would be acted on, {facts['feedback_rate']:.3f} got feedback; "
+        f"{facts['positives_without_feedback']:.1%} of the good ones got none; propensity: smallest "
+        f"{facts['smallest_propensity']:.2g}, 1 % quantile {facts['propensity_1_percent']:.2g}",
+    ]
+
+
+def print_study(table: pd.DataFrame, config: StudyConfig, worlds: list[World], console: Console):
+    """Two tables a situation: against the truth; and ranking, calibration and decisions."""
+    for world in worlds:
+        console.print()
+        for line in situation_lines(world):
+            console.print(line, highlight=False, soft_wrap=True)
+        here = table[
+            (table.world == world.config.name)
+            & (table.bias_level == world.bias_level)
+            & (table["size"] == _size_of(table, world))
+        ]
+        console.print(_truth_table(here, config))
+        console.print(_other_table(here, config))
+        for note in notes(here, world, config):
+            console.print(note, highlight=False, soft_wrap=True)
+
+
+def _size_of(table: pd.DataFrame, world: World) -> int:
+    sizes = table[table.world == world.config.name]["size"].unique()
+    return min(sizes, key=lambda size: abs(size - len(world.train.reward)))
+
+
+def _truth_table(here: pd.DataFrame, config: StudyConfig) -> Table:
+    table = Table(title=f"Against the true reward, {config.replicates} replicates", box=None)
+    table.add_column("estimator")
+    table.add_column("told")
+    for title in TRUTH_METRICS.values():
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    for name in here.estimator.unique():
+        rows = here[here.estimator == name].set_index("metric")
+        first = rows.iloc[0]
+        if first.status != "ok":
+            table.add_row(name, "", "", "", "", "", f"{first.status}: {first.reason}")
+            continue
+        cells = [_interval(rows, metric) for metric in TRUTH_METRICS]
+        table.add_row(name, first.knows, *cells, _verdict(rows))
+    table.caption = (
+        f"[low, high]: {config.level:.0%} intervals. Verdict: excess bias² over the oracle's, against "
+        f"a margin of {config.margin:g}² (RMS bias)."
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _other_table(here: pd.DataFrame, config: StudyConfig) -> Table:
+    table = Table(title="Ranking, calibration, decisions", box=None)
+    table.add_column("estimator")
+    for title in OTHER_METRICS.values():
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right")
+    for name in here[here.status == "ok"].estimator.unique():
+        rows = here[here.estimator == name].set_index("metric")
+        cells = [_plus_minus(rows, metric) for metric in OTHER_METRICS]
+        table.add_row(name, *cells, f"{rows.iloc[0].seconds:.1f}")
+    table.caption = (
+        f"± half of the {config.level:.0%} interval. pairs: share of a prompt's response pairs in the "
+        "right order. shift: mean estimate minus mean reward. regret: reward lost by best-of-n. "
+        "swapped: share of replicates that rank like the propensity."
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _number(value: float, digits: int = 4) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
+
+
+def _interval(rows: pd.DataFrame, metric: str) -> str:
+    if metric not in rows.index:
+        return "–"
+    row = rows.loc[metric]
+    if math.isnan(row.low):
+        return _number(row.value)
+    return f"{_number(row.value)} [{_number(row.low)}, {_number(row.high)}]".replace("[", "\\[")
+
+
+def _plus_minus(rows: pd.DataFrame, metric: str) -> str:
+    if metric not in rows.index:
+        return "–"
+    row = rows.loc[metric]
+    if math.isnan(row.low):
+        return _number(row.value, 2)
+    return f"{_number(row.value, 3)}±{_number((row.high - row.low) / 2, 3)}"
+
+
+def _verdict(rows: pd.DataFrame) -> str:
+    return rows.loc["excess_bias2"].verdict if "excess_bias2" in rows.index else "no oracle"
+
+
+def notes(here: pd.DataFrame, world: World, config: StudyConfig) -> list[str]:
+    """What a reader must know beside the numbers: identification first."""
+    from simbench.registry import find
+
+    lines = []
+    facts = here.drop_duplicates("estimator")
+    for row in facts[facts.status == "ok"].itertuples():
+        kind = find(str(row.estimator))
+        if not kind.has_propensity_head or "labels" in str(row.knows):
+            continue
+        lines.append(f"{row.estimator}: {_identification(here, str(row.estimator), world)}")
+    undecided = here[(here.metric == "excess_bias2") & (here.verdict == "undecided")]
+    lines += [f"{row.estimator}: undecided, {row.reason}" for row in undecided.itertuples()]
+    return lines
+
+
+def _identification(here: pd.DataFrame, name: str, world: World) -> str:
+    """Words for what the log can tell; only the product γα is identified from feedback."""
+    rows = here[here.estimator == name].set_index("metric")
+    help_ = "Would help: the propensity, a class prior, explicit labels (--grant labels)"
+    swapped = float(rows.loc["swapped_share"].value) if "swapped_share" in rows.index else 0.0
+    count = round(swapped * int(rows.iloc[0].n_replicates))
+    of = f"{count} of {int(rows.iloc[0].n_replicates)} replicates came out swapped with the propensity"
+    if world.train.context is None:
+        return (
+            "NOT IDENTIFIED here: reward and propensity read the same features, and feedback shows "
+            f"only their product; {of}. {help_}, or context that moves only the propensity."
+        )
+    high = float(pd.Series(world.train.propensity).quantile(0.99))
+    if world.bias_level == 0:
+        return (
+            "the LEVEL of the reward is NOT IDENTIFIED here: the context does not move the propensity "
+            f"(SCAR), so any constant fits as well. {help_}."
+        )
+    if high < 0.95:
+        return (
+            "the level of the reward is WEAKLY IDENTIFIED here: the context moves the propensity only "
+            f"up to {high:.2f} (99 % quantile), and the level is read off as it nears 1. {help_}."
+        )
+    if world.config.confounding != 0:
+        return (
+            "its propensity network reads only the context, but users act on the reward as well: the "
+            f"exclusion that it relies on does not hold; {of}. {help_}."
+        )
+    return f"identified here through the context, which moves the propensity up to {high:.2f}; {of}."

@@ -1,0 +1,137 @@
+"""From finished cells to one long, self-describing table."""
+
+import json
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from simbench.score import Estimate, excess, score, verdict
+from simbench.store import Shards, write_whole
+from simbench.study import Cell, Outcome, StudyConfig
+from simbench.world import World
+
+COLUMNS = [
+    *("world", "law", "bias_level", "size", "estimator", "knows", "metric", "value", "low", "high"),
+    *("n_replicates", "status", "reason", "verdict", "seconds"),
+]
+
+
+def table(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> pd.DataFrame:
+    """Score every finished cell against the truth.
+
+    Returns
+    -------
+    DataFrame
+        One row per cell and metric; a cell that was skipped or failed is one row with its reason.
+        Rows ``excess_bias2`` carry the verdict, and its grounds as the reason.
+    """
+    rows: list[dict[str, Any]] = []
+    for _, group in groupby(outcomes, key=lambda o: (o.cell.world, o.cell.size, o.cell.bias_level)):
+        rows += _situation(config, list(group), shards)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _situation(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> list[dict]:
+    """Rows of all estimators of one world, size and bias level."""
+    oracle = next((o for o in outcomes if o.cell.estimator == "oracle" and o.status == "ok"), None)
+    reference = None if oracle is None else shards.read(oracle.cell.key)[0]
+    rows = []
+    for outcome in outcomes:
+        if outcome.status != "ok":
+            rows.append(_row(outcome, "", "", Estimate(np.nan, np.nan, np.nan)))
+            continue
+        predictions, facts = shards.read(outcome.cell.key)
+        world = outcome.cell.built()
+        estimates = _estimates(config, predictions, reference, world)
+        rows += [_row(outcome, facts["knows"], name, value) for name, value in estimates.items()]
+        if "excess_bias2" in estimates:
+            found = verdict(
+                estimates["excess_bias2"], margin=config.margin**2, n_replicates=config.replicates
+            )
+            row = next(row for row in reversed(rows) if row["metric"] == "excess_bias2")
+            row["verdict"] = "reference" if outcome is oracle else found.label
+            row["reason"] = found.reason
+    return rows
+
+
+def _estimates(
+    config: StudyConfig, predictions: np.ndarray, oracle: np.ndarray | None, world: World
+) -> dict[str, Estimate]:
+    test = world.test
+    estimates = score(predictions, test.reward, test.groups, level=config.level)
+    if oracle is not None:
+        estimates |= excess(predictions, oracle, test.reward, level=config.level)
+    swapped = _swapped_share(predictions, world)
+    if swapped is not None:
+        estimates["swapped_share"] = Estimate(swapped, np.nan, np.nan)
+    return estimates
+
+
+def _swapped_share(predictions: np.ndarray, world: World) -> float | None:
+    """Share of replicates that rank test responses more like the propensity than like the reward.
+
+    None where the propensity does not vary.
+    """
+    test = world.test
+    if np.ptp(test.propensity) == 0:
+        return None
+    ranks = rankdata(np.stack([test.reward, test.propensity]), axis=1)
+    own = rankdata(predictions, axis=1)
+    like_reward, like_propensity = (
+        [np.corrcoef(row, rank)[0, 1] if np.ptp(row) else 0.0 for row in own] for rank in ranks
+    )
+    return float(np.mean(np.array(like_propensity) > np.array(like_reward)))
+
+
+def _row(outcome: Outcome, knows: str, metric: str, estimate: Estimate) -> dict[str, Any]:
+    cell: Cell = outcome.cell
+    return {
+        "world": cell.world.name,
+        "law": cell.world.law,
+        "bias_level": cell.bias_level,
+        "size": cell.size,
+        "estimator": cell.estimator,
+        "knows": knows,
+        "metric": metric,
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "n_replicates": cell.replicates,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "verdict": "",
+        "seconds": outcome.seconds,
+    }
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write the long table as parquet, whole or not at all."""
+    write_whole(path, lambda to: table.to_parquet(to, index=False))
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """The long table of a results folder.
+
+    Raises
+    ------
+    BadInput
+        If there is none.
+    """
+    from simbench.errors import BadInput
+
+    path = folder / "results.parquet"
+    if not path.exists():
+        raise BadInput(f"{path} does not exist: finish the study first (simbench run --out {folder}).")
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read ({error}): run the study again.") from error
+
+
+def to_json(table: pd.DataFrame) -> str:
+    """Records as JSON; NaN becomes null."""
+    return json.dumps(json.loads(table.to_json(orient="records", double_precision=15)), indent=1)

@@ -1,0 +1,148 @@
+"""Exact expectation of a risk estimator over the feedback, and the verdict on its unbiasedness.
+
+Feedback is binary, so the expectation of a per-sample loss is a two-term sum,
+``p ℓ̂(h; 1) + (1-p) ℓ̂(h; 0)`` with ``p = γα`` (theory, section 2): no Monte Carlo, float64. The loss
+integrated here is the very function that is trained.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import logit
+from torch import Tensor
+
+from simbench.estimator import Batch, Estimator, Outputs
+from simbench.losses import loss_negative, loss_positive
+from simbench.streams import stream
+
+EXACT = 1e-12
+CASES = {
+    "SCAR": "α constant and known, class prior known",
+    "known α": "α varies and is known, class prior known",
+    "unknown α": "α varies; whoever needs it is told its mean, whoever fits it is at an arbitrary fit",
+    "true posteriors": "α varies; latent groups stratified by the true γ and α",
+}
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Arbitrary hypotheses, rewards and propensities; each of shape (n,), float64."""
+
+    hypothesis: Tensor
+    reward: Tensor
+    propensity: Tensor
+    told_propensity: Tensor
+    fitted_propensity: Tensor
+
+
+@dataclass(frozen=True)
+class RiskVerdict:
+    """What ``simbench check`` says of one estimator in one case.
+
+    ``bias`` is the largest absolute error of the expected per-sample loss, or the Monte Carlo bias of
+    the risk that is farthest from zero, then with its interval ``low``, ``high``.
+    """
+
+    estimator: str
+    case: str
+    verdict: str
+    bias: float
+    low: float
+    high: float
+
+
+def situation(case: str, n: int = 4096, seed: int = 0) -> Situation:
+    """Random hypotheses (logits, sd 2), rewards in (0, 1), propensities in (.05, .95)."""
+    rng = stream(seed, "risk", case)
+    reward = rng.uniform(0.01, 0.99, n)
+    propensity = rng.uniform(0.05, 0.95, n)
+    if case == "SCAR":
+        propensity = np.full(n, 0.3)
+    told = np.full(n, propensity.mean()) if case == "unknown α" else propensity
+    fitted = rng.uniform(0.05, 0.95, n) if case == "unknown α" else propensity
+    arrays = (2 * rng.standard_normal(n), reward, propensity, told, fitted)
+    return Situation(*(torch.as_tensor(values, dtype=torch.float64) for values in arrays))
+
+
+def ideal_loss(hypothesis: Tensor, reward: Tensor) -> Tensor:
+    """``γ ℓ(h, 1) + (1 - γ) ℓ(h, 0)``, one value a sample."""
+    return reward * loss_positive(hypothesis) + (1 - reward) * loss_negative(hypothesis)
+
+
+def batch_for(estimator: Estimator, at: Situation, feedback: Tensor, case: str) -> Batch:
+    """What the estimator may read in this situation when the feedback is ``feedback``."""
+    batch = Batch(
+        feedback=feedback,
+        feedback_rate=feedback_probability(estimator, at).mean(-1, keepdim=True),
+        propensity=at.told_propensity,
+        class_prior=at.reward.mean(),
+    )
+    if case != "true posteriors":
+        return batch
+    truth = Outputs(torch.logit(at.reward), torch.logit(at.propensity))
+    return Batch(**{**vars(batch), "state": estimator.epoch_state(truth, batch)})
+
+
+def feedback_probability(estimator: Estimator, at: Situation) -> Tensor:
+    """``γα``; for the oracle, whose feedback is the preference itself, ``γ``."""
+    return at.reward if "truth" in estimator.needs else at.reward * at.propensity
+
+
+def expected_loss(estimator: Estimator, at: Situation, case: str = "known α") -> Tensor:
+    """``E_r[ℓ̂(h; r)]`` by enumeration of the feedback, one value a sample, float64."""
+    out = Outputs(at.hypothesis, torch.logit(at.fitted_propensity))
+    p = feedback_probability(estimator, at)
+    clicked, unclicked = (
+        estimator.reward_loss(out, batch_for(estimator, at, torch.full_like(p, value), case))
+        for value in (1.0, 0.0)
+    )
+    return p * clicked + (1 - p) * unclicked
+
+
+def check(estimator: Estimator, seed: int = 0) -> list[RiskVerdict]:
+    """Verdicts in every case that applies to the estimator."""
+    cases = [case for case in CASES if case != "true posteriors" or _stratifies(estimator)]
+    method = _exact if estimator.sums_over_samples else _monte_carlo
+    return [method(estimator, case, seed) for case in cases]
+
+
+def _stratifies(estimator: Estimator) -> bool:
+    return type(estimator).epoch_state is not Estimator.epoch_state
+
+
+def _exact(estimator: Estimator, case: str, seed: int) -> RiskVerdict:
+    at = situation(case, seed=seed)
+    error = expected_loss(estimator, at, case) - ideal_loss(at.hypothesis, at.reward)
+    bias = float(error.abs().max())
+    verdict = "exactly unbiased" if bias <= EXACT else "biased"
+    return RiskVerdict(estimator.name, case, verdict, bias, bias, bias)
+
+
+def _monte_carlo(estimator: Estimator, case: str, seed: int) -> RiskVerdict:
+    """For risks that are no sum over samples: mean over drawn batches of 512, several hypotheses.
+
+    The interval holds for all hypotheses together (normal, two-sided 1 - 1e-3, Bonferroni).
+    """
+    rewards = stream(seed, "risk", case, "batch").uniform(0.01, 0.99, 512)
+    at = situation(case, n=512, seed=seed)
+    reward = torch.as_tensor(rewards)
+    # multiples of the truth's logit: the surer the hypothesis, the more often the clamp binds
+    hypotheses = [at.hypothesis, *(torch.as_tensor(t * logit(rewards)) for t in (1.0, 4.0, 8.0))]
+    generator = torch.Generator().manual_seed(seed)
+    worst = None
+    for hypothesis in hypotheses:
+        here = Situation(
+            hypothesis, reward, at.propensity, at.told_propensity, at.fitted_propensity
+        )
+        p = feedback_probability(estimator, here).expand(4000, -1)
+        batch = batch_for(estimator, here, torch.bernoulli(p, generator=generator), case)
+        out = Outputs(hypothesis, torch.logit(here.fitted_propensity))
+        risk = estimator.risk(out, batch) - ideal_loss(hypothesis, reward).mean()
+        mean, error = float(risk.mean()), float(risk.std()) / np.sqrt(len(risk))
+        if worst is None or abs(mean) / error > abs(worst[0]) / worst[1]:
+            worst = mean, error
+    assert worst is not None
+    low, high = worst[0] - 3.66 * worst[1], worst[0] + 3.66 * worst[1]
+    verdict = "Monte Carlo only: " + ("biased" if low > 0 or high < 0 else "no bias found")
+    return RiskVerdict(estimator.name, case, verdict, worst[0], low, high)

@@ -1,0 +1,310 @@
+"""A study: a grid of cells; plan it, run what is missing, and score it into one long table."""
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from simbench import __version__
+from simbench.errors import BadInput
+from simbench.estimator import Estimator, grant
+from simbench.log import FeedbackLog, Truth
+from simbench.registry import find
+from simbench.store import Shards, write_json
+from simbench.streams import stream
+from simbench.world import PRESETS, World, WorldConfig, build
+
+DEFAULT_ESTIMATORS = (
+    "oracle",
+    "naive",
+    "naive-sqrt",
+    "balanced-naive",
+    "ips",
+    "ips-scar",
+    "upu",
+    "nnpu",
+    "implicitrm",
+    "implicitrm-known",
+    "sklearn:LogisticRegression",
+)
+Grant = Literal["propensity", "class prior", "labels"]
+
+
+class StudyConfig(BaseModel):
+    """A grid: every world at every bias level and size, with every estimator.
+
+    Parameters
+    ----------
+    grant : tuple of str
+        What the run tells those who ask for it: the true propensity, the true class prior, or
+        explicit labels of ``label_share`` of the training responses.
+    margin : float
+        Root-mean-square bias, in units of probability, in excess of the oracle's, below which an
+        estimator counts as unbiased.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    worlds: tuple[WorldConfig, ...] = (PRESETS["exclusive"],)
+    bias_levels: tuple[float, ...] = (0.8,)
+    estimators: tuple[str, ...] = DEFAULT_ESTIMATORS
+    parameters: dict[str, dict[str, Any]] = {}
+    sizes: tuple[int, ...] = (10_000,)
+    replicates: int = Field(20, ge=1)
+    seed: int = Field(0, ge=0)
+    grant: tuple[Grant, ...] = ("propensity", "class prior")
+    label_share: float = Field(0.05, gt=0, lt=1)
+    margin: float = Field(0.05, gt=0)
+    level: float = Field(0.95, gt=0.5, lt=1)
+    device: str = "cpu"
+
+
+class Cell(BaseModel):
+    """One estimator in one situation: a value, whose hash names its shard."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    world: WorldConfig
+    bias_level: float
+    size: int
+    estimator: str
+    parameters: dict[str, Any]
+    replicates: int
+    seed: int
+    grant: tuple[Grant, ...]
+    label_share: float
+    device: str
+
+    @property
+    def key(self) -> str:
+        """Canonical hash; the version is part of it, since code changes results."""
+        text = json.dumps([__version__, self.model_dump(mode="json")], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def built(self) -> World:
+        return _built(self.world, self.bias_level, self.size, self.seed)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended: ``ok``, ``skipped`` or ``failed``, with the reason of the latter two."""
+
+    cell: Cell
+    status: str
+    reason: str
+    seconds: float
+
+
+class Progress(Protocol):
+    """Told of every cell as it ends; a terminal draws a bar, a pipe prints lines."""
+
+    def __call__(self, outcome: Outcome, done: int, total: int) -> None: ...
+
+
+@lru_cache(maxsize=2)
+def _built(world: WorldConfig, bias_level: float, size: int, seed: int) -> World:
+    return build(world, bias_level, size, seed)
+
+
+def plan(config: StudyConfig) -> list[Cell]:
+    """The cells of a study; cells of one world stand together."""
+    return [
+        Cell(
+            world=world,
+            bias_level=bias_level,
+            size=size,
+            estimator=name,
+            parameters=config.parameters.get(name, {}),
+            replicates=config.replicates,
+            seed=config.seed,
+            grant=config.grant,
+            label_share=config.label_share,
+            device=config.device,
+        )
+        for world in config.worlds
+        for size in config.sizes
+        for bias_level in config.bias_levels
+        for name in config.estimators
+    ]
+
+
+def run(config: StudyConfig, out: Path, jobs: int = 1, progress: Progress | None = None):
+    """Run what is missing in ``out``, then write ``results.parquet`` and ``study.json``.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    out : Path
+        A new folder, or one that this very study began.
+    jobs : int
+        Processes; the cores are divided among them.
+    progress : callable, optional
+
+    Returns
+    -------
+    pandas.DataFrame
+        The long table of :func:`simbench.results.table`.
+
+    Raises
+    ------
+    BadInput
+        If the configuration cannot be run, or ``out`` holds another study.
+    """
+    from simbench.results import table, write_table
+
+    cells = plan(config)
+    _validate(config, cells)
+    _claim(out, config)
+    shards = Shards(out / "shards")
+    outcomes = {}
+    for outcome in _outcomes(cells, shards, jobs):
+        outcomes[outcome.cell] = outcome
+        if progress is not None:
+            progress(outcome, len(outcomes), len(cells))
+    result = table(config, [outcomes[cell] for cell in cells], shards)
+    write_table(out / "results.parquet", result)
+    return result
+
+
+def _validate(config: StudyConfig, cells: list[Cell]) -> None:
+    """Fail on what cannot work before anything is written."""
+    for name in config.estimators:
+        kind = find(name)
+        try:
+            kind(**config.parameters.get(name, {}))
+        except TypeError as error:
+            raise BadInput(f"estimator {name!r} does not take these parameters: {error}.") from error
+    for name in config.parameters:
+        if name not in config.estimators:
+            raise BadInput(f"parameters are given for {name!r}, which is not among the estimators.")
+    try:
+        torch.empty(1, device=config.device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"the device {config.device!r} cannot be used: {reason}.") from error
+    for cell in {(c.world, c.bias_level, c.size, c.seed): c for c in cells}.values():
+        cell.built()
+
+
+def _claim(out: Path, config: StudyConfig) -> None:
+    """Write ``study.json``, or make sure that the one there is of this study."""
+    path = out / "study.json"
+    description = json.loads(config.model_dump_json())
+    if path.exists():
+        try:
+            found = json.loads(path.read_text())["config"]
+        except (json.JSONDecodeError, KeyError) as error:
+            raise BadInput(f"{path} is damaged ({error}): choose another --out.") from error
+        if found != description:
+            different = sorted(k for k in description if found.get(k) != description[k])
+            raise BadInput(
+                f"{out} holds another study (it differs in: {', '.join(different)}): choose another "
+                "--out, or delete that folder."
+            )
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BadInput(f"{out} exists and holds no study of simbench: choose another --out.")
+    write_json(path, {"config": description, **environment(config)})
+
+
+def environment(config: StudyConfig) -> dict[str, Any]:
+    """What a reader needs to run the study again elsewhere."""
+    packages = ("torch", "numpy", "scipy", "scikit-learn", "pandas")
+    return {
+        "simbench": __version__,
+        "versions": {name: version(name) for name in packages},
+        "python": platform.python_version(),
+        "device": config.device,
+        "threads": torch.get_num_threads(),
+        "seed": config.seed,
+    }
+
+
+def _outcomes(cells: list[Cell], shards: Shards, jobs: int) -> Iterator[Outcome]:
+    if jobs == 1:
+        yield from (run_cell(cell, shards) for cell in cells)
+        return
+    from joblib import Parallel, cpu_count, delayed
+
+    threads = max(1, cpu_count() // jobs)
+    pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
+    yield from pool(delayed(_run_in_worker)(cell, shards, threads) for cell in cells)
+
+
+def _run_in_worker(cell: Cell, shards: Shards, threads: int) -> Outcome:
+    torch.set_num_threads(threads)
+    return run_cell(cell, shards)
+
+
+def run_cell(cell: Cell, shards: Shards) -> Outcome:
+    """Train, unless the shard is there. A cell that fails is an outcome, and leaves no shard."""
+    kind = find(cell.estimator)
+    missing = sorted((kind.needs - {"truth"}) - set(cell.grant))
+    if missing:
+        return Outcome(cell, "skipped", f"needs {' and '.join(missing)}", 0.0)
+    if shards.has(cell.key):
+        return Outcome(cell, "ok", "", shards.read(cell.key)[1]["seconds"])
+    start = time.perf_counter()
+    try:
+        predictions, knows = fit_cell(cell, kind)
+    except (BadInput, ArithmeticError, ValueError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        return Outcome(cell, "failed", reason, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    shards.write(cell.key, predictions, {"knows": knows, "seconds": seconds})
+    return Outcome(cell, "ok", "", seconds)
+
+
+def fit_cell(cell: Cell, kind: type[Estimator]) -> tuple[np.ndarray, str]:
+    """Draw the log, grant what is granted, fit, and predict the test responses."""
+    world = cell.built()
+    log, truth = world.draw(range(cell.replicates))
+    given = granted(cell, kind, log, truth)
+    parameters = {"seed": cell.seed, **cell.parameters}
+    if "device" in kind().get_params():
+        parameters["device"] = cell.device
+    estimator = kind(**parameters)
+    log = grant(log, **given)
+    if "truth" in kind.needs:
+        log = log.with_feedback(truth.preference.astype(np.float32))
+    predictions = estimator.fit_replicates(log).predict(world.test.features)
+    if not np.isfinite(predictions).all():
+        raise ArithmeticError("the predictions are not finite: training diverged")
+    told = ["truth"] if "truth" in kind.needs else []
+    told += [name.replace("_", " ") for name in given]
+    if kind.has_propensity_head and log.context is not None:
+        told.append("context")
+    return predictions, ", ".join(told) or "nothing"
+
+
+def granted(cell: Cell, kind: type[Estimator], log: FeedbackLog, truth: Truth) -> dict[str, Any]:
+    """What the run grants *and* the estimator asks for, from the truth."""
+    asked = (kind.needs | kind.optional) & set(cell.grant)
+    given: dict[str, Any] = {}
+    if "propensity" in asked:
+        given["propensity"] = truth.propensity
+    if "class prior" in asked:
+        given["class_prior"] = float(truth.reward.mean())
+    if "labels" in asked:
+        given["labels"] = _labels(cell, truth)
+    return given
+
+
+def _labels(cell: Cell, truth: Truth) -> np.ndarray:
+    """Explicit labels for a random share of the responses, another share in each replicate."""
+    labels = np.full(truth.preference.shape, np.nan, dtype=np.float32)
+    for replicate, preference in enumerate(truth.preference):
+        chosen = stream(cell.seed, "labels", cell.world.name, replicate).random(len(preference))
+        rows = chosen < cell.label_share
+        labels[replicate, rows] = preference[rows]
+    return labels
