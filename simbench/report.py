@@ -74,7 +74,7 @@ def _truth_table(here: pd.DataFrame, config: StudyConfig) -> Table:
         cells = [_interval(rows, metric) for metric in TRUTH_METRICS]
         table.add_row(name, first.knows, *cells, _verdict(rows))
     table.caption = (
-        f"[low, high]: {config.level:.0%} intervals. Verdict: excess bias² over the oracle's, against "
+        f"\\[low, high]: {config.level:.0%} intervals. Verdict: excess bias² over the oracle's, against "
         f"a margin of {config.margin:g}² (RMS bias)."
     )
     table.caption_justify = "left"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from simbench import __version__
 from simbench.errors import BadInput
@@ -40,7 +40,7 @@ DEFAULT_ESTIMATORS = (
 Grant = Literal["propensity", "class prior", "labels"]
 
 
-class StudyConfig(BaseModel):
+class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     """A grid: every world at every bias level and size, with every estimator.
 
     Parameters
@@ -53,26 +53,22 @@ class StudyConfig(BaseModel):
         estimator counts as unbiased.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     worlds: tuple[WorldConfig, ...] = (PRESETS["exclusive"],)
     bias_levels: tuple[float, ...] = (0.8,)
     estimators: tuple[str, ...] = DEFAULT_ESTIMATORS
     parameters: dict[str, dict[str, Any]] = {}
     sizes: tuple[int, ...] = (10_000,)
-    replicates: int = Field(20, ge=1)
-    seed: int = Field(0, ge=0)
+    replicates: int = Field(default=20, ge=1)
+    seed: int = Field(default=0, ge=0)
     grant: tuple[Grant, ...] = ("propensity", "class prior")
-    label_share: float = Field(0.05, gt=0, lt=1)
-    margin: float = Field(0.05, gt=0)
-    level: float = Field(0.95, gt=0.5, lt=1)
+    label_share: float = Field(default=0.05, gt=0, lt=1)
+    margin: float = Field(default=0.05, gt=0)
+    level: float = Field(default=0.95, gt=0.5, lt=1)
     device: str = "cpu"
 
 
-class Cell(BaseModel):
+class Cell(BaseModel, frozen=True, extra="forbid"):
     """One estimator in one situation: a value, whose hash names its shard."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     world: WorldConfig
     bias_level: float
@@ -168,10 +164,10 @@ def run(config: StudyConfig, out: Path, jobs: int = 1, progress: Progress | None
     shards = Shards(out / "shards")
     outcomes = {}
     for outcome in _outcomes(cells, shards, jobs):
-        outcomes[outcome.cell] = outcome
+        outcomes[outcome.cell.key] = outcome
         if progress is not None:
             progress(outcome, len(outcomes), len(cells))
-    result = table(config, [outcomes[cell] for cell in cells], shards)
+    result = table(config, [outcomes[cell.key] for cell in cells], shards)
     write_table(out / "results.parquet", result)
     return result
 
@@ -238,7 +234,8 @@ def _outcomes(cells: list[Cell], shards: Shards, jobs: int) -> Iterator[Outcome]
 
     threads = max(1, cpu_count() // jobs)
     pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    yield from pool(delayed(_run_in_worker)(cell, shards, threads) for cell in cells)
+    results = pool(delayed(_run_in_worker)(cell, shards, threads) for cell in cells)
+    yield from cast(Iterator[Outcome], results)
 
 
 def _run_in_worker(cell: Cell, shards: Shards, threads: int) -> Outcome:

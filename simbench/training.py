@@ -7,6 +7,7 @@ product has the same shape whatever R is, so that a replicate's numbers do not d
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -115,7 +116,7 @@ def train(
 def chunk_size(estimator: "Estimator", log: FeedbackLog, memory_budget: int) -> int:
     """Replicates that fit the budget; a multiple of the block width so that no block is padded."""
     widths = [log.features.shape[1], *estimator.hidden, 1]
-    weights = sum(a * b + b for a, b in zip(widths, widths[1:], strict=False))
+    weights = sum(a * b + b for a, b in pairwise(widths))
     heads = 1 + estimator.has_propensity_head
     activations = 4 * max(estimator.batch_size, 1024) * sum(widths[1:])
     per_replicate = 4 * (heads * (5 * weights + activations) + 4 * log.n_rows)

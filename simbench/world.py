@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
@@ -14,10 +14,8 @@ from simbench.propensity import confounded_salience, logit_law, rating_law, stan
 from simbench.streams import stream
 
 
-class RealResponses(BaseModel):
+class RealResponses(BaseModel, frozen=True, extra="forbid"):
     """Where real rated responses come from (see :func:`simbench.data.responses.load_responses`)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str
     features: str | None = None
@@ -30,29 +28,27 @@ class RealResponses(BaseModel):
     threshold: float | None = None
 
 
-class WorldConfig(BaseModel):
+class WorldConfig(BaseModel, frozen=True, extra="forbid"):
     """A world as a value; its canonical JSON names its shards on disk.
 
     ``salience`` says what the propensity reads: ``context`` (exclusion), ``features`` (the same
     responses' features as the reward). ``confounding`` ρ correlates it with the reward's logit.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str = "exclusive"
     law: Literal["logit", "rating"] = "logit"
     salience: Literal["context", "features"] = "context"
-    confounding: float = Field(0.0, ge=-1, le=1)
-    misclick: float = Field(0.0, ge=0, lt=1)
-    action_rate: float = Field(0.3, gt=0, lt=1)
+    confounding: float = Field(default=0.0, ge=-1, le=1)
+    misclick: float = Field(default=0.0, ge=0, lt=1)
+    action_rate: float = Field(default=0.3, gt=0, lt=1)
     reward: Literal["linear", "mlp"] = "linear"
-    base_rate: float = Field(0.5, gt=0, lt=1)
-    reward_scale: float = Field(1.5, gt=0)
-    prompt_difficulty: float = Field(0.75, ge=0)
-    responses_per_prompt: int = Field(5, ge=1)
-    n_features: int = Field(32, ge=2)
-    n_context: int = Field(4, ge=2)
-    test_size: int = Field(5000, ge=100)
+    base_rate: float = Field(default=0.5, gt=0, lt=1)
+    reward_scale: float = Field(default=1.5, gt=0)
+    prompt_difficulty: float = Field(default=0.75, ge=0)
+    responses_per_prompt: int = Field(default=5, ge=1)
+    n_features: int = Field(default=32, ge=2)
+    n_context: int = Field(default=4, ge=2)
+    test_size: int = Field(default=5000, ge=100)
     real: RealResponses | None = None
 
 

@@ -1,0 +1,1 @@
+"""Rated responses from files. No third-party data is shipped."""

@@ -1,0 +1,40 @@
+"""Text features made on the spot, so that nothing has to be downloaded."""
+
+import numpy as np
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from simbench.errors import BadInput
+
+
+def text_features(texts: np.ndarray, dimensions: int) -> tuple[np.ndarray, int]:
+    """TF-IDF of words and word pairs, reduced by truncated SVD.
+
+    Parameters
+    ----------
+    texts : ndarray, shape (n,), of str
+        What is not a string counts as empty.
+    dimensions : int
+
+    Returns
+    -------
+    features : ndarray, shape (n, <= dimensions), float32
+    empty : int
+        Texts without a single letter or digit, or no strings at all.
+
+    Raises
+    ------
+    BadInput
+        If the texts share no words.
+    """
+    clean = [text if isinstance(text, str) else "" for text in texts]
+    empty = sum(not any(letter.isalnum() for letter in text) for text in clean)
+    vectoriser = TfidfVectorizer(min_df=2, sublinear_tf=True, ngram_range=(1, 2), max_features=20_000)
+    try:
+        weights = vectoriser.fit_transform(clean)
+    except ValueError as error:
+        raise BadInput(f"no features can be made of the texts ({error}): give --features.") from error
+    dimensions = min(dimensions, weights.shape[1] - 1)
+    if dimensions < 1:
+        raise BadInput("the texts share too few words to make features of: give --features.")
+    return TruncatedSVD(dimensions, random_state=0).fit_transform(weights).astype(np.float32), empty

@@ -1,0 +1,95 @@
+"""Ranking, calibration and decision metrics, in expectation over the latent preferences."""
+
+import numpy as np
+from scipy.stats import rankdata
+
+PAIRS_A_GROUP = 20_000
+BINS = 15
+
+
+def expected_auroc(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
+    """``P(s_i > s_j | r*_i = 1, r*_j = 0)``, ties one half, over pairs of different responses.
+
+    Parameters
+    ----------
+    predictions : ndarray, shape (R, m)
+    reward : ndarray, shape (m,), in [0, 1]
+
+    Returns
+    -------
+    ndarray, shape (R,); NaN where all rewards are 0 or all are 1.
+    """
+    negative = 1 - reward
+    total = reward.sum() * negative.sum() - (reward * negative).sum()
+    if total <= 0:
+        return np.full(len(predictions), np.nan)
+    values = np.empty(len(predictions))
+    for row, scores in enumerate(predictions):
+        order = np.argsort(scores, kind="stable")
+        _, starts, counts = np.unique(scores[order], return_index=True, return_counts=True)
+        below = np.concatenate([[0.0], np.cumsum(negative[order])])
+        # for each score: negative mass strictly below it, plus half of the mass tied with it
+        lower, upper = below[starts], below[starts + counts]
+        tied = np.repeat((lower + upper) / 2, counts)
+        wins = (reward[order] * tied).sum() - (reward * negative).sum() / 2  # less i = j
+        values[row] = wins / total
+    return values
+
+
+def pairwise_accuracy(predictions: np.ndarray, reward: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Share of a prompt's response pairs with different rewards that are ordered rightly.
+
+    Ties in the score count one half. Prompts with more than 200 responses give a fixed sample of
+    20,000 pairs each. Returns shape (R,); NaN where there is no such pair.
+    """
+    first, second = _pairs(groups)
+    differs = reward[first] != reward[second]
+    first, second = first[differs], second[differs]
+    if len(first) == 0:
+        return np.full(len(predictions), np.nan)
+    truth = np.sign(reward[first] - reward[second])
+    return np.array([(1 + truth * np.sign(s[first] - s[second])).mean() / 2 for s in predictions])
+
+
+def _pairs(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of rows that share a group, or a fixed sample of a large group's."""
+    order = np.argsort(groups, kind="stable")
+    _, starts = np.unique(groups[order], return_index=True)
+    rng = np.random.default_rng(0)
+    firsts, seconds = [np.empty(0, int)], [np.empty(0, int)]
+    for members in np.split(order, starts[1:]):
+        n = len(members)
+        if n <= 200:
+            i, j = np.triu_indices(n, 1)
+        else:
+            i, shift = rng.integers(0, n, PAIRS_A_GROUP), rng.integers(1, n, PAIRS_A_GROUP)
+            j = (i + shift) % n
+        firsts.append(members[i])
+        seconds.append(members[j])
+    return np.concatenate(firsts), np.concatenate(seconds)
+
+
+def expected_calibration_error(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
+    """Mean of ``|mean γ̂ - mean γ|`` over 15 bins of equal mass, shape (R,)."""
+    order = np.argsort(predictions, axis=1, kind="stable")
+    gap = np.take_along_axis(predictions - reward, order, axis=1)
+    edges = np.linspace(0, gap.shape[1], BINS + 1).astype(int)[:-1]
+    return np.abs(np.add.reduceat(gap, np.unique(edges), axis=1)).sum(1) / gap.shape[1]
+
+
+def regret(predictions: np.ndarray, reward: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Best-of-n: the best reward of a prompt less that of its top-scored response, mean over prompts.
+
+    Tied top scores count with their mean reward. Shape (R,), in [0, 1].
+    """
+    order = np.argsort(groups, kind="stable")
+    _, starts, counts = np.unique(groups[order], return_index=True, return_counts=True)
+    gamma = reward[order]
+    best = np.maximum.reduceat(gamma, starts)
+    values = np.empty(len(predictions))
+    for row, scores in enumerate(predictions):
+        ranked = rankdata(scores, method="min")[order]
+        top = ranked == np.repeat(np.maximum.reduceat(ranked, starts), counts)
+        chosen = np.add.reduceat(gamma * top, starts) / np.add.reduceat(top.astype(float), starts)
+        values[row] = (best - chosen).mean()
+    return values
