@@ -13,9 +13,6 @@ from torch import Tensor
 from simbench.errors import BadInput
 from simbench.log import FeedbackLog
 
-if TYPE_CHECKING:
-    from simbench.training import StackedModel
-
 
 @dataclass(frozen=True)
 class Outputs:
@@ -251,7 +248,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         return tags
 
     if TYPE_CHECKING:
-        model_: StackedModel
+        model_: FittedReplicates
         classes_: np.ndarray
 
 

@@ -1,0 +1,21 @@
+"""Shared worlds and paths."""
+
+from pathlib import Path
+
+import pytest
+
+from simbench.world import PRESETS, build
+
+SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def small_world():
+    return build(PRESETS["exclusive"].model_copy(update={"test_size": 500}), 1.0, 1500, 0)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the rated responses of ../shared/data are not here")
+    return SHARED_DATA

@@ -1,0 +1,147 @@
+"""The real command: the main job, resume, errors, figure."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+RUN = ["run", "--size", "600", "--replicates", "4", "--estimators", "oracle,naive,implicitrm,ips"]
+COLUMNS = (
+    "world law bias_level size estimator knows metric value low high n_replicates status reason seconds"
+).split()
+
+
+def simbench(*arguments, cwd=None, code=0):
+    command = [sys.executable, "-m", "simbench", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("study") / "out"
+    return out, simbench(*RUN, "--bias-level", "0,1", "--out", out)
+
+
+def test_the_main_job(finished):
+    out, done = finished
+    assert "Against the true reward, 4 replicates" in done.stdout
+    assert "WEAKLY IDENTIFIED" in done.stdout and "NOT IDENTIFIED" in done.stdout
+    table = pd.read_parquet(out / "results.parquet")
+    assert set(COLUMNS) <= set(table.columns)
+    assert set(table.bias_level) == {0.0, 1.0} and (table.status == "ok").all()
+    knows = table.drop_duplicates("estimator").set_index("estimator").knows
+    assert dict(knows) == {
+        "oracle": "truth",
+        "naive": "nothing",
+        "implicitrm": "context",
+        "ips": "propensity",
+    }
+    assert {"versions", "seed", "device", "config"} <= set(json.loads((out / "study.json").read_text()))
+
+
+def test_running_again_does_nothing_new(finished):
+    out, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
+    simbench(*RUN, "--bias-level", "0,1", "--out", out)
+    assert before == {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
+
+
+def test_a_killed_run_resumes_to_the_same_table(finished, tmp_path):
+    out, arguments = tmp_path / "killed", [*RUN, "--bias-level", "0,1"]
+    command = [sys.executable, "-m", "simbench", *arguments, "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.time() + 120
+    while len(list(out.glob("shards/*.safetensors"))) < 2 and time.time() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it finished before it could be killed"
+    assert not (out / "results.parquet").exists()
+    simbench(*arguments, "--out", out)
+    whole, resumed = (pd.read_parquet(f / "results.parquet") for f in (finished[0], out))
+    pd.testing.assert_frame_equal(whole.drop(columns="seconds"), resumed.drop(columns="seconds"))
+
+
+def test_two_processes_give_the_same_table(finished, tmp_path):
+    simbench(*RUN, "--bias-level", "0,1", "--out", tmp_path / "o", "--jobs", 2)
+    one, two = (pd.read_parquet(f / "results.parquet") for f in (finished[0], tmp_path / "o"))
+    pd.testing.assert_frame_equal(one.drop(columns="seconds"), two.drop(columns="seconds"), atol=1e-6)
+
+
+def test_the_figure_is_drawn(finished):
+    from matplotlib.image import imread
+
+    out, _ = finished
+    simbench("figure", "bias-variance", out)
+    picture = imread(out / "bias-variance.png")
+    assert picture[..., :3].std() > 0.05 and (out / "bias-variance.pdf").stat().st_size > 5000
+
+
+def test_an_estimator_that_lacks_its_grant_is_a_row(tmp_path):
+    done = simbench(*RUN, "--grant", "none", "--out", tmp_path / "o", "--format", "csv")
+    assert "skipped,needs propensity" in done.stdout
+
+
+def test_a_failing_estimator_is_a_row_and_the_exit_code(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from simbench.estimator import Estimator\n"
+        "class Mine(Estimator):\n"
+        "    name = 'mine'\n"
+        "    def reward_loss(self, out, batch):\n"
+        "        raise ValueError('no loss today')\n"
+    )
+    arguments = [*RUN, "--estimator", "mine:Mine", "--out", tmp_path / "o", "--format", "csv"]
+    done = simbench(*arguments, cwd=tmp_path, code=1)
+    assert "failed,ValueError: no loss today" in done.stdout and "naive" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--estimators", "nave"], "Did you mean 'naive'?"),
+        (["run", "--estimator", "nowhere.at:All"], "cannot be imported"),
+        (["run", "--world", "exclusiv"], "Did you mean 'exclusive'?"),
+        (["run", "--bias-level", "much"], "--bias-level must be numbers"),
+        (["run", "--bias-level", "-1"], "must not be negative"),
+        (["run", "--world", "rating", "--bias-level", "2"], "choose one in [0, 1)"),
+        (["run", "--replicates", "0"], "replicates"),
+        (["run", "--link", "votes"], "give it with --responses"),
+        (["run", "--responses", "nowhere.csv"], "does not exist"),
+        (["run", "--config", "nowhere.yaml"], "cannot be read"),
+        (["run", "--device", "cuda:9"], "cannot be used"),
+        (["figure", "bias-variance", "nowhere"], "finish the study first"),
+        (["figure", "pie", "nowhere"], "there is no figure 'pie'"),
+        (["check", "sklearn:Ridge"], "scikit-learn has no classifier"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_code_2(arguments, message, tmp_path):
+    done = simbench(*arguments, cwd=tmp_path, code=2)
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_shard_and_a_foreign_folder_are_named(finished, tmp_path):
+    import shutil
+
+    out = tmp_path / "o"
+    shutil.copytree(finished[0], out)
+    shard = next((out / "shards").iterdir())
+    shard.write_bytes(shard.read_bytes()[:100])
+    done = simbench(*RUN, "--bias-level", "0,1", "--out", out, code=2)
+    assert shard.name in done.stderr and "delete it" in done.stderr
+    done = simbench(*RUN, "--bias-level", "2", "--out", out, code=2)
+    assert "differs in: bias_levels" in done.stderr
+
+
+def test_check_lists_and_help():
+    verdicts = json.loads(simbench("check", "ips", "naive", "--format", "json").stdout)
+    assert {v["verdict"] for v in verdicts if v["case"] == "known α"} == {"exactly unbiased", "biased"}
+    assert "implicitrm-known" in simbench("list", "estimators").stdout
+    assert "confounded" in simbench("list", "worlds").stdout
+    assert "run" in simbench("--help").stdout
