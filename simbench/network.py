@@ -91,14 +91,14 @@ class StackedMLP:
             for block in range(self.n_blocks):
                 torch.bmm(h[block].transpose(1, 2), g[block], out=grad_w[block])
                 torch.bmm(g[block], weight[block].transpose(1, 2), out=grad_h[block])
-            weight.grad, self.biases[layer].grad = grad_w, g.sum(2)
+            weight.grad, self.biases[layer].grad = grad_w, torch.stack([b.sum(1) for b in g])
             g = torch.ops.aten.threshold_backward(grad_h, h, 0)
         g = g.permute(0, 2, 1, 3).flatten(2)
         x, weight = self._kept[0], self.weights[0]
         grad_w = torch.empty_like(weight)
         for block in range(self.n_blocks):
             torch.mm(x.t(), g[block], out=grad_w[block])
-        weight.grad, self.biases[0].grad = grad_w, g.sum(1)
+        weight.grad, self.biases[0].grad = grad_w, torch.stack([b.sum(0) for b in g])
         self._kept = []
 
     def _by_replicate(self, z: Tensor, layer: int) -> Tensor:

@@ -104,6 +104,7 @@ def _bootstrap_moments(gram: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
     n, diagonal = len(gram), np.diag(gram)
     mse = weights @ diagonal / n
     pairs = n**2 - (weights**2).sum(1)
+    # with few replicates a resample may be one replicate over and over: no pair, NaN
     with np.errstate(invalid="ignore", divide="ignore"):
         crossed = np.einsum("br,rs,bs->b", weights, gram, weights, optimize=True)
         bias2 = (crossed - weights**2 @ diagonal) / pairs

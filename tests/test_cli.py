@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 RUN = ["run", "--size", "600", "--replicates", "4", "--estimators", "oracle,naive,implicitrm,ips"]
-COLUMNS = (
-    "world law bias_level size estimator knows metric value low high n_replicates status reason seconds"
-).split()
+COLUMNS = [
+    *("world", "law", "bias_level", "size", "estimator", "knows", "metric", "value", "low", "high"),
+    *("n_replicates", "status", "reason", "seconds"),
+]
 
 
 def simbench(*arguments, cwd=None, code=0):

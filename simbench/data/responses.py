@@ -143,9 +143,8 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 
 def _read_jsonl(path: Path) -> pd.DataFrame:
-    opened = gzip.open(path, "rt") if path.name.endswith(".gz") else path.open()
     rows = []
-    with opened as lines:
+    with gzip.open(path, "rt") if path.name.endswith(".gz") else path.open() as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
