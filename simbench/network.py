@@ -55,6 +55,12 @@ class StackedMLP:
             self.weights.append(weight.contiguous())
             self.biases.append(bias.contiguous())
         self._kept: list[Tensor] = []
+        self.views = self._views()
+
+    def _views(self) -> list[list[Tensor]]:
+        """Per block, its slice of every parameter. The optimiser steps these: vectorised arithmetic
+        differs in the last place with a tensor's length, and a block's slice has one length always."""
+        return [[p[block] for p in self.parameters] for block in range(self.n_blocks)]
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -79,11 +85,13 @@ class StackedMLP:
             h = z
         if keep:
             self._kept = kept
-        return h.reshape(self.n_blocks * self.width, len(x))
+        # One memory layout whatever R: strided and contiguous arithmetic differ in the last place.
+        return h.reshape(self.n_blocks * self.width, len(x)).contiguous()
 
     def backward(self, gradient: Tensor) -> None:
-        """Set ``.grad`` of every parameter from ``gradient`` (R, b) of the logits."""
-        g = gradient.view(self.n_blocks, self.width, -1, 1)
+        """Set ``.grad`` of every view of a parameter from ``gradient`` (R, b) of the logits."""
+        g = gradient.contiguous().view(self.n_blocks, self.width, -1, 1)
+        count = len(self.weights)
         for layer in range(len(self.weights) - 1, 0, -1):
             h, weight = self._kept[layer], self.weights[layer]
             grad_w = torch.empty_like(weight)
@@ -91,15 +99,21 @@ class StackedMLP:
             for block in range(self.n_blocks):
                 torch.bmm(h[block].transpose(1, 2), g[block], out=grad_w[block])
                 torch.bmm(g[block], weight[block].transpose(1, 2), out=grad_h[block])
-            weight.grad, self.biases[layer].grad = grad_w, torch.stack([b.sum(1) for b in g])
+            self._set_gradients(layer, list(grad_w))
+            self._set_gradients(count + layer, [b.sum(1) for b in g])
             g = torch.ops.aten.threshold_backward(grad_h, h, 0)
         g = g.permute(0, 2, 1, 3).flatten(2)
         x, weight = self._kept[0], self.weights[0]
         grad_w = torch.empty_like(weight)
         for block in range(self.n_blocks):
             torch.mm(x.t(), g[block], out=grad_w[block])
-        weight.grad, self.biases[0].grad = grad_w, torch.stack([b.sum(0) for b in g])
+        self._set_gradients(0, list(grad_w))
+        self._set_gradients(count, [b.sum(0) for b in g])
         self._kept = []
+
+    def _set_gradients(self, parameter: int, gradients: list[Tensor]) -> None:
+        for views, gradient in zip(self.views, gradients, strict=True):
+            views[parameter].grad = gradient
 
     def _by_replicate(self, z: Tensor, layer: int) -> Tensor:
         """View (blocks, b, G * h) as (blocks, G, b, h)."""
@@ -133,10 +147,9 @@ class StackedMLP:
                 expanded = mask.view(*mask.shape, *[1] * (mine.dim() - 2))
             mine[blocks] = torch.where(expanded, theirs, mine[blocks])
 
-    def keep(self, blocks: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Keep only the marked blocks; returns (old, new) of every parameter."""
-        old = self.parameters
-        self.weights = [weight[blocks].contiguous() for weight in self.weights]
-        self.biases = [bias[blocks].contiguous() for bias in self.biases]
-        self.n_blocks = len(self.weights[0])
-        return list(zip(old, self.parameters, strict=True))
+    def keep(self, blocks: list[int]) -> None:
+        """Keep only the numbered blocks, as their own slices: the optimiser's state stays theirs."""
+        self.weights = [torch.stack([weight[b] for b in blocks]) for weight in self.weights]
+        self.biases = [torch.stack([bias[b] for b in blocks]) for bias in self.biases]
+        self.n_blocks = len(blocks)
+        self.views = self._views()

@@ -196,9 +196,9 @@ class _Trainer:
         for start in range(0, len(rows), size):
             columns = slice(start, start + size)
             batch = self._batch(
-                feedback[:, columns],
+                feedback[:, columns].contiguous(),
                 rows[columns],
-                {key: value[:, columns] for key, value in state.items()},
+                {key: value[:, columns].contiguous() for key, value in state.items()},
             )
             self._step(rows[columns], batch, optimiser)
 
@@ -266,16 +266,18 @@ class _Trainer:
         if self.class_prior is not None:
             self.class_prior = self.class_prior[members]
         self.state = {key: value[members] for key, value in self.state.items()}
+        kept = blocks.nonzero().flatten().tolist()
         for network in self.networks.values():
-            for old, new in network.keep(blocks):
-                moments = optimiser.state.pop(old)
-                for key in ("exp_avg", "exp_avg_sq"):
-                    moments[key] = moments[key][blocks].contiguous()
-                optimiser.state[new] = moments
+            old = [view for block in kept for view in network.views[block]]
+            network.keep(kept)
+            new = [view for views in network.views for view in views]
+            for before, after in zip(old, new, strict=True):
+                optimiser.state[after] = optimiser.state.pop(before)
         optimiser.param_groups[0]["params"] = self._parameters()
 
     def _parameters(self) -> list[Tensor]:
-        return [p for network in self.networks.values() for p in network.parameters]
+        networks = self.networks.values()
+        return [view for network in networks for views in network.views for view in views]
 
     def _optimiser(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(
