@@ -106,7 +106,9 @@ def test_unreadable_files_are_named(tmp_path):
         load_responses(tmp_path / "b.jsonl")
 
 
-@pytest.mark.parametrize(("name", "n", "prompts"), [("caption_contest", 65_923, 13), ("alpacaeval2", 44_265, 805)])
+@pytest.mark.parametrize(
+    ("name", "n", "prompts"), [("caption_contest", 65_923, 13), ("alpacaeval2", 44_265, 805)]
+)
 def test_the_real_data_sets(name, n, prompts, shared_data):
     found = load_responses(
         shared_data / f"{name}.jsonl.gz", features=shared_data / f"{name}.minilm128.safetensors"
