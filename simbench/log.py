@@ -64,9 +64,7 @@ class FeedbackLog:
 
         if self.labels is not None:
             if self.labels.shape != self.feedback.shape:
-                raise BadInput(
-                    f"labels have shape {self.labels.shape} but feedback {self.feedback.shape}."
-                )
+                raise BadInput(f"labels have shape {self.labels.shape} but feedback {self.feedback.shape}.")
             if not np.isin(self.labels[~np.isnan(self.labels)], (0, 1)).all():
                 raise BadInput("labels must be 0, 1, or NaN where a response has none.")
 

@@ -1,6 +1,7 @@
 """R multilayer perceptrons as one: blocks of replicates, each layer a matrix product a block."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -9,11 +10,11 @@ from torch import Tensor
 
 def block_width(hidden: tuple[int, ...]) -> int:
     """Replicates a block: enough columns for an efficient product, few enough to waste no padding."""
-    return max(1, 128 // hidden[0]) if hidden else 16
+    return max(1, 256 // hidden[0]) if hidden else 16
 
 
 class StackedMLP:
-    """ReLU networks ``d -> hidden -> 1``, one a replicate, PyTorch's default initialisation.
+    """ReLU networks ``d -> hidden -> n_outputs``, one a replicate, PyTorch's default initialisation.
 
     Parameters
     ----------
@@ -23,12 +24,15 @@ class StackedMLP:
     generators : list of numpy Generator, length R
         One a replicate; R is a multiple of :func:`block_width`.
     device : torch.device
+    n_outputs : int
+        Logits a response: more than one where heads share a trunk.
 
     Notes
     -----
-    Layer parameters have shape (blocks, d_in, G * d_out) for the first layer and
-    (blocks, G, d_in, d_out) for later ones, G replicates a block. The backward pass is written out:
-    autograd would keep and copy more than is needed.
+    Every block holds its parameters in one flat vector of a fixed length, and works through all its
+    layers before the next begins, so that its activations stay in the cache, and a replicate's numbers
+    do not depend on how many blocks there are: vectorised arithmetic differs in the last place with a
+    tensor's length. The backward pass is written out: autograd would keep and copy more than is needed.
     """
 
     def __init__(
@@ -37,95 +41,49 @@ class StackedMLP:
         hidden: tuple[int, ...],
         generators: list[np.random.Generator],
         device: torch.device,
+        n_outputs: int = 1,
     ):
         self.device, self.width = device, block_width(hidden)
-        self.n_blocks = len(generators) // self.width
-        self.sizes = [n_inputs, *hidden, 1]
-        self.weights: list[Tensor] = []
-        self.biases: list[Tensor] = []
-        for layer, (fan_in, fan_out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
-            bound = 1 / math.sqrt(fan_in)
-            draw = np.stack([g.uniform(-bound, bound, (fan_in + 1, fan_out)) for g in generators])
-            block = torch.as_tensor(draw, dtype=torch.float32, device=device)
-            block = block.view(self.n_blocks, self.width, fan_in + 1, fan_out)
-            weight, bias = block[:, :, :fan_in], block[:, :, fan_in]
-            if layer == 0:
-                weight = weight.permute(0, 2, 1, 3).flatten(2)
-                bias = bias.flatten(1)
-            self.weights.append(weight.contiguous())
-            self.biases.append(bias.contiguous())
-        self._kept: list[Tensor] = []
-        self.views = self._views()
-
-    def _views(self) -> list[list[Tensor]]:
-        """Per block, its slice of every parameter. The optimiser steps these: vectorised arithmetic
-        differs in the last place with a tensor's length, and a block's slice has one length always."""
-        return [[p[block] for p in self.parameters] for block in range(self.n_blocks)]
+        self.sizes = [n_inputs, *hidden, n_outputs]
+        draws = [_initial(self.sizes, g) for g in generators]
+        blocks = [draws[i : i + self.width] for i in range(0, len(draws), self.width)]
+        flat = np.stack([np.concatenate(_interleave(block)) for block in blocks])
+        self.parameters = torch.as_tensor(flat, dtype=torch.float32, device=device)
+        self._bind()
 
     @property
-    def parameters(self) -> list[Tensor]:
-        return [*self.weights, *self.biases]
+    def n_blocks(self) -> int:
+        return len(self.blocks)
+
+    def _bind(self) -> None:
+        """Views of every block's parameters. The optimiser steps each block's vector."""
+        self.gradients = torch.zeros_like(self.parameters)
+        scratch: dict[int, _Scratch] = {}
+        self.blocks = [
+            _Block(self.sizes, self.width, parameters, gradients, scratch)
+            for parameters, gradients in zip(self.parameters, self.gradients, strict=True)
+        ]
 
     def forward(self, x: Tensor, keep: bool = False) -> Tensor:
-        """Logits of shape (R, b) for inputs of shape (b, d); ``keep`` for a backward pass."""
-        kept = [x]
-        # (blocks, b, G * h): each block is the same product, whatever the number of blocks
-        z = torch.empty(self.n_blocks, len(x), self.weights[0].shape[2], device=self.device)
-        for block in range(self.n_blocks):
-            torch.addmm(self.biases[0][block], x, self.weights[0][block], out=z[block])
-        h = self._by_replicate(z, 0)
-        for layer in range(1, len(self.weights)):
-            h.clamp_min_(0)
-            kept.append(h)
-            weight, bias = self.weights[layer], self.biases[layer].unsqueeze(2)
-            z = torch.empty(self.n_blocks, len(x), self.width, weight.shape[3], device=self.device)
-            z = z.permute(0, 2, 1, 3)
-            for block in range(self.n_blocks):
-                torch.baddbmm(bias[block], h[block], weight[block], out=z[block])
-            h = z
-        if keep:
-            self._kept = kept
-        # One memory layout whatever R: strided and contiguous arithmetic differ in the last place.
-        return h.reshape(self.n_blocks * self.width, len(x)).contiguous()
+        """Logits of shape (n_outputs, R, b) for inputs (b, d); ``keep`` for a backward pass."""
+        rows = self.n_blocks * self.width
+        logits = torch.empty(self.sizes[-1], rows, len(x), device=self.device)
+        for number, block in enumerate(self.blocks):
+            block.forward(x, logits[:, number * self.width : (number + 1) * self.width], keep)
+        return logits
 
     def backward(self, gradient: Tensor) -> None:
-        """Set ``.grad`` of every view of a parameter from ``gradient`` (R, b) of the logits."""
-        g = gradient.contiguous().view(self.n_blocks, self.width, -1, 1)
-        count = len(self.weights)
-        for layer in range(len(self.weights) - 1, 0, -1):
-            h, weight = self._kept[layer], self.weights[layer]
-            grad_w = torch.empty_like(weight)
-            grad_h = torch.empty_like(h)
-            for block in range(self.n_blocks):
-                torch.bmm(h[block].transpose(1, 2), g[block], out=grad_w[block])
-                torch.bmm(g[block], weight[block].transpose(1, 2), out=grad_h[block])
-            self._set_gradients(layer, list(grad_w))
-            self._set_gradients(count + layer, [b.sum(1) for b in g])
-            g = torch.ops.aten.threshold_backward(grad_h, h, 0)
-        g = g.permute(0, 2, 1, 3).flatten(2)
-        x, weight = self._kept[0], self.weights[0]
-        grad_w = torch.empty_like(weight)
-        for block in range(self.n_blocks):
-            torch.mm(x.t(), g[block], out=grad_w[block])
-        self._set_gradients(0, list(grad_w))
-        self._set_gradients(count, [b.sum(0) for b in g])
-        self._kept = []
-
-    def _set_gradients(self, parameter: int, gradients: list[Tensor]) -> None:
-        for views, gradient in zip(self.views, gradients, strict=True):
-            views[parameter].grad = gradient
-
-    def _by_replicate(self, z: Tensor, layer: int) -> Tensor:
-        """View (blocks, b, G * h) as (blocks, G, b, h)."""
-        return z.view(self.n_blocks, z.shape[1], self.width, -1).permute(0, 2, 1, 3)
+        """Set the gradient of every parameter from ``gradient`` (n_outputs, R, b) of the logits."""
+        for number, block in enumerate(self.blocks):
+            block.backward(gradient[:, number * self.width : (number + 1) * self.width])
 
     def copy(self) -> "StackedMLP":
-        other = object.__new__(StackedMLP)
-        other.__dict__.update(self.__dict__)
-        other.weights = [weight.clone() for weight in self.weights]
-        other.biases = [bias.clone() for bias in self.biases]
-        other._kept = []
-        return other
+        return self._with(self.parameters.clone())
+
+    def keep(self, blocks: list[int]) -> None:
+        """Keep only the numbered blocks."""
+        self.parameters = self.parameters[blocks]
+        self._bind()
 
     def take(self, source: "StackedMLP", blocks: Tensor, replicates: Tensor) -> None:
         """Copy the parameters of the marked replicates from ``source``.
@@ -138,18 +96,161 @@ class StackedMLP:
         replicates : Tensor of bool, shape (len(blocks) * G,)
         """
         mask = replicates.view(-1, self.width)
-        for mine, theirs in zip(self.parameters, source.parameters, strict=True):
-            first = mine is self.weights[0] or mine is self.biases[0]
-            if first:  # columns are (G, h)
-                expanded = mask.repeat_interleave(mine.shape[-1] // self.width, dim=1)
-                expanded = expanded.view(len(blocks), *[1] * (mine.dim() - 2), -1)
-            else:
-                expanded = mask.view(*mask.shape, *[1] * (mine.dim() - 2))
-            mine[blocks] = torch.where(expanded, theirs, mine[blocks])
+        changed = mask.any(1)
+        mine = self.parameters[blocks[changed]]
+        chosen = mask[changed][:, self._owner()]
+        self.parameters[blocks[changed]] = torch.where(chosen, source.parameters[changed], mine)
 
-    def keep(self, blocks: list[int]) -> None:
-        """Keep only the numbered blocks, as their own slices: the optimiser's state stays theirs."""
-        self.weights = [torch.stack([weight[b] for b in blocks]) for weight in self.weights]
-        self.biases = [torch.stack([bias[b] for b in blocks]) for bias in self.biases]
-        self.n_blocks = len(blocks)
-        self.views = self._views()
+    def _owner(self) -> Tensor:
+        """Which replicate of its block each parameter of the flat vector belongs to."""
+        numbers = [_Parameters(self.sizes, float(i)) for i in range(self.width)]
+        return torch.as_tensor(np.concatenate(_interleave(numbers)), dtype=torch.long, device=self.device)
+
+    def _with(self, parameters: Tensor) -> "StackedMLP":
+        other = object.__new__(StackedMLP)
+        other.device, other.width, other.sizes = self.device, self.width, self.sizes
+        other.parameters = parameters
+        other._bind()
+        return other
+
+
+class _Parameters:
+    """Weights (d_in, d_out) and biases (d_out,) of one replicate, layer by layer."""
+
+    def __init__(self, sizes: list[int], value: float = 0.0):
+        self.weights = [np.full(shape, value) for shape in pairwise(sizes)]
+        self.biases = [np.full(size, value) for size in sizes[1:]]
+
+
+def _initial(sizes: list[int], rng: np.random.Generator) -> _Parameters:
+    drawn = _Parameters(sizes)
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+        bound = 1 / math.sqrt(fan_in)
+        both = rng.uniform(-bound, bound, (fan_in + 1, fan_out))
+        drawn.weights[layer], drawn.biases[layer] = both[:-1], both[-1]
+    return drawn
+
+
+def _interleave(replicates: list[_Parameters]) -> list[np.ndarray]:
+    """A block's vector, in parts; see :meth:`_Block._layers` for the layout."""
+    parts, last = [], len(replicates[0].weights) - 1
+    for layer in range(last + 1):
+        weights = [r.weights[layer] for r in replicates]
+        if layer == last:
+            joined = np.stack([weight.T for weight in weights])
+        else:
+            joined = np.concatenate(weights, axis=1) if layer == 0 else np.stack(weights)
+        parts += [joined.ravel(), np.concatenate([r.biases[layer] for r in replicates])]
+    return parts
+
+
+class _Block:
+    """G replicates: views into their flat parameters and gradients, and their activations."""
+
+    def __init__(
+        self,
+        sizes: list[int],
+        width: int,
+        parameters: Tensor,
+        gradients: Tensor,
+        scratch: "dict[int, _Scratch]",
+    ):
+        self.sizes, self.width = sizes, width
+        self.vector = parameters
+        self.vector.grad = gradients
+        self.weights, self.biases = self._layers(parameters)
+        self.weight_gradients, self.bias_gradients = self._layers(gradients)
+        self.kept: list[Tensor] = []
+        self._activations: dict[int, _Activations] = {}
+        self._scratch = scratch
+
+    def _layers(self, flat: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Views of a flat vector: the first layer's weight is (d, G * h), so that one product serves
+        all; the next ones' (G, h, h'); the last one's (G, outputs, h), so that logits come out as
+        rows. Biases to match."""
+        weights, biases, start, width = [], [], 0, self.width
+        last = len(self.sizes) - 2
+        for layer, (fan_in, fan_out) in enumerate(pairwise(self.sizes)):
+            if layer == last:
+                shape, bias_shape = (width, fan_out, fan_in), (width, fan_out, 1)
+            elif layer == 0:
+                shape, bias_shape = (fan_in, width * fan_out), (width * fan_out,)
+            else:
+                shape, bias_shape = (width, fan_in, fan_out), (width, 1, fan_out)
+            for views, view_shape in ((weights, shape), (biases, bias_shape)):
+                end = start + math.prod(view_shape)
+                views.append(flat[start:end].view(view_shape))
+                start = end
+        return weights, biases
+
+    def forward(self, x: Tensor, logits: Tensor, keep: bool) -> None:
+        """Write the logits, (outputs, G, n)."""
+        work = self._memory(len(x))
+        kept = [x.expand(self.width, *x.shape)] if len(self.weights) == 1 else [x]
+        for layer in range(len(self.weights) - 1):
+            weight, bias = self.weights[layer], self.biases[layer]
+            multiply = torch.addmm if layer == 0 else torch.baddbmm
+            multiply(bias, kept[layer], weight, out=work.products[layer])
+            kept.append(work.outputs[layer].clamp_min_(0))
+        rows = kept[-1].transpose(1, 2)
+        torch.baddbmm(self.biases[-1], self.weights[-1], rows, out=logits.transpose(0, 1))
+        self.kept = kept if keep else []
+
+    def backward(self, gradient: Tensor) -> None:
+        """Set the gradients from those of the logits, (outputs, G, n)."""
+        by_row = gradient.transpose(0, 1)
+        torch.bmm(by_row, self.kept[-1], out=self.weight_gradients[-1])
+        torch.sum(by_row, 2, keepdim=True, out=self.bias_gradients[-1])
+        if len(self.weights) == 1:
+            return
+        work = self._scratch[gradient.shape[2]]
+        # One output: an outer product, for which a matrix product is slow.
+        multiply = torch.mul if gradient.shape[0] == 1 else torch.bmm
+        multiply(by_row.transpose(1, 2), self.weights[-1], out=work.below[-1])
+        g = work.mask(-1, self.kept[-1])
+        for layer in range(len(self.weights) - 2, 0, -1):
+            torch.bmm(self.kept[layer].transpose(1, 2), g, out=self.weight_gradients[layer])
+            torch.sum(g, 1, keepdim=True, out=self.bias_gradients[layer])
+            torch.bmm(g, self.weights[layer].transpose(1, 2), out=work.below[layer - 1])
+            g = work.mask(layer - 1, self.kept[layer])
+        g = g.transpose(0, 1).flatten(1)
+        torch.mm(self.kept[0].t(), g, out=self.weight_gradients[0])
+        torch.sum(g, 0, out=self.bias_gradients[0])
+        self.kept = []
+
+    def _memory(self, n: int) -> "_Activations":
+        """Memory for ``n`` rows, used again in every step: fresh pages would cost as much time as the
+        arithmetic."""
+        if n not in self._activations:
+            self._activations[n] = _Activations(n, self.sizes[1:-1], self.width, self.vector.device)
+        if n not in self._scratch:
+            self._scratch[n] = _Scratch(self._activations[n].outputs)
+        return self._activations[n]
+
+
+class _Activations:
+    """What each hidden layer's matrix product writes, and the same memory read as (G, n, h)."""
+
+    def __init__(self, n: int, hidden: list[int], width: int, device: torch.device):
+        self.products: list[Tensor] = []
+        self.outputs: list[Tensor] = []
+        for layer, size in enumerate(hidden):
+            product = torch.empty((n, width * size) if layer == 0 else (width, n, size), device=device)
+            output = product.view(n, width, size).transpose(0, 1) if layer == 0 else product
+            self.products.append(product)
+            self.outputs.append(output)
+
+
+class _Scratch:
+    """Gradients of each hidden layer's outputs before and after the rectifier's mask; all blocks share
+    them, as each is done with them before the next begins."""
+
+    def __init__(self, outputs: list[Tensor]):
+        self.below = [torch.empty(output.shape, device=output.device) for output in outputs]
+        # Laid out as the activation is, so that the first layer's needs no copy.
+        self.masked = [torch.empty_like(output) for output in outputs]
+
+    def mask(self, layer: int, activation: Tensor) -> Tensor:
+        """Zero the gradient where the unit was off."""
+        below, masked = self.below[layer], self.masked[layer]
+        return torch.ops.aten.threshold_backward.grad_input(below, activation, 0, grad_input=masked)

@@ -133,9 +133,7 @@ def _monte_carlo(estimator: Estimator, case: str, seed: int) -> RiskVerdict:
     generator = torch.Generator().manual_seed(seed)
     worst = None
     for hypothesis in hypotheses:
-        here = Situation(
-            hypothesis, reward, at.propensity, at.told_propensity, at.fitted_propensity
-        )
+        here = Situation(hypothesis, reward, at.propensity, at.told_propensity, at.fitted_propensity)
         p = feedback_probability(estimator, here).expand(4000, -1)
         batch = batch_for(estimator, here, torch.bernoulli(p, generator=generator), case)
         out = Outputs(hypothesis, torch.logit(here.fitted_propensity))

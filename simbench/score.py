@@ -165,9 +165,7 @@ def verdict(excess_bias2: Estimate, *, margin: float, n_replicates: int) -> Verd
     return Verdict("undecided", f"{where}: about {needed} replicates would decide", needed)
 
 
-def _per_replicate(
-    predictions: np.ndarray, reward: np.ndarray, groups: np.ndarray
-) -> dict[str, np.ndarray]:
+def _per_replicate(predictions: np.ndarray, reward: np.ndarray, groups: np.ndarray) -> dict[str, np.ndarray]:
     """Metrics that one replicate has on its own, each of shape (R,)."""
     p = np.asarray(predictions, dtype=float)
     noise = float((reward * (1 - reward)).mean())

@@ -80,6 +80,5 @@ class Shards:
                 return shard.get_tensor("predictions").astype(float), facts
         except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise BadInput(
-                f"the shard {self.path(key)} is damaged ({error}): delete it and run the same "
-                "command again."
+                f"the shard {self.path(key)} is damaged ({error}): delete it and run the same command again."
             ) from error

@@ -55,7 +55,7 @@ class StackedModel:
             block = torch.zeros(rows, inputs.shape[1], device=network.device)
             part = torch.as_tensor(np.ascontiguousarray(inputs[start : start + rows], dtype=np.float32))
             block[: len(part)] = part.to(network.device)
-            logit = network.forward(block)[: self.n_replicates, : len(part)]
+            logit = network.forward(block)[0, : self.n_replicates, : len(part)]
             parts.append(link(logit.double()).cpu().numpy())
         return np.concatenate(parts, axis=1)
 
@@ -204,14 +204,14 @@ class _Trainer:
 
     def _step(self, rows: Tensor, batch: Batch, optimiser: torch.optim.Optimizer) -> None:
         logits = {
-            head: network.forward(self.inputs[head][rows], keep=True).requires_grad_()
+            head: network.forward(self.inputs[head].index_select(0, rows), keep=True)[0].requires_grad_()
             for head, network in self.networks.items()
         }
         objective = self.estimator.objective(_outputs(logits), batch)
         # Autograd ends at the logits; the networks' own backward pass goes on from there.
         gradients = torch.autograd.grad(objective.sum(), list(logits.values()))
         for network, gradient in zip(self.networks.values(), gradients, strict=True):
-            network.backward(gradient)
+            network.backward(gradient[None])
         optimiser.step()
 
     def _held_out_loss(self) -> Tensor:
@@ -236,7 +236,9 @@ class _Trainer:
     def _logits(self, rows: Tensor) -> dict[str, Tensor]:
         parts = rows.split(max(self.estimator.batch_size, 1024))
         return {
-            head: torch.cat([network.forward(self.inputs[head][part]) for part in parts], dim=1)
+            head: torch.cat(
+                [network.forward(self.inputs[head].index_select(0, part))[0] for part in parts], dim=1
+            )
             for head, network in self.networks.items()
         }
 
@@ -268,16 +270,15 @@ class _Trainer:
         self.state = {key: value[members] for key, value in self.state.items()}
         kept = blocks.nonzero().flatten().tolist()
         for network in self.networks.values():
-            old = [view for block in kept for view in network.views[block]]
+            old = [network.blocks[block].vector for block in kept]
             network.keep(kept)
-            new = [view for views in network.views for view in views]
-            for before, after in zip(old, new, strict=True):
-                optimiser.state[after] = optimiser.state.pop(before)
+            for before, block in zip(old, network.blocks, strict=True):
+                optimiser.state[block.vector] = optimiser.state.pop(before)
         optimiser.param_groups[0]["params"] = self._parameters()
 
     def _parameters(self) -> list[Tensor]:
         networks = self.networks.values()
-        return [view for network in networks for views in network.views for view in views]
+        return [block.vector for network in networks for block in network.blocks]
 
     def _optimiser(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(

@@ -1,5 +1,7 @@
 """Stacked training: a replicate's numbers do not depend on its company."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -31,31 +33,41 @@ def test_a_row_is_scored_the_same_in_any_company(small_world):
     assert np.array_equal(model.predict(x)[:, 7:8], model.predict(x[7:8]))
 
 
-@pytest.mark.parametrize("hidden", [(), (5,), (8, 3)])
-def test_the_written_backward_pass_is_autograd(hidden):
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("hidden", [(), (150,), (5,), (40, 3), (8, 3, 4)])
+def test_the_written_backward_pass_is_autograd(hidden, outputs):
     width = block_width(hidden)
     generators = [np.random.default_rng(i) for i in range(2 * width)]
-    network = StackedMLP(4, hidden, generators, torch.device("cpu"))
+    network = StackedMLP(4, hidden, generators, torch.device("cpu"), outputs)
     x = torch.randn(11, 4, generator=torch.Generator().manual_seed(0))
-    target = torch.randn(2 * width, 11, generator=torch.Generator().manual_seed(1))
+    target = torch.randn(outputs, 2 * width, 11, generator=torch.Generator().manual_seed(1))
     logits = network.forward(x, keep=True)
     network.backward(logits - target)
-    plain = [p.clone().requires_grad_() for p in network.parameters]
-    layers = len(hidden) + 1
-    h = x.expand(2, width, 11, 4)
-    for layer in range(layers):
-        w, b = plain[layer], plain[layers + layer]
-        if layer == 0:
-            w = w.view(2, 4, width, -1).permute(0, 2, 1, 3)
-            b = b.view(2, width, -1)
-        h = h @ w + b.unsqueeze(2)
-        h = torch.relu(h) if layer < layers - 1 else h
-    out = h.reshape(2 * width, 11)
-    assert torch.allclose(out, logits, atol=1e-5)
-    (0.5 * (out - target) ** 2).sum().backward()
-    for block, views in enumerate(network.views):
-        for mine, theirs in zip(views, plain, strict=True):
-            assert torch.allclose(mine.grad, theirs.grad[block], atol=1e-4)
+    for number, generator in enumerate(np.random.default_rng(i) for i in range(2 * width)):
+        plain = _plain_network([4, *hidden, outputs], generator)
+        out = plain(x).T
+        rows = logits[:, number]
+        assert torch.allclose(out, rows, atol=1e-5)
+        (0.5 * (out - target[:, number]) ** 2).sum().backward()
+        mine = network.blocks[number // width].bias_gradients[-1].view(width, outputs)[number % width]
+        assert torch.allclose(mine, plain[-1].bias.grad, atol=1e-4)
+        first = network.blocks[number // width].weight_gradients[0]
+        if hidden:
+            first = first.view(4, width, -1)[:, number % width].T
+        else:
+            first = first[number % width]
+        assert torch.allclose(first, plain[0].weight.grad, atol=1e-4)
+
+
+def _plain_network(sizes: list[int], rng: np.random.Generator) -> torch.nn.Sequential:
+    """The same network from PyTorch's modules, with the same initial draw."""
+    layers: list[torch.nn.Module] = []
+    for fan_in, fan_out in pairwise(sizes):
+        linear = torch.nn.Linear(fan_in, fan_out)
+        draw = torch.as_tensor(rng.uniform(-1, 1, (fan_in + 1, fan_out)) / np.sqrt(fan_in))
+        linear.weight.data, linear.bias.data = draw[:-1].T.float(), draw[-1].float()
+        layers += [linear, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
 
 
 def test_prompts_stay_whole():
