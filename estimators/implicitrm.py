@@ -4,14 +4,14 @@ Groups: positive-active (PA), negative-active (NA), positive-passive (PP), negat
 ``D = 1 - γ̂α̂``, the posteriors are: r=1 is PA; at r=0, ``φPP = γ̂(1-α̂)/D``, ``φNA = (1-γ̂)α̂/D``.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from simbench.errors import BadInput
-from simbench.estimator import Batch, Estimator, Outputs
+from simbench.estimator import Batch, Estimator, Network, Outputs
 from simbench.losses import (
     log1mexp,
     log_feedback_probability,
@@ -44,9 +44,7 @@ def group_posteriors(
     return feedback + unclicked * positive_passive, feedback + unclicked * negative_active
 
 
-def _labelled(
-    preference: Tensor, action: Tensor, log_alpha: Tensor, batch: Batch
-) -> tuple[Tensor, Tensor]:
+def _labelled(preference: Tensor, action: Tensor, log_alpha: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Posteriors given an explicit label: a good response without a click proves a passive user."""
     assert batch.labels is not None
     known, good = ~torch.isnan(batch.labels), batch.labels == 1
@@ -94,7 +92,7 @@ class ImplicitRM(Estimator):
     name = "implicitrm"
     assumption = "no misclicks, and the product γα can be split: context moves only the propensity"
     source = "ImplicitRM, arXiv 2603.23184, section 3.2"
-    has_propensity_head = True
+    networks = (Network(), Network(("propensity",), "context"))
     optional = frozenset({"labels"})
 
     def __init__(
@@ -166,7 +164,7 @@ class ImplicitRMKnown(ImplicitRM):
     name = "implicitrm-known"
     needs = frozenset({"propensity"})
     assumption = "the propensity is known exactly, no misclicks"
-    has_propensity_head: ClassVar[bool] = False
+    networks = (Network(),)
 
     def log_propensity(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
         assert batch.propensity is not None

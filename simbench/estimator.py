@@ -1,7 +1,7 @@
 """The contract of an estimator: a loss, what it must be told, and a scikit-learn face around both."""
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -14,15 +14,37 @@ from simbench.errors import BadInput
 from simbench.log import FeedbackLog
 
 
+Sampled = TypeVar("Sampled", "Outputs", "Batch")
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of an estimator: what it reads, and which heads it has on one trunk.
+
+    Parameters
+    ----------
+    heads : tuple of {"reward", "propensity", "imputation"}
+        One logit each; several heads share all hidden layers.
+    inputs : {"features", "context"}
+        "context" falls back to the features where the log has no context.
+    """
+
+    heads: tuple[str, ...] = ("reward",)
+    inputs: Literal["features", "context"] = "features"
+
+
 @dataclass(frozen=True)
 class Outputs:
-    """Logits of the networks on a batch; each of shape (..., b).
-
-    ``propensity`` is None unless the estimator lists a propensity head.
-    """
+    """Logits of the networks on a batch; each of shape (..., b), None for a head that is not there."""
 
     reward: Tensor
     propensity: Tensor | None = None
+    imputation: Tensor | None = None
+
+    def halves(self) -> "tuple[Outputs, Outputs]":
+        """A batch of pairs holds the first members, then their partners."""
+        n = self.reward.shape[-1]
+        return _take(self, n, slice(n // 2)), _take(self, n, slice(n // 2, n))
 
 
 @dataclass(frozen=True)
@@ -43,6 +65,8 @@ class Batch:
         Explicit labels of ``r*`` in {0, 1}; NaN where there is none.
     state : dict of Tensor, each of shape (..., b)
         What :meth:`Estimator.epoch_state` returned at the start of the epoch.
+    misclick : float or None
+        ``ε = P(r=1 | r*=0, a=1)`` where granted.
     """
 
     feedback: Tensor
@@ -51,6 +75,24 @@ class Batch:
     class_prior: Tensor | None = None
     labels: Tensor | None = None
     state: dict[str, Tensor] = field(default_factory=dict)
+    misclick: float | None = None
+
+    def halves(self) -> "tuple[Batch, Batch]":
+        """The first members of a batch of pairs, and their partners."""
+        n = self.feedback.shape[-1]
+        return _take(self, n, slice(n // 2)), _take(self, n, slice(n // 2, n))
+
+
+def _take(whole: Sampled, n: int, rows: slice) -> Sampled:
+    """These samples of every tensor whose last axis is the ``n`` samples."""
+
+    def part(value):
+        if isinstance(value, dict):
+            return {key: part(tensor) for key, tensor in value.items()}
+        is_sampled = isinstance(value, Tensor) and value.dim() > 0 and value.shape[-1] == n
+        return value[..., rows] if is_sampled else value
+
+    return replace(whole, **{f.name: part(getattr(whole, f.name)) for f in fields(whole)})
 
 
 class FittedReplicates(Protocol):
@@ -65,6 +107,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
     """Base of every estimator: subclass it, write :meth:`reward_loss`, state the class attributes.
 
     The same loss is trained (``simbench.training``), and integrated exactly (``simbench.risk``).
+    Class attributes: ``needs`` and ``optional`` of {"truth", "propensity", "class prior", "labels",
+    "misclick"}; ``networks``; ``reads_pairs``, for losses on two responses of one prompt, whose batches
+    hold b first members and then their b partners (see :meth:`Batch.halves`); ``has_epoch_state``;
+    ``sums_over_samples``, False for a risk that is no mean of per-sample losses; ``ranks_only``, where
+    predictions carry an order but no probability.
 
     Parameters
     ----------
@@ -94,9 +141,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
     optional: ClassVar[frozenset[str]] = frozenset()
     assumption: ClassVar[str] = ""
     source: ClassVar[str] = ""
-    has_propensity_head: ClassVar[bool] = False
+    networks: ClassVar[tuple[Network, ...]] = (Network(),)
+    reads_pairs: ClassVar[bool] = False
     has_epoch_state: ClassVar[bool] = False
     sums_over_samples: ClassVar[bool] = True
+    ranks_only: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -155,6 +204,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """Estimate from the log what may be estimated (a class prior), before training."""
         return log
 
+    @classmethod
+    def heads(cls) -> set[str]:
+        """Names of all heads of all networks."""
+        return {head for network in cls.networks for head in network.heads}
+
     # -- many replicates at once ------------------------------------------------------------
 
     def fit_replicates(self, log: FeedbackLog, replicates: range | None = None) -> FittedReplicates:
@@ -174,7 +228,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """
         from simbench.training import train
 
-        for need in sorted(self.needs & {"propensity", "class prior"}):
+        for need in sorted(self.needs & {"propensity", "class prior", "misclick"}):
             if getattr(log, need.replace(" ", "_")) is None:
                 raise BadInput(f"{self.name} must be told the {need}, and the log does not hold it.")
         return train(self, log, replicates or range(log.n_replicates))

@@ -27,6 +27,8 @@ class FeedbackLog:
         ``π = E[γ]``, only where the run grants it; an array where it was estimated per replicate.
     labels : ndarray, shape (R, n), float32 in {0, 1} or NaN, optional
         Explicit labels of ``r*`` for a share of the responses; NaN where there is none.
+    misclick : float in [0, 1), optional
+        ``ε = P(r=1 | r*=0, a=1)``, only where the run grants it.
 
     Raises
     ------
@@ -42,6 +44,7 @@ class FeedbackLog:
     propensity: np.ndarray | None = None
     class_prior: float | np.ndarray | None = None
     labels: np.ndarray | None = None
+    misclick: float | None = None
 
     def __post_init__(self) -> None:
         check_matrix("features", self.features)
@@ -61,7 +64,8 @@ class FeedbackLog:
             (np.asarray(self.class_prior) > 0) & (np.asarray(self.class_prior) < 1)
         ):
             raise BadInput(f"class_prior must lie strictly between 0 and 1, got {self.class_prior}.")
-
+        if self.misclick is not None and not 0 <= self.misclick < 1:
+            raise BadInput(f"misclick must lie in [0, 1), got {self.misclick}.")
         if self.labels is not None:
             if self.labels.shape != self.feedback.shape:
                 raise BadInput(f"labels have shape {self.labels.shape} but feedback {self.feedback.shape}.")

@@ -29,7 +29,7 @@ def log1mexp(log_p: Tensor) -> Tensor:
 
 def log_feedback_probability(reward_logit: Tensor, log_propensity: Tensor) -> Tensor:
     """``log p = log γ̂ + log α̂`` with ``γ̂ = σ(reward_logit)``; strictly below 0."""
-    tiny = torch.finfo(reward_logit.dtype).eps
+    tiny = torch.finfo(reward_logit.dtype).tiny
     return (logsigmoid(reward_logit) + log_propensity).clamp_max(-tiny)
 
 

@@ -136,7 +136,7 @@ def notes(here: pd.DataFrame, world: World, config: StudyConfig) -> list[str]:
     facts = here.drop_duplicates("estimator")
     for row in facts[facts.status == "ok"].itertuples():
         kind = find(str(row.estimator))
-        if not kind.has_propensity_head or "labels" in str(row.knows):
+        if "propensity" not in kind.heads() or "labels" in str(row.knows):
             continue
         lines.append(f"{row.estimator}: {_identification(here, str(row.estimator), world)}")
     undecided = here[(here.metric == "excess_bias2") & (here.verdict == "undecided")]

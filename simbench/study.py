@@ -279,7 +279,7 @@ def fit_cell(cell: Cell, kind: type[Estimator]) -> tuple[np.ndarray, str]:
         raise ArithmeticError("the predictions are not finite: training diverged")
     told = ["truth"] if "truth" in kind.needs else []
     told += [name.replace("_", " ") for name in given]
-    if kind.has_propensity_head and log.context is not None:
+    if "propensity" in kind.heads() and log.context is not None:
         told.append("context")
     return predictions, ", ".join(told) or "nothing"
 

@@ -5,7 +5,7 @@ shared; the first layer is a wide matrix product. Replicates sit in blocks of a 
 product has the same shape whatever R is, so that a replicate's numbers do not depend on its company.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from simbench.errors import BadInput
-from simbench.estimator import Batch, Outputs
+from simbench.estimator import Batch, Network, Outputs
 from simbench.log import FeedbackLog
 from simbench.network import StackedMLP, block_width
+from simbench.pairs import draw_pairs
 from simbench.streams import seed_of, stream
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ MEMORY_BUDGET = 2 << 30  # bytes for parameters, optimiser state, activations an
 class StackedModel:
     """R fitted reward networks (and propensity networks, where the estimator has them)."""
 
-    networks: dict[str, StackedMLP]
+    networks: dict[Network, StackedMLP]
     link: Callable[[Tensor], Tensor]
     n_replicates: int
     epochs: np.ndarray
@@ -41,12 +42,13 @@ class StackedModel:
 
     def predict_propensity(self, inputs: np.ndarray) -> np.ndarray:
         """Estimated propensity of shape (R, m), from context, or features where there is none."""
-        if "propensity" not in self.networks:
-            raise BadInput("this estimator fits no propensity.")
         return self._map("propensity", inputs, torch.sigmoid)
 
     def _map(self, head: str, inputs: np.ndarray, link: Callable[[Tensor], Tensor]) -> np.ndarray:
-        network = self.networks[head]
+        described = next((network for network in self.networks if head in network.heads), None)
+        if described is None:
+            raise BadInput(f"this estimator fits no {head}.")
+        network, output = self.networks[described], described.heads.index(head)
         # Rows in blocks of one shape, the last one padded: a row's value does not depend on how
         # many rows it is asked with.
         rows = 1024
@@ -55,7 +57,7 @@ class StackedModel:
             block = torch.zeros(rows, inputs.shape[1], device=network.device)
             part = torch.as_tensor(np.ascontiguousarray(inputs[start : start + rows], dtype=np.float32))
             block[: len(part)] = part.to(network.device)
-            logit = network.forward(block)[0, : self.n_replicates, : len(part)]
+            logit = network.forward(block)[output, : self.n_replicates, : len(part)]
             parts.append(link(logit.double()).cpu().numpy())
         return np.concatenate(parts, axis=1)
 
@@ -117,9 +119,9 @@ def chunk_size(estimator: "Estimator", log: FeedbackLog, memory_budget: int) -> 
     """Replicates that fit the budget; a multiple of the block width so that no block is padded."""
     widths = [log.features.shape[1], *estimator.hidden, 1]
     weights = sum(a * b + b for a, b in pairwise(widths))
-    heads = 1 + estimator.has_propensity_head
     activations = 4 * max(estimator.batch_size, 1024) * sum(widths[1:])
-    per_replicate = 4 * (heads * (5 * weights + activations) + 4 * log.n_rows)
+    count = len(estimator.networks)
+    per_replicate = 4 * (count * (5 * weights + activations) + 4 * log.n_rows)
     width = block_width(estimator.hidden)
     return max(width, memory_budget // per_replicate // width * width)
 
@@ -138,10 +140,12 @@ class _Trainer:
         rows = np.r_[np.arange(len(numbers)), np.repeat(len(numbers) - 1, padding)]
         self.feedback = self._tensor(log.feedback[rows])
         self.labels = None if log.labels is None else self._tensor(log.labels[rows])
-        self.inputs = {"reward": self._tensor(log.features)}
-        if estimator.has_propensity_head:
-            separate = log.context if log.context is not None else log.features
-            self.inputs["propensity"] = self._tensor(separate)
+        features = self._tensor(log.features)
+        context = features if log.context is None else self._tensor(log.context)
+        read = {"features": features, "context": context}
+        self.inputs = {network: read[network.inputs] for network in estimator.networks}
+        self.misclick = log.misclick
+        self.groups = log.groups
         self.propensity = None if log.propensity is None else self._tensor(log.propensity)
         self.class_prior = self._class_prior(log.class_prior, rows)
         self.feedback_rate = self.feedback.mean(1, keepdim=True)
@@ -149,17 +153,26 @@ class _Trainer:
         train_rows, held_out = split_by_prompt(
             log.groups, estimator.validation_share, seed_of(estimator.seed, "split", *order_axes)
         )
+        if estimator.reads_pairs:
+            pairing = np.random.default_rng(seed_of(estimator.seed, "pairs", *order_axes))
+            held_out = draw_pairs(held_out, log.groups, pairing).ravel()
         self.train_rows, self.held_out = self._tensor(train_rows), self._tensor(held_out)
         self.networks = {
-            head: StackedMLP(inputs.shape[1], estimator.hidden, self._init_seeds(head), self.device)
-            for head, inputs in self.inputs.items()
+            network: StackedMLP(
+                inputs.shape[1],
+                estimator.hidden,
+                self._init_seeds("+".join(network.heads)),
+                self.device,
+                len(network.heads),
+            )
+            for network, inputs in self.inputs.items()
         }
         self.state: dict[str, Tensor] = {}
         self._refresh_state()
 
     def run(self) -> StackedModel:
         blocks = next(iter(self.networks.values())).n_blocks
-        best = {head: network.copy() for head, network in self.networks.items()}
+        best = {key: network.copy() for key, network in self.networks.items()}
         alive = torch.arange(blocks, device=self.device)
         replicates = len(self.numbers)
         best_loss = torch.full((replicates,), torch.inf, dtype=torch.float64, device=self.device)
@@ -177,8 +190,8 @@ class _Trainer:
             best_loss[members] = torch.where(improved, loss, best_loss[members])
             epochs[members] = torch.where(improved, epoch + 1, epochs[members])
             waited[members] = torch.where(improved, 0, waited[members] + open_.long())
-            for head, network in self.networks.items():
-                best[head].take(network, alive, improved)
+            for key, network in self.networks.items():
+                best[key].take(network, alive, improved)
             open_blocks = (waited[members] < self.estimator.patience).view(-1, width).any(1)
             if not open_blocks.any():
                 break
@@ -189,58 +202,69 @@ class _Trainer:
         return StackedModel(best, self.estimator.link, count, epochs[:count].cpu().numpy())
 
     def _epoch(self, optimiser: torch.optim.Optimizer, order: np.random.Generator) -> None:
-        rows = self.train_rows[self._tensor(order.permutation(len(self.train_rows)))]
-        feedback = self.feedback[:, rows]
-        state = {key: value[:, rows] for key, value in self.state.items()}
+        for rows in self._batches(order):
+            state = {key: value[:, rows] for key, value in self.state.items()}
+            self._step(rows, self._batch(self.feedback[:, rows], rows, state), optimiser)
+
+    def _batches(self, order: np.random.Generator) -> Iterator[Tensor]:
+        """Row numbers of each step's batch; of pairs, the first members and then their partners."""
         size = self.estimator.batch_size
-        for start in range(0, len(rows), size):
-            columns = slice(start, start + size)
-            batch = self._batch(
-                feedback[:, columns].contiguous(),
-                rows[columns],
-                {key: value[:, columns].contiguous() for key, value in state.items()},
-            )
-            self._step(rows[columns], batch, optimiser)
+        if not self.estimator.reads_pairs:
+            yield from self.train_rows[self._tensor(order.permutation(len(self.train_rows)))].split(size)
+            return
+        pairs = draw_pairs(self.train_rows.cpu().numpy(), self.groups, order)
+        pairs = self._tensor(pairs[:, order.permutation(pairs.shape[1])])
+        for part in pairs.split(max(1, size // 2), dim=1):
+            yield part.flatten()
 
     def _step(self, rows: Tensor, batch: Batch, optimiser: torch.optim.Optimizer) -> None:
-        logits = {
-            head: network.forward(self.inputs[head].index_select(0, rows), keep=True)[0].requires_grad_()
-            for head, network in self.networks.items()
-        }
-        objective = self.estimator.objective(_outputs(logits), batch)
+        logits = [
+            network.forward(self.inputs[key].index_select(0, rows), keep=True).requires_grad_()
+            for key, network in self.networks.items()
+        ]
+        objective = self.estimator.objective(self._outputs(logits), batch)
         # Autograd ends at the logits; the networks' own backward pass goes on from there.
-        gradients = torch.autograd.grad(objective.sum(), list(logits.values()))
+        gradients = torch.autograd.grad(objective.sum(), logits)
         for network, gradient in zip(self.networks.values(), gradients, strict=True):
-            network.backward(gradient[None])
+            network.backward(gradient)
         optimiser.step()
 
     def _held_out_loss(self) -> Tensor:
         self._refresh_state()
         rows = self.held_out
-        logits = self._logits(rows)
         state = {key: value[:, rows] for key, value in self.state.items()}
         batch = self._batch(self.feedback[:, rows], rows, state)
         with torch.no_grad():
-            loss = self.estimator.selection_loss(_outputs(logits), batch).double()
+            loss = self.estimator.selection_loss(self._predict(rows), batch).double()
         # A replicate that diverged never counts as better.
         return torch.nan_to_num(loss, nan=torch.inf)
 
     def _refresh_state(self) -> None:
         if not self.estimator.has_epoch_state:
             return
-        rows = torch.arange(len(self.inputs["reward"]), device=self.device)
+        rows = torch.arange(self.feedback.shape[1], device=self.device)
         with torch.no_grad():
             batch = self._batch(self.feedback, rows, {})
-            self.state = self.estimator.epoch_state(_outputs(self._logits(rows)), batch)
+            self.state = self.estimator.epoch_state(self._predict(rows), batch)
 
-    def _logits(self, rows: Tensor) -> dict[str, Tensor]:
+    def _predict(self, rows: Tensor) -> Outputs:
+        """Outputs on these rows, without a gradient."""
         parts = rows.split(max(self.estimator.batch_size, 1024))
-        return {
-            head: torch.cat(
-                [network.forward(self.inputs[head].index_select(0, part))[0] for part in parts], dim=1
-            )
-            for head, network in self.networks.items()
+        return self._outputs(
+            [
+                torch.cat([network.forward(self.inputs[key].index_select(0, p)) for p in parts], dim=2)
+                for key, network in self.networks.items()
+            ]
+        )
+
+    def _outputs(self, logits: list[Tensor]) -> Outputs:
+        """Name the logits (heads, R, b) of each network by their heads."""
+        named = {
+            head: values[number]
+            for network, values in zip(self.networks, logits, strict=True)
+            for number, head in enumerate(network.heads)
         }
+        return Outputs(**named)
 
     def _batch(self, feedback: Tensor, rows: Tensor, state: dict[str, Tensor]) -> Batch:
         return Batch(
@@ -250,6 +274,7 @@ class _Trainer:
             class_prior=self.class_prior,
             labels=None if self.labels is None else self.labels[:, rows],
             state=state,
+            misclick=self.misclick,
         )
 
     def _class_prior(self, prior: float | np.ndarray | None, rows: np.ndarray) -> Tensor | None:
@@ -288,16 +313,12 @@ class _Trainer:
             fused=True,
         )
 
-    def _init_seeds(self, head: str) -> list[np.random.Generator]:
-        return [stream(self.estimator.seed, "init", head, number) for number in self.numbers]
+    def _init_seeds(self, heads: str) -> list[np.random.Generator]:
+        return [stream(self.estimator.seed, "init", heads, number) for number in self.numbers]
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         dtype = torch.float32 if values.dtype.kind == "f" else torch.int64
         return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=self.device)
-
-
-def _outputs(logits: dict[str, Tensor]) -> Outputs:
-    return Outputs(logits["reward"], logits.get("propensity"))
 
 
 def split_by_prompt(groups: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
