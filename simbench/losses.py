@@ -6,15 +6,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
+LINEAR = 40.0  # beyond it softplus is linear to rounding; PyTorch's own 20 is so in float32 only
+
 
 def loss_positive(logit: Tensor) -> Tensor:
     """``ℓ(h, 1) = -log σ(h)``: cross-entropy were the response good."""
-    return softplus(-logit)
+    return softplus(-logit, threshold=LINEAR)
 
 
 def loss_negative(logit: Tensor) -> Tensor:
     """``ℓ(h, 0) = -log(1 - σ(h))``: cross-entropy were the response bad."""
-    return softplus(logit)
+    return softplus(logit, threshold=LINEAR)
 
 
 def log1mexp(log_p: Tensor) -> Tensor:
