@@ -40,7 +40,7 @@ class NaiveSqrt(Naive):
     assumption = "γ = α"
     source = "control of this project"
 
-    def link(self, reward_logit: Tensor) -> Tensor:
+    def link(self, reward_logit: Tensor, calibration: Tensor | None = None) -> Tensor:
         return super().link(reward_logit).sqrt()
 
 

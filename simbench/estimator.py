@@ -13,7 +13,6 @@ from torch import Tensor
 from simbench.errors import BadInput
 from simbench.log import FeedbackLog
 
-
 Sampled = TypeVar("Sampled", "Outputs", "Batch")
 
 
@@ -196,8 +195,12 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """Quantities frozen for one epoch (an E-step), each of shape (..., n)."""
         return {}
 
-    def link(self, reward_logit: Tensor) -> Tensor:
-        """Reward probability of a logit; overridden where prediction is not ``σ``."""
+    def calibration(self, out: Outputs, batch: Batch) -> Tensor | None:
+        """What :meth:`link` needs besides the logit, of shape (R, 1), from the held-out feedback."""
+        return None
+
+    def link(self, reward_logit: Tensor, calibration: Tensor | None = None) -> Tensor:
+        """Reward probability of a logit (R, m); overridden where prediction is not ``σ``."""
         return torch.sigmoid(reward_logit)
 
     def prepare(self, log: FeedbackLog) -> FeedbackLog:

@@ -5,7 +5,7 @@ Feedback is binary, so the expectation of a per-sample loss is a two-term sum,
 integrated here is the very function that is trained.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -34,6 +34,12 @@ class Situation:
     propensity: Tensor
     told_propensity: Tensor
     fitted_propensity: Tensor
+    imputation: Tensor | None = None
+
+    @property
+    def outputs(self) -> Outputs:
+        """Logits of arbitrary networks."""
+        return Outputs(self.hypothesis, torch.logit(self.fitted_propensity), self.imputation)
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,8 @@ def situation(case: str, n: int = 4096, seed: int = 0) -> Situation:
         propensity = np.full(n, 0.3)
     told = np.full(n, propensity.mean()) if case == "unknown α" else propensity
     fitted = rng.uniform(0.05, 0.95, n) if case == "unknown α" else propensity
-    arrays = (2 * rng.standard_normal(n), reward, propensity, told, fitted)
+    imputation = 2 * rng.standard_normal(n)
+    arrays = (2 * rng.standard_normal(n), reward, propensity, told, fitted, imputation)
     return Situation(*(torch.as_tensor(values, dtype=torch.float64) for values in arrays))
 
 
@@ -90,14 +97,40 @@ def feedback_probability(estimator: Estimator, at: Situation) -> Tensor:
 
 
 def expected_loss(estimator: Estimator, at: Situation, case: str = "known α") -> Tensor:
-    """``E_r[ℓ̂(h; r)]`` by enumeration of the feedback, one value a sample, float64."""
-    out = Outputs(at.hypothesis, torch.logit(at.fitted_propensity))
+    """``E_r[ℓ̂(h; r)]`` by enumeration of the feedback, float64.
+
+    Two terms a sample, shape (n,); four terms a pair where the loss reads pairs, shape (n/2,).
+    """
     p = feedback_probability(estimator, at)
-    clicked, unclicked = (
-        estimator.reward_loss(out, batch_for(estimator, at, torch.full_like(p, value), case))
-        for value in (1.0, 0.0)
-    )
-    return p * clicked + (1 - p) * unclicked
+    if not estimator.reads_pairs:
+        clicked, unclicked = (
+            estimator.reward_loss(at.outputs, batch_for(estimator, at, torch.full_like(p, value), case))
+            for value in (1.0, 0.0)
+        )
+        return p * clicked + (1 - p) * unclicked
+    half = len(p) // 2
+    total = torch.zeros(half, dtype=p.dtype)
+    for first in (1.0, 0.0):
+        for second in (1.0, 0.0):
+            feedback = torch.cat([torch.full((half,), value, dtype=p.dtype) for value in (first, second)])
+            weight = torch.where(feedback == 1, p, 1 - p)
+            loss = estimator.reward_loss(at.outputs, batch_for(estimator, at, feedback, case))
+            total += weight[:half] * weight[half:] * loss
+    return total
+
+
+def ideal_for(estimator: Estimator, at: Situation) -> Tensor:
+    """The ideal loss that the estimator aims at: of samples, or of pairs."""
+    if not estimator.reads_pairs:
+        return ideal_loss(at.hypothesis, at.reward)
+    return ideal_pair_loss(at.hypothesis, at.reward)
+
+
+def ideal_pair_loss(hypothesis: Tensor, reward: Tensor) -> Tensor:
+    """``γ_i (1 - γ_j) ℓ(s_i - s_j, 1)`` in both directions (Saito, ICTIR 2020); i, j are the halves."""
+    half = len(reward) // 2
+    (s_i, s_j), (g_i, g_j) = ((v[:half], v[half:]) for v in (hypothesis, reward))
+    return g_i * (1 - g_j) * loss_positive(s_i - s_j) + g_j * (1 - g_i) * loss_positive(s_j - s_i)
 
 
 def check(estimator: Estimator, seed: int = 0) -> list[RiskVerdict]:
@@ -113,7 +146,7 @@ def _stratifies(estimator: Estimator) -> bool:
 
 def _exact(estimator: Estimator, case: str, seed: int) -> RiskVerdict:
     at = situation(case, seed=seed)
-    error = expected_loss(estimator, at, case) - ideal_loss(at.hypothesis, at.reward)
+    error = expected_loss(estimator, at, case) - ideal_for(estimator, at)
     bias = float(error.abs().max())
     verdict = "exactly unbiased" if bias <= EXACT else "biased"
     return RiskVerdict(estimator.name, case, verdict, bias, bias, bias)
@@ -133,11 +166,10 @@ def _monte_carlo(estimator: Estimator, case: str, seed: int) -> RiskVerdict:
     generator = torch.Generator().manual_seed(seed)
     worst = None
     for hypothesis in hypotheses:
-        here = Situation(hypothesis, reward, at.propensity, at.told_propensity, at.fitted_propensity)
+        here = replace(at, hypothesis=hypothesis, reward=reward)
         p = feedback_probability(estimator, here).expand(4000, -1)
         batch = batch_for(estimator, here, torch.bernoulli(p, generator=generator), case)
-        out = Outputs(hypothesis, torch.logit(here.fitted_propensity))
-        risk = estimator.risk(out, batch) - ideal_loss(hypothesis, reward).mean()
+        risk = estimator.risk(here.outputs, batch) - ideal_for(estimator, here).mean()
         mean, error = float(risk.mean()), float(risk.std()) / np.sqrt(len(risk))
         if worst is None or abs(mean) / error > abs(worst[0]) / worst[1]:
             worst = mean, error

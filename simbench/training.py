@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simbench.device_log import DeviceLog
 from simbench.errors import BadInput
 from simbench.estimator import Batch, Network, Outputs
 from simbench.log import FeedbackLog
@@ -32,13 +33,14 @@ class StackedModel:
     """R fitted reward networks (and propensity networks, where the estimator has them)."""
 
     networks: dict[Network, StackedMLP]
-    link: Callable[[Tensor], Tensor]
+    link: Callable[[Tensor, Tensor | None], Tensor]
+    calibration: Tensor | None
     n_replicates: int
     epochs: np.ndarray
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Reward probabilities of shape (R, m), float64 in [0, 1]."""
-        return self._map("reward", features, self.link)
+        return self._map("reward", features, lambda logit: self.link(logit, self.calibration))
 
     def predict_propensity(self, inputs: np.ndarray) -> np.ndarray:
         """Estimated propensity of shape (R, m), from context, or features where there is none."""
@@ -138,17 +140,9 @@ class _Trainer:
         padding = -len(numbers) % width
         self.numbers = numbers + [numbers[-1]] * padding
         rows = np.r_[np.arange(len(numbers)), np.repeat(len(numbers) - 1, padding)]
-        self.feedback = self._tensor(log.feedback[rows])
-        self.labels = None if log.labels is None else self._tensor(log.labels[rows])
-        features = self._tensor(log.features)
-        context = features if log.context is None else self._tensor(log.context)
-        read = {"features": features, "context": context}
-        self.inputs = {network: read[network.inputs] for network in estimator.networks}
-        self.misclick = log.misclick
+        self.log = self.whole_log = DeviceLog(log, rows, self.device)
+        self.inputs = {network: getattr(self.log, network.inputs) for network in estimator.networks}
         self.groups = log.groups
-        self.propensity = None if log.propensity is None else self._tensor(log.propensity)
-        self.class_prior = self._class_prior(log.class_prior, rows)
-        self.feedback_rate = self.feedback.mean(1, keepdim=True)
         self.order_axes = order_axes
         train_rows, held_out = split_by_prompt(
             log.groups, estimator.validation_share, seed_of(estimator.seed, "split", *order_axes)
@@ -156,7 +150,7 @@ class _Trainer:
         if estimator.reads_pairs:
             pairing = np.random.default_rng(seed_of(estimator.seed, "pairs", *order_axes))
             held_out = draw_pairs(held_out, log.groups, pairing).ravel()
-        self.train_rows, self.held_out = self._tensor(train_rows), self._tensor(held_out)
+        self.train_rows, self.held_out = self.log.tensor(train_rows), self.log.tensor(held_out)
         self.networks = {
             network: StackedMLP(
                 inputs.shape[1],
@@ -198,22 +192,29 @@ class _Trainer:
             if not open_blocks.all():
                 self._keep(open_blocks, optimiser)
                 alive = alive[open_blocks]
-        count = self.n_replicates
-        return StackedModel(best, self.estimator.link, count, epochs[:count].cpu().numpy())
+        return self._model(best, epochs)
+
+    def _model(self, best: dict[Network, StackedMLP], epochs: Tensor) -> StackedModel:
+        self.networks, self.log, count = best, self.whole_log, self.n_replicates
+        with torch.no_grad():
+            held_out = self.log.batch(self.held_out, {})
+            calibration = self.estimator.calibration(self._predict(self.held_out), held_out)
+        if calibration is not None:
+            calibration = calibration[:count].double()
+        return StackedModel(best, self.estimator.link, calibration, count, epochs[:count].cpu().numpy())
 
     def _epoch(self, optimiser: torch.optim.Optimizer, order: np.random.Generator) -> None:
         for rows in self._batches(order):
-            state = {key: value[:, rows] for key, value in self.state.items()}
-            self._step(rows, self._batch(self.feedback[:, rows], rows, state), optimiser)
+            self._step(rows, self.log.batch(rows, self.state), optimiser)
 
     def _batches(self, order: np.random.Generator) -> Iterator[Tensor]:
         """Row numbers of each step's batch; of pairs, the first members and then their partners."""
         size = self.estimator.batch_size
         if not self.estimator.reads_pairs:
-            yield from self.train_rows[self._tensor(order.permutation(len(self.train_rows)))].split(size)
+            yield from self.train_rows[self.log.tensor(order.permutation(len(self.train_rows)))].split(size)
             return
         pairs = draw_pairs(self.train_rows.cpu().numpy(), self.groups, order)
-        pairs = self._tensor(pairs[:, order.permutation(pairs.shape[1])])
+        pairs = self.log.tensor(pairs[:, order.permutation(pairs.shape[1])])
         for part in pairs.split(max(1, size // 2), dim=1):
             yield part.flatten()
 
@@ -231,21 +232,18 @@ class _Trainer:
 
     def _held_out_loss(self) -> Tensor:
         self._refresh_state()
-        rows = self.held_out
-        state = {key: value[:, rows] for key, value in self.state.items()}
-        batch = self._batch(self.feedback[:, rows], rows, state)
+        batch = self.log.batch(self.held_out, self.state)
         with torch.no_grad():
-            loss = self.estimator.selection_loss(self._predict(rows), batch).double()
+            loss = self.estimator.selection_loss(self._predict(self.held_out), batch).double()
         # A replicate that diverged never counts as better.
         return torch.nan_to_num(loss, nan=torch.inf)
 
     def _refresh_state(self) -> None:
         if not self.estimator.has_epoch_state:
             return
-        rows = torch.arange(self.feedback.shape[1], device=self.device)
+        rows = torch.arange(self.log.feedback.shape[1], device=self.device)
         with torch.no_grad():
-            batch = self._batch(self.feedback, rows, {})
-            self.state = self.estimator.epoch_state(self._predict(rows), batch)
+            self.state = self.estimator.epoch_state(self._predict(rows), self.log.batch(rows, {}))
 
     def _predict(self, rows: Tensor) -> Outputs:
         """Outputs on these rows, without a gradient."""
@@ -266,32 +264,10 @@ class _Trainer:
         }
         return Outputs(**named)
 
-    def _batch(self, feedback: Tensor, rows: Tensor, state: dict[str, Tensor]) -> Batch:
-        return Batch(
-            feedback=feedback,
-            feedback_rate=self.feedback_rate,
-            propensity=None if self.propensity is None else self.propensity[rows],
-            class_prior=self.class_prior,
-            labels=None if self.labels is None else self.labels[:, rows],
-            state=state,
-            misclick=self.misclick,
-        )
-
-    def _class_prior(self, prior: float | np.ndarray | None, rows: np.ndarray) -> Tensor | None:
-        if prior is None:
-            return None
-        each = np.broadcast_to(np.asarray(prior, dtype=float), (self.n_replicates,))
-        return self._tensor(each[rows])[:, None]
-
     def _keep(self, blocks: Tensor, optimiser: torch.optim.Optimizer) -> None:
         """Drop the blocks in which every replicate has stopped."""
-        width = len(self.feedback) // len(blocks)
-        members = blocks.repeat_interleave(width)
-        self.feedback, self.feedback_rate = self.feedback[members], self.feedback_rate[members]
-        if self.labels is not None:
-            self.labels = self.labels[members]
-        if self.class_prior is not None:
-            self.class_prior = self.class_prior[members]
+        members = blocks.repeat_interleave(len(self.log.feedback) // len(blocks))
+        self.log = self.log.keep(members)
         self.state = {key: value[members] for key, value in self.state.items()}
         kept = blocks.nonzero().flatten().tolist()
         for network in self.networks.values():
@@ -315,10 +291,6 @@ class _Trainer:
 
     def _init_seeds(self, heads: str) -> list[np.random.Generator]:
         return [stream(self.estimator.seed, "init", heads, number) for number in self.numbers]
-
-    def _tensor(self, values: np.ndarray) -> Tensor:
-        dtype = torch.float32 if values.dtype.kind == "f" else torch.int64
-        return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=self.device)
 
 
 def split_by_prompt(groups: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

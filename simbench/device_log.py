@@ -1,0 +1,60 @@
+"""A log's arrays on the training device, and the batches that losses read from them."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simbench.estimator import Batch
+from simbench.log import FeedbackLog
+
+
+class DeviceLog:
+    """Tensors of a log; those with one row a replicate follow the replicates that still train.
+
+    Parameters
+    ----------
+    log : FeedbackLog
+    replicates : ndarray of int64
+        Rows of ``log.feedback``, possibly repeated.
+    device : torch.device
+    """
+
+    def __init__(self, log: FeedbackLog, replicates: np.ndarray, device: torch.device):
+        self.device = device
+        self.feedback = self.tensor(log.feedback[replicates])
+        self.feedback_rate = self.feedback.mean(1, keepdim=True)
+        self.labels = None if log.labels is None else self.tensor(log.labels[replicates])
+        self.class_prior = None
+        if log.class_prior is not None:
+            each = np.broadcast_to(np.asarray(log.class_prior, dtype=float), (log.n_replicates,))
+            self.class_prior = self.tensor(each[replicates])[:, None]
+        self.propensity = None if log.propensity is None else self.tensor(log.propensity)
+        self.misclick = log.misclick
+        self.features = self.tensor(log.features)
+        self.context = self.features if log.context is None else self.tensor(log.context)
+
+    def batch(self, rows: Tensor, state: dict[str, Tensor]) -> Batch:
+        """What a loss may read of these rows; ``state`` has one value a row of the log."""
+        return Batch(
+            feedback=self.feedback[:, rows],
+            feedback_rate=self.feedback_rate,
+            propensity=None if self.propensity is None else self.propensity[rows],
+            class_prior=self.class_prior,
+            labels=None if self.labels is None else self.labels[:, rows],
+            state={key: value[:, rows] for key, value in state.items()},
+            misclick=self.misclick,
+        )
+
+    def keep(self, members: Tensor) -> "DeviceLog":
+        """The log of some of the replicates; ``members`` is a mask."""
+        other = object.__new__(DeviceLog)
+        other.__dict__.update(self.__dict__)
+        for name in ("feedback", "feedback_rate", "labels", "class_prior"):
+            value = getattr(self, name)
+            setattr(other, name, None if value is None else value[members])
+        return other
+
+    def tensor(self, values: np.ndarray) -> Tensor:
+        """float32 or int64 on the device."""
+        dtype = torch.float32 if values.dtype.kind == "f" else torch.int64
+        return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=self.device)
