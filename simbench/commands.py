@@ -250,7 +250,11 @@ def list_estimators(format: str) -> None:
         if name == "sklearn":
             rows.append(("sklearn:CLASS", "outside", "-", "α = 1", "any scikit-learn classifier"))
             continue
-        kind = registry.find(name)
+        try:
+            kind = registry.find(name)
+        except BadInput as error:
+            rows.append((name, "-", "-", str(error), "-"))
+            continue
         needs = ", ".join([*sorted(kind.needs), *(f"({o})" for o in sorted(kind.optional))]) or "-"
         rows.append((name, kind.family, needs, kind.assumption, kind.source))
     columns = ["estimator", "family", "told (optionally)", "assumes", "source"]

@@ -1,8 +1,7 @@
 """Finds estimators by name: through the entry-point group ``simbench.estimators``, anyone's alike."""
 
-import importlib
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from simbench.errors import BadInput
@@ -34,12 +33,12 @@ def find(name: str) -> "type[Estimator]":
     """
     points = {point.name: point for point in entry_points(group=GROUP)}
     if name in points:
-        found = points[name].load()
+        found = _loaded(points[name])
     elif ":" in name and name.split(":")[0] in points:
         factory, argument = name.split(":", 1)
-        found = points[factory].load()(argument)
+        found = _loaded(points[factory])(argument)
     elif ":" in name:
-        found = _imported(name)
+        found = _loaded(EntryPoint(name, name, GROUP))
     else:
         near = get_close_matches(name, points, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -47,12 +46,11 @@ def find(name: str) -> "type[Estimator]":
     return _checked(name, found)
 
 
-def _imported(name: str):
-    module, _, attribute = name.partition(":")
+def _loaded(point: EntryPoint):
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise BadInput(f"estimator {name!r} cannot be imported: {error}.") from error
+        return point.load()
+    except Exception as error:  # other people's modules run here: whatever they raise
+        raise BadInput(f"estimator {point.name!r} cannot be imported: {error}.") from error
 
 
 def _checked(name: str, found) -> "type[Estimator]":
