@@ -19,6 +19,8 @@ COLUMNS = [
     *("n_replicates", "status", "reason", "verdict", "seconds"),
 ]
 
+CLEARLY = 0.1  # of a rank correlation: below it, two weak likenesses are not told apart
+
 
 def table(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> pd.DataFrame:
     """Score every finished cell against the truth.
@@ -72,7 +74,8 @@ def _estimates(
 
 
 def _swapped_share(predictions: np.ndarray, world: World) -> float | None:
-    """Share of replicates that rank test responses more like the propensity than like the reward.
+    """Share of replicates that rank test responses clearly more like the propensity than the reward:
+    by a rank correlation that is higher by :data:`CLEARLY`.
 
     None where the propensity does not vary.
     """
@@ -84,7 +87,7 @@ def _swapped_share(predictions: np.ndarray, world: World) -> float | None:
     like_reward, like_propensity = (
         [np.corrcoef(row, rank)[0, 1] if np.ptp(row) else 0.0 for row in own] for rank in ranks
     )
-    return float(np.mean(np.array(like_propensity) > np.array(like_reward)))
+    return float(np.mean(np.array(like_propensity) > np.array(like_reward) + CLEARLY))
 
 
 def _row(outcome: Outcome, knows: str, metric: str, estimate: Estimate) -> dict[str, Any]:
