@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,20 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     BadInput
         If the disk is full or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise BadInput(
-                f"cannot write {path}: {error.strerror}. Finished cells are kept; make room and run "
-                "the same command again."
-            ) from error
-        raise
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room and run the same command again" if is_full else "choose another folder"
+        raise BadInput(
+            f"cannot write {path}: {error.strerror or error}. Finished cells are kept; {remedy}."
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that cannot be written, there is none
+            temporary.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:
