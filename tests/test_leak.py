@@ -8,6 +8,7 @@ import pytest
 
 from simbench.log import FeedbackLog, Truth
 from simbench.registry import find, names
+from simbench.store import Shards
 from simbench.study import Cell, Grant, fit_cell, granted, run_cell
 from simbench.world import PRESETS, World, build
 
@@ -39,7 +40,7 @@ class Half:
 
 
 def seen_by(name, grant):
-    """The one log that this estimator is given, and the truth of that log."""
+    """The one log that this estimator is given, the world that it is of, and the truth of that log."""
     seen = []
 
     class Spy(find(name)):
@@ -50,20 +51,20 @@ def seen_by(name, grant):
     at = cell(name, grant)
     fit_cell(at, Spy)
     assert len(seen) == 1
-    return seen[0], at.built().draw(range(2))
+    return seen[0], at.built(), at.built().draw(range(2))
 
 
 @pytest.mark.parametrize("grant", [(), *((g,) for g in GRANTS), GRANTS], ids=str)
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_log_holds_what_is_asked_and_granted_and_no_more(name, grant):
-    log, (drawn, truth) = seen_by(name, grant)
+    log, world, (drawn, truth) = seen_by(name, grant)
     assert type(log) is FeedbackLog and set(vars(log)) == {f.name for f in fields(FeedbackLog)}
     kind = find(name)
     allowed = (kind.needs | kind.optional) & set(grant)
     held = {g for g in GRANTS if getattr(log, g.replace(" ", "_")) is not None}
     assert held == allowed
-    assert np.array_equal(log.features, drawn.features) and np.array_equal(log.groups, drawn.groups)
-    assert np.array_equal(log.context, drawn.context)
+    for field in ("features", "context", "groups"):
+        assert np.array_equal(getattr(log, field), getattr(world.train, field))
     told = truth.preference if "truth" in kind.needs else drawn.feedback
     assert np.array_equal(log.feedback, told)
     secrets = [truth.reward, truth.preference]
@@ -125,10 +126,10 @@ class OtherTruth(World):
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_without_a_grant_the_truth_of_the_log_changes_nothing(name, world, monkeypatch):
+def test_without_a_grant_the_truth_of_the_log_changes_nothing(name, world, monkeypatch, tmp_path):
     kind = find(name)
     if kind.needs - {"truth"}:
-        outcome = run_cell(cell(name), shards=None)
+        outcome = run_cell(cell(name), Shards(tmp_path))
         assert outcome.status == "skipped" and outcome.reason.startswith("needs ")
         return
     in_world(monkeypatch, world)

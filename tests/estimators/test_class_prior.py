@@ -36,6 +36,7 @@ class HoldOut(np.random.RandomState):
         self.rows = rows
 
     def shuffle(self, x):
+        assert isinstance(x, np.ndarray)
         x[:] = np.concatenate([self.rows, np.setdiff1d(x, self.rows)])
 
 
