@@ -208,7 +208,8 @@ def _claim(out: Path, config: StudyConfig) -> None:
                 "--out, or delete that folder."
             )
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    # what a kill in the middle of the very first write leaves behind is no one's result
+    if out.exists() and (not out.is_dir() or any(file.suffix != ".tmp" for file in out.iterdir())):
         raise BadInput(f"{out} exists and holds no study of simbench: choose another --out.")
     write_json(path, {"config": description, **environment(config)})
 

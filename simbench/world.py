@@ -219,17 +219,20 @@ def _rating_levels(reward: np.ndarray) -> np.ndarray:
     return 1.0 + np.searchsorted(np.quantile(reward, [0.2, 0.4, 0.6, 0.8]), reward, side="right")
 
 
+PAGE = 10  # responses that one user sees at most; a prompt with more is shown to several users
+
+
 def _context(config: WorldConfig, groups: np.ndarray, rng) -> np.ndarray:
-    """User activity (one user a prompt), position on the page, then session noise; (n, k) float32."""
+    """User activity (one user a page), position on the page, then session noise; (n, k) float32."""
     n = len(groups)
-    n_prompts = int(groups.max()) + 1
-    activity = rng.standard_normal(n_prompts)[groups]
     order = np.lexsort((rng.random(n), groups))
-    starts = np.searchsorted(groups[order], np.arange(n_prompts))
-    position = np.empty(n)
-    position[order] = np.arange(n) - starts[groups[order]]
+    starts = np.searchsorted(groups[order], np.arange(int(groups.max()) + 1))
+    place = np.empty(n, dtype=np.int64)
+    place[order] = np.arange(n) - starts[groups[order]]
+    _, page = np.unique(np.column_stack([groups, place // PAGE]), axis=0, return_inverse=True)
+    activity = rng.standard_normal(int(page.max()) + 1)[page]
     # log: attention falls fast over the first places, then slowly
-    position = standardise(-np.log1p(position))
+    position = standardise(-np.log1p(place % PAGE))
     rest = rng.standard_normal((n, config.n_context - 2))
     return np.column_stack([activity, position, rest]).astype(np.float32)
 
