@@ -4,6 +4,7 @@ Groups: positive-active (PA), negative-active (NA), positive-passive (PP), negat
 ``D = 1 - γ̂α̂``, the posteriors are: r=1 is PA; at r=0, ``φPP = γ̂(1-α̂)/D``, ``φNA = (1-γ̂)α̂/D``.
 """
 
+import math
 from typing import Literal
 
 import torch
@@ -13,7 +14,9 @@ from torch.nn.functional import logsigmoid
 from simbench.errors import BadInput
 from simbench.estimator import Batch, Estimator, Network, Outputs
 from simbench.losses import (
+    cross_entropy,
     log1mexp,
+    log_click_given_action,
     log_feedback_probability,
     loss_negative,
     loss_positive,
@@ -22,9 +25,16 @@ from simbench.losses import (
 
 
 def group_posteriors(
-    reward_logit: Tensor, log_alpha: Tensor, log_passive: Tensor, feedback: Tensor
+    reward_logit: Tensor,
+    log_alpha: Tensor,
+    log_passive: Tensor,
+    feedback: Tensor,
+    misclick: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """``(φPA + φPP, φPA + φNA)``: posterior probabilities of a preference and of an action.
+
+    With a misclick rate ε a click may come from a negative-active user, so that
+    ``φPA = γ̂ / (γ̂ + (1-γ̂)ε)`` at r=1, and ``φNA = (1-γ̂)(1-ε)α̂ / D`` at r=0.
 
     Parameters
     ----------
@@ -32,23 +42,34 @@ def group_posteriors(
     log_alpha, log_passive : Tensor, shape (..., b)
         ``log α̂`` and ``log(1 - α̂)``.
     feedback : Tensor, shape (..., b)
+    misclick : float, optional
 
     Returns
     -------
     preference, action : Tensor, shape (..., b), in [0, 1]
     """
-    log_d = log1mexp(log_feedback_probability(reward_logit, log_alpha))
-    positive_passive = torch.exp(logsigmoid(reward_logit) + log_passive - log_d).clamp_max(1)
-    negative_active = torch.exp(logsigmoid(-reward_logit) + log_alpha - log_d).clamp_max(1)
+    log_d = log1mexp(log_feedback_probability(reward_logit, log_alpha, misclick))
+    log_positive, log_negative = logsigmoid(reward_logit), logsigmoid(-reward_logit)
+    positive_passive = torch.exp(log_positive + log_passive - log_d).clamp_max(1)
+    log_no_slip = math.log1p(-misclick) if misclick else 0.0
+    negative_active = torch.exp(log_negative + log_no_slip + log_alpha - log_d).clamp_max(1)
+    clicked_and_good = torch.exp(log_positive - log_click_given_action(reward_logit, misclick))
     unclicked = 1 - feedback
-    return feedback + unclicked * positive_passive, feedback + unclicked * negative_active
+    return (
+        feedback * clicked_and_good + unclicked * positive_passive,
+        feedback + unclicked * negative_active,
+    )
 
 
 def _labelled(preference: Tensor, action: Tensor, log_alpha: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Posteriors given an explicit label: a good response without a click proves a passive user."""
     assert batch.labels is not None
     known, good = ~torch.isnan(batch.labels), batch.labels == 1
-    given_label = torch.where(good, batch.feedback, torch.exp(log_alpha).expand_as(action))
+    # a bad response: a click proves an action; without one, an active user who did not slip
+    alpha, eps = torch.exp(log_alpha).expand_as(action), batch.misclick or 0.0
+    silent = alpha * (1 - eps) / (1 - alpha * eps)
+    bad = torch.where(batch.feedback == 1, torch.ones_like(silent), silent)
+    given_label = torch.where(good, batch.feedback, bad)
     return (
         torch.where(known, good.to(preference.dtype), preference),
         torch.where(known, given_label, action),
@@ -60,17 +81,16 @@ def _labelled_nll(
 ) -> Tensor:
     """Replace the observed NLL by that of (click, label) where there is a label."""
     assert batch.labels is not None
+    clicked = batch.feedback == 1
     # r(1-r) = 0, and 0 * -inf is avoided: a certain action has no passive branch
-    acted = torch.where(batch.feedback == 1, log_alpha, log_passive.clamp_min(-1e3))
+    acted = torch.where(clicked, log_alpha, log_passive.clamp_min(-1e3))
     good = loss_positive(reward_logit) - acted
-    labelled = torch.where(batch.labels == 1, good, loss_negative(reward_logit))
+    bad = loss_negative(reward_logit)
+    if batch.misclick:
+        log_slip = log_alpha + math.log(batch.misclick)
+        bad = bad - torch.where(clicked, log_slip, log1mexp(log_slip))
+    labelled = torch.where(batch.labels == 1, good, bad)
     return torch.where(torch.isnan(batch.labels), nll, labelled)
-
-
-def soft_cross_entropy(logit: Tensor, target: Tensor) -> Tensor:
-    """``t ℓ1 + (1-t) ℓ0`` with a soft target ``t``; the target is a constant of the gradient."""
-    target = target.detach()
-    return target * loss_positive(logit) + (1 - target) * loss_negative(logit)
 
 
 class ImplicitRM(Estimator):
@@ -93,7 +113,7 @@ class ImplicitRM(Estimator):
     assumption = "no misclicks, and the product γα can be split: context moves only the propensity"
     source = "ImplicitRM, arXiv 2603.23184, section 3.2"
     networks = (Network(), Network(("propensity",), "context"))
-    optional = frozenset({"labels"})
+    optional = frozenset({"labels", "misclick"})
 
     def __init__(
         self,
@@ -122,7 +142,7 @@ class ImplicitRM(Estimator):
         if "preference" in batch.state:
             return batch.state["preference"], batch.state["action"]
         log_alpha, log_passive = self.log_propensity(out, batch)
-        posteriors = group_posteriors(out.reward, log_alpha, log_passive, batch.feedback)
+        posteriors = group_posteriors(out.reward, log_alpha, log_passive, batch.feedback, batch.misclick)
         return posteriors if batch.labels is None else _labelled(*posteriors, log_alpha, batch)
 
     def log_propensity(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -132,12 +152,12 @@ class ImplicitRM(Estimator):
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         preference, _ = self.posteriors(out, batch)
-        return soft_cross_entropy(out.reward, preference)
+        return cross_entropy(out.reward, preference.detach())
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor | float:
         _, action = self.posteriors(out, batch)
         assert out.propensity is not None
-        return soft_cross_entropy(out.propensity, action)
+        return cross_entropy(out.propensity, action.detach())
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
         if self.e_step not in ("batch", "epoch", "likelihood"):
@@ -148,7 +168,7 @@ class ImplicitRM(Estimator):
 
     def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
         log_alpha, log_passive = self.log_propensity(out, batch)
-        nll = observed_nll(out.reward, log_alpha, batch.feedback)
+        nll = observed_nll(out.reward, log_alpha, batch.feedback, batch.misclick)
         if batch.labels is not None:
             nll = _labelled_nll(nll, out.reward, log_alpha, log_passive, batch)
         return nll.mean(-1)

@@ -5,6 +5,7 @@ One formula serves all: with propensity ``α`` (or a constant ``c``) the loss
 """
 
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,29 +13,96 @@ from torch import Tensor
 from estimators.class_prior import label_frequency
 from simbench.estimator import Batch, Estimator, Outputs
 from simbench.log import FeedbackLog
-from simbench.losses import loss_negative, loss_positive
+from simbench.losses import cross_entropy, loss_negative, loss_positive
 
 
 def inverse_propensity_loss(reward_logit: Tensor, feedback: Tensor, propensity: Tensor) -> Tensor:
     """``(r/α) ℓ1 + (1 - r/α) ℓ0``, one value a sample; negative weight where ``r = 1 > α``."""
-    weight = feedback / propensity
-    return weight * loss_positive(reward_logit) + (1 - weight) * loss_negative(reward_logit)
+    return cross_entropy(reward_logit, feedback / propensity)
 
 
 class IPS(Estimator):
     """Inverse propensity scoring with given ``α(x, z)`` (Rel-MF form).
 
-    Unbounded below: clicked samples of low propensity carry large negative weights on ``ℓ0``.
+    The pseudo-label ``r/α`` is the *only* one that is exactly unbiased at known α: feedback is binary, and
+    ``γα f(1) + (1 - γα) f(0) = γ`` for every γ forces ``f(0) = 0``, ``f(1) = 1/α``. It is unbounded
+    below: clicked samples of low propensity carry large negative weights on ``ℓ0``.
+
+    Parameters
+    ----------
+    clip : float in [0, 1)
+        Smallest propensity divided by; above 0 it trades variance for the bias
+        ``γ (α/clip - 1)(ℓ1 - ℓ0)`` of every sample below it.
+    hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
+        See :class:`simbench.estimator.Estimator`.
     """
 
     name = "ips"
     needs = frozenset({"propensity"})
     assumption = "the propensity is known exactly"
     source = "Schnabel et al., ICML 2016; Saito et al. (Rel-MF), WSDM 2020"
+    default_clip: ClassVar[float] = 0.0
+
+    def __init__(
+        self,
+        clip: float | None = None,
+        hidden: tuple[int, ...] = (32, 16),
+        lr: float = 3e-3,
+        batch_size: int = 512,
+        epochs: int = 100,
+        patience: int = 8,
+        weight_decay: float = 1e-4,
+        validation_share: float = 0.2,
+        seed: int = 0,
+        device: str = "cpu",
+    ):
+        super().__init__(
+            hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
+        )
+        self.clip = clip
+
+    @property
+    def smallest(self) -> float:
+        """Smallest propensity divided by."""
+        return self.default_clip if self.clip is None else self.clip
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         assert batch.propensity is not None
-        return inverse_propensity_loss(out.reward, batch.feedback, batch.propensity)
+        clipped = batch.propensity.clamp_min(self.smallest)
+        return inverse_propensity_loss(out.reward, batch.feedback, clipped)
+
+
+class ClippedIPS(IPS):
+    """IPS that divides by no propensity below .1."""
+
+    name = "ips-clipped"
+    assumption = "the propensity is known exactly and nowhere below the clip"
+    default_clip = 0.1
+
+
+class SNIPS(IPS):
+    """Self-normalised IPS: the weights ``r/α`` are scaled so that they sum to the known ``nπ``.
+
+    ``mean ℓ0 + π Σ (r/α)(ℓ1 - ℓ0) / Σ (r/α)``. In a positive-unlabelled log ``E Σ r/α = nπ``, so that
+    self-normalisation needs the class prior; with ``π`` estimated by ``mean(r/α)`` it *is* IPS. A ratio
+    of sums over the batch: consistent, biased at finite batches.
+    """
+
+    name = "snips"
+    needs = frozenset({"propensity", "class prior"})
+    assumption = "the propensity and the class prior are known exactly; large batches"
+    source = "Swaminathan, Joachims, NIPS 2015; Schnabel et al., ICML 2016"
+    sums_over_samples = False
+
+    def objective(self, out: Outputs, batch: Batch) -> Tensor:
+        return self.risk(out, batch)
+
+    def risk(self, out: Outputs, batch: Batch) -> Tensor:
+        assert batch.propensity is not None and batch.class_prior is not None
+        weight = batch.feedback / batch.propensity.clamp_min(self.smallest)
+        # a batch without a click says nothing about the weights: all zero, as they are
+        total = weight.mean(-1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
+        return cross_entropy(out.reward, weight * (batch.class_prior / total)).mean(-1)
 
 
 class UPU(Estimator):

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from simbench.estimator import Batch, Estimator, Outputs
-from simbench.losses import loss_negative, loss_positive
+from simbench.losses import cross_entropy, loss_negative, loss_positive
 
 
 class Naive(Estimator):
@@ -18,8 +18,7 @@ class Naive(Estimator):
     source = "none"
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        r = batch.feedback
-        return r * loss_positive(out.reward) + (1 - r) * loss_negative(out.reward)
+        return cross_entropy(out.reward, batch.feedback)
 
 
 class Oracle(Naive):

@@ -19,6 +19,11 @@ def loss_negative(logit: Tensor) -> Tensor:
     return softplus(logit, threshold=LINEAR)
 
 
+def cross_entropy(logit: Tensor, target: Tensor) -> Tensor:
+    """``t ℓ1 + (1 - t) ℓ0``: a label, a probability, or a pseudo-label ``t`` that may leave [0, 1]."""
+    return target * loss_positive(logit) + (1 - target) * loss_negative(logit)
+
+
 def log1mexp(log_p: Tensor) -> Tensor:
     """``log(1 - exp(log_p))`` for ``log_p < 0``, accurate at both ends (Maechler, 2012)."""
     small = log_p > -math.log(2)
@@ -29,13 +34,24 @@ def log1mexp(log_p: Tensor) -> Tensor:
     return torch.where(small, torch.log(-torch.expm1(near_zero)), torch.log1p(-torch.exp(far)))
 
 
-def log_feedback_probability(reward_logit: Tensor, log_propensity: Tensor) -> Tensor:
-    """``log p = log γ̂ + log α̂`` with ``γ̂ = σ(reward_logit)``; strictly below 0."""
+def log_click_given_action(reward_logit: Tensor, misclick: float | None = None) -> Tensor:
+    """``log P(r=1 | a=1) = log(γ̂ + (1-γ̂)ε)`` with ``γ̂ = σ(reward_logit)``; ``log γ̂`` without misclicks."""
+    if not misclick:
+        return logsigmoid(reward_logit)
+    return torch.logaddexp(logsigmoid(reward_logit), logsigmoid(-reward_logit) + math.log(misclick))
+
+
+def log_feedback_probability(
+    reward_logit: Tensor, log_propensity: Tensor, misclick: float | None = None
+) -> Tensor:
+    """``log P(r=1) = log(γ̂ + (1-γ̂)ε) + log α̂``; strictly below 0."""
     tiny = torch.finfo(reward_logit.dtype).tiny
-    return (logsigmoid(reward_logit) + log_propensity).clamp_max(-tiny)
+    return (log_click_given_action(reward_logit, misclick) + log_propensity).clamp_max(-tiny)
 
 
-def observed_nll(reward_logit: Tensor, log_propensity: Tensor, feedback: Tensor) -> Tensor:
-    """Negative log of the observed likelihood ``(γ̂α̂)^r (1-γ̂α̂)^(1-r)``, one value a sample."""
-    log_p = log_feedback_probability(reward_logit, log_propensity)
+def observed_nll(
+    reward_logit: Tensor, log_propensity: Tensor, feedback: Tensor, misclick: float | None = None
+) -> Tensor:
+    """Negative log of the observed likelihood ``p^r (1-p)^(1-r)``, one value a sample."""
+    log_p = log_feedback_probability(reward_logit, log_propensity, misclick)
     return -(feedback * log_p + (1 - feedback) * log1mexp(log_p))

@@ -13,7 +13,7 @@ from scipy.special import logit
 from torch import Tensor
 
 from simbench.estimator import Batch, Estimator, Outputs
-from simbench.losses import loss_negative, loss_positive
+from simbench.losses import cross_entropy, loss_positive
 from simbench.streams import stream
 
 EXACT = 1e-12
@@ -21,8 +21,11 @@ CASES = {
     "SCAR": "α constant and known, class prior known",
     "known α": "α varies and is known, class prior known",
     "unknown α": "α varies; whoever needs it is told its mean, whoever fits it is at an arbitrary fit",
+    "misclicks": "as known α, and a tenth of the bad responses that are acted on are clicked; whoever needs "
+    "it is told the rate",
     "true posteriors": "α varies; latent groups stratified by the true γ and α",
 }
+MISCLICK = 0.1
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Situation:
     told_propensity: Tensor
     fitted_propensity: Tensor
     imputation: Tensor | None = None
+    misclick: float = 0.0
 
     @property
     def outputs(self) -> Outputs:
@@ -69,12 +73,13 @@ def situation(case: str, n: int = 4096, seed: int = 0) -> Situation:
     fitted = rng.uniform(0.05, 0.95, n) if case == "unknown α" else propensity
     imputation = 2 * rng.standard_normal(n)
     arrays = (2 * rng.standard_normal(n), reward, propensity, told, fitted, imputation)
-    return Situation(*(torch.as_tensor(values, dtype=torch.float64) for values in arrays))
+    tensors = (torch.as_tensor(values, dtype=torch.float64) for values in arrays)
+    return Situation(*tensors, misclick=MISCLICK if case == "misclicks" else 0.0)
 
 
 def ideal_loss(hypothesis: Tensor, reward: Tensor) -> Tensor:
     """``γ ℓ(h, 1) + (1 - γ) ℓ(h, 0)``, one value a sample."""
-    return reward * loss_positive(hypothesis) + (1 - reward) * loss_negative(hypothesis)
+    return cross_entropy(hypothesis, reward)
 
 
 def batch_for(estimator: Estimator, at: Situation, feedback: Tensor, case: str) -> Batch:
@@ -84,6 +89,7 @@ def batch_for(estimator: Estimator, at: Situation, feedback: Tensor, case: str) 
         feedback_rate=feedback_probability(estimator, at).mean(-1, keepdim=True),
         propensity=at.told_propensity,
         class_prior=at.reward.mean(),
+        misclick=at.misclick,
     )
     if case != "true posteriors":
         return batch
@@ -92,8 +98,10 @@ def batch_for(estimator: Estimator, at: Situation, feedback: Tensor, case: str) 
 
 
 def feedback_probability(estimator: Estimator, at: Situation) -> Tensor:
-    """``γα``; for the oracle, whose feedback is the preference itself, ``γ``."""
-    return at.reward if "truth" in estimator.needs else at.reward * at.propensity
+    """``(γ + (1-γ)ε)α``; for the oracle, whose feedback is the preference itself, ``γ``."""
+    if "truth" in estimator.needs:
+        return at.reward
+    return (at.reward + (1 - at.reward) * at.misclick) * at.propensity
 
 
 def expected_loss(estimator: Estimator, at: Situation, case: str = "known α") -> Tensor:
