@@ -28,6 +28,15 @@ class Format(StrEnum):
     csv = "csv"
 
 
+class CheckFormat(StrEnum):
+    """How verdicts are printed: for people, for programs, or for a document."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+
+
 FormatOption = Annotated[Format, typer.Option(help="How to print the table.")]
 
 
@@ -112,7 +121,7 @@ def check(
         list[str] | None, typer.Argument(help="Names, or package.module:Class [all installed].")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the random hypotheses.")] = 0,
-    format: FormatOption = Format.table,
+    format: Annotated[CheckFormat, typer.Option(help="How to print the verdicts.")] = CheckFormat.table,
 ) -> None:
     """Integrate every estimator's risk exactly over the feedback: is it unbiased?"""
     from simbench import commands

@@ -198,34 +198,17 @@ def _print_table(table: pd.DataFrame, format: str, title: str) -> None:
 
 def check(names: list[str] | None, seed: int, format: str) -> None:
     """``simbench check``: exact verdicts on the risk of each estimator."""
-    from simbench import risk
+    from simbench import verdicts
 
-    chosen = names or [name for name in registry.names() if name != "sklearn"]
-    rows = [
-        (verdict, estimator)
-        for estimator in (registry.find(name) for name in chosen)
-        for verdict in risk.check(estimator(), seed)
-    ]
-    if format != "table":
+    rows = verdicts.collect(names, seed)
+    if format == "markdown":
+        print(verdicts.as_markdown(rows), end="")
+    elif format != "table":
         _emit(pd.DataFrame([vars(verdict) for verdict, _ in rows]), format)
-        return
-    shown = pd.DataFrame(
-        [(v.estimator, v.case, v.verdict, _bias(v), kind.assumption) for v, kind in rows],
-        columns=["estimator", "case", "verdict", "largest bias of the risk", "assumes"],
-    )
-    _print_table(shown, format, "Is the risk unbiased? Expectation over the feedback by enumeration")
-    for case, meaning in risk.CASES.items():
-        print(f"{case}: {meaning}")
-    print(
-        "Arbitrary hypotheses, rewards and propensities (4,096 each, float64); exact means at most "
-        f"{risk.EXACT:g} at every one. Monte Carlo: 4,000 batches of 512, interval at 99.9 %."
-    )
-
-
-def _bias(verdict) -> str:
-    if verdict.low == verdict.high:
-        return f"{verdict.bias:.2g}"
-    return f"{verdict.bias:.2g} ({verdict.low:.2g} to {verdict.high:.2g})"
+    else:
+        shown = verdicts.as_table(rows).drop(columns="unbiased if")
+        _print_table(shown, format, "Is the risk unbiased?")
+        print("\n".join(verdicts.legend()))
 
 
 def figure(name: str, folder: Path, to: Path | None) -> None:
