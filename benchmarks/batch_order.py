@@ -10,8 +10,6 @@ feedback, with intervals, and their difference.
 
 import argparse
 
-import numpy as np
-
 from simbench.estimator import grant
 from simbench.registry import find
 from simbench.score import score
@@ -40,7 +38,9 @@ def main() -> None:
                 for e in (found[metric] for metric in ("bias2", "variance", "mse"))
             ]
             print(f"| {name} | {label} | {' | '.join(cells)} |", flush=True)
-    print(f"\n{options.replicates} replicates, bias level {options.bias_level:g}, seed 0, numpy {np.__version__}")
+    print(
+        f"\n{options.replicates} replicates, bias level {options.bias_level:g}, seed 0, numpy {np.__version__}"
+    )
 
 
 if __name__ == "__main__":

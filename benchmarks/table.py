@@ -1,6 +1,6 @@
 """A finished study as a markdown document: one table a world and bias level.
 
-    python benchmarks/table.py RESULTS_FOLDER --title TITLE > benchmarks/NAME.md
+python benchmarks/table.py RESULTS_FOLDER --title TITLE > benchmarks/NAME.md
 """
 
 import argparse
@@ -44,9 +44,9 @@ def document(folder: Path, title: str) -> str:
     config = study["config"]
     lines = [f"# {title}", ""]
     lines += [
-        f"simbench {study['simbench']}, torch {study['versions']['torch']}, {config['replicates']} replicates, "
-        f"seed {config['seed']}, {config['level']:.0%} intervals by bootstrap over replicates; verdict: excess "
-        f"bias² over the oracle's against a margin of {config['margin']:g}²."
+        f"simbench {study['simbench']}, torch {study['versions']['torch']}, {config['replicates']} "
+        f"replicates, seed {config['seed']}, {config['level']:.0%} intervals by bootstrap over replicates; "
+        f"verdict: excess bias² over the oracle's against a margin of {config['margin']:g}²."
     ]
     shown = {name: text for name, text in METRICS.items() if (table.metric == name).any()}
     for (world, size, level), here in table.groupby(["world", "size", "bias_level"], sort=False):

@@ -52,10 +52,7 @@ def test_the_written_backward_pass_is_autograd(hidden, outputs):
         mine = network.blocks[number // width].bias_gradients[-1].view(width, outputs)[number % width]
         assert torch.allclose(mine, plain[-1].bias.grad, atol=1e-4)
         first = network.blocks[number // width].weight_gradients[0]
-        if hidden:
-            first = first.view(4, width, -1)[:, number % width].T
-        else:
-            first = first[number % width]
+        first = first.view(4, width, -1)[:, number % width].T if hidden else first[number % width]
         assert torch.allclose(first, plain[0].weight.grad, atol=1e-4)
 
 
