@@ -38,9 +38,7 @@ def main() -> None:
                 for e in (found[metric] for metric in ("bias2", "variance", "mse"))
             ]
             print(f"| {name} | {label} | {' | '.join(cells)} |", flush=True)
-    print(
-        f"\n{options.replicates} replicates, bias level {options.bias_level:g}, seed 0, numpy {np.__version__}"
-    )
+    print(f"\n{options.replicates} replicates, bias level {options.bias_level:g}, seed 0")
 
 
 if __name__ == "__main__":
