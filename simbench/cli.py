@@ -75,7 +75,10 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Of everything random [0].")] = None,
     grant: Annotated[
         str | None,
-        typer.Option(help="What is told to those who ask: propensity,class-prior,labels or none."),
+        typer.Option(
+            help="What those who ask are told: propensity, class-prior, labels, misclick or none; variants "
+            "such as propensity:estimated."
+        ),
     ] = None,
     label_share: Annotated[float | None, typer.Option(help="Share labelled, with labels.")] = None,
     margin: Annotated[float | None, typer.Option(help="RMS bias that counts as none [.05].")] = None,
@@ -147,6 +150,14 @@ def list_estimators(format: FormatOption = Format.table) -> None:
     from simbench import commands
 
     commands.list_estimators(format)
+
+
+@list_app.command("grants")
+def list_grants(format: FormatOption = Format.table) -> None:
+    """What a run can tell estimators, and how well."""
+    from simbench import commands
+
+    commands.list_grants(format)
 
 
 @list_app.command("worlds")

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from simbench import registry
 from simbench.errors import BadInput
+from simbench.grants import MEANING, checked
 from simbench.results import to_json
 from simbench.study import Outcome, StudyConfig, plan
 from simbench.study import run as run_study
@@ -64,8 +65,8 @@ def study_from(flags: dict[str, Any]) -> StudyConfig:
         base = names or raw.get("estimators") or StudyConfig().estimators
         values["estimators"] = list(dict.fromkeys([*base, *extra]))
     if flags["grant"] is not None:
-        granted = [name.strip().replace("-", " ") for name in flags["grant"].split(",")]
-        values["grant"] = [name for name in granted if name not in ("none", "")]
+        granted = [name.strip().replace("class-prior", "class prior") for name in flags["grant"].split(",")]
+        values["grant"] = checked([name for name in granted if name not in ("none", "")])
     raw |= {name: value for name, value in values.items() if value is not None}
     try:
         worlds = _worlds(flags, raw.pop("worlds", None))
@@ -242,6 +243,12 @@ def list_estimators(format: str) -> None:
         rows.append((name, kind.family, needs, kind.assumption, kind.source))
     columns = ["estimator", "family", "told (optionally)", "assumes", "source"]
     _print_table(pd.DataFrame(rows, columns=columns), format, "Estimators")
+
+
+def list_grants(format: str) -> None:
+    """``simbench list grants``."""
+    rows = list(MEANING.items())
+    _print_table(pd.DataFrame(rows, columns=["grant", "what is told"]), format, "Grants")
 
 
 def list_worlds(format: str) -> None:

@@ -65,8 +65,8 @@ def _truth_table(here: pd.DataFrame, config: StudyConfig) -> Table:
     for title in TRUTH_METRICS.values():
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("verdict")
-    for name in here.estimator.unique():
-        rows = here[here.estimator == name].set_index("metric")
+    for (name, _), rows in here.groupby(["estimator", "knows"], sort=False):
+        rows = rows.set_index("metric")
         first = rows.iloc[0]
         if first.status != "ok":
             table.add_row(name, "", "", "", "", "", f"{first.status}: {first.reason}")
@@ -87,10 +87,13 @@ def _other_table(here: pd.DataFrame, config: StudyConfig) -> Table:
     for title in OTHER_METRICS.values():
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("seconds", justify="right")
-    for name in here[here.status == "ok"].estimator.unique():
-        rows = here[here.estimator == name].set_index("metric")
+    finished = here[here.status == "ok"]
+    several = finished.groupby("estimator").knows.nunique()
+    for (name, knows), rows in finished.groupby(["estimator", "knows"], sort=False):
+        rows = rows.set_index("metric")
         cells = [_plus_minus(rows, metric) for metric in OTHER_METRICS]
-        table.add_row(name, *cells, f"{rows.iloc[0].seconds:.1f}")
+        who = f"{name}, {knows}" if several[name] > 1 else name
+        table.add_row(who, *cells, f"{rows.iloc[0].seconds:.1f}")
     table.caption = (
         f"± half of the {config.level:.0%} interval. pairs: share of a prompt's response pairs in the "
         "right order. shift: mean estimate minus mean reward. regret: reward lost by best-of-n. "
@@ -133,20 +136,34 @@ def notes(here: pd.DataFrame, world: World, config: StudyConfig) -> list[str]:
     from simbench.registry import find
 
     lines = []
-    facts = here.drop_duplicates("estimator")
-    for row in facts[facts.status == "ok"].itertuples():
-        kind = find(str(row.estimator))
-        if "propensity" not in kind.heads() or "labels" in str(row.knows):
-            continue
-        lines.append(f"{row.estimator}: {_identification(here, str(row.estimator), world)}")
+    for (name, knows), rows in here[here.status == "ok"].groupby(["estimator", "knows"], sort=False):
+        is_told = "propensity" in str(knows) or "labels" in str(knows)
+        if "propensity" in find(str(name)).heads() and not is_told:
+            lines.append(f"{name}: {_identification(rows, world)}")
+    lines += _weights(here)
     undecided = here[(here.metric == "excess_bias2") & (here.verdict == "undecided")]
-    lines += [f"{row.estimator}: undecided, {row.reason}" for row in undecided.itertuples()]
+    lines += [f"{row.estimator} ({row.knows}): undecided, {row.reason}" for row in undecided.itertuples()]
     return lines
 
 
-def _identification(here: pd.DataFrame, name: str, world: World) -> str:
+def _weights(here: pd.DataFrame) -> list[str]:
+    """Where inverse propensity weighting stands, once for each propensity that was told."""
+    weights = here[here.metric.isin(["effective_sample_share", "largest_weight", "negative_weight_share"])]
+    lines = {}
+    for (_, knows), rows in weights.groupby(["estimator", "knows"], sort=False):
+        value = rows.set_index("metric").value
+        told = next(word for word in str(knows).split(", ") if word.startswith("propensity"))
+        lines[told] = (
+            f"weights r/α ({told}): the effective sample is {value['effective_sample_share']:.0%} of the "
+            f"clicks, the largest weight {value['largest_weight']:.1f}, the weight on ℓ0 negative for "
+            f"{value['negative_weight_share']:.1%} of the responses"
+        )
+    return list(lines.values())
+
+
+def _identification(rows: pd.DataFrame, world: World) -> str:
     """Words for what the log can tell; only the product γα is identified from feedback."""
-    rows = here[here.estimator == name].set_index("metric")
+    rows = rows.set_index("metric")
     help_ = "Would help: the propensity, a class prior, explicit labels (--grant labels)"
     swapped = float(rows.loc["swapped_share"].value) if "swapped_share" in rows.index else 0.0
     count = round(swapped * int(rows.iloc[0].n_replicates))

@@ -49,7 +49,9 @@ def _situation(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> 
         predictions, facts = shards.read(outcome.cell.key)
         world = outcome.cell.built()
         estimates = _estimates(config, predictions, reference, world)
-        rows += [_row(outcome, facts["knows"], name, value) for name, value in estimates.items()]
+        weights = {name: Estimate(value, np.nan, np.nan) for name, value in facts["weights"].items()}
+        all_values = (estimates | weights).items()
+        rows += [_row(outcome, facts["knows"], name, value) for name, value in all_values]
         if "excess_bias2" in estimates:
             found = verdict(
                 estimates["excess_bias2"], margin=config.margin**2, n_replicates=config.replicates

@@ -5,11 +5,11 @@ import json
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -17,11 +17,11 @@ from pydantic import BaseModel, Field
 
 from simbench import __version__
 from simbench.errors import BadInput
-from simbench.estimator import Estimator, grant
-from simbench.log import FeedbackLog, Truth
+from simbench.estimator import Estimator
+from simbench.grants import base, checked, granted, variants
+from simbench.log import FeedbackLog
 from simbench.registry import find
 from simbench.store import Shards, write_json
-from simbench.streams import stream
 from simbench.world import PRESETS, World, WorldConfig, build
 
 DEFAULT_ESTIMATORS = (
@@ -37,7 +37,6 @@ DEFAULT_ESTIMATORS = (
     "implicitrm-known",
     "sklearn:LogisticRegression",
 )
-Grant = Literal["propensity", "class prior", "labels"]
 
 
 class StudyConfig(BaseModel, frozen=True, extra="forbid"):
@@ -46,8 +45,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     Parameters
     ----------
     grant : tuple of str
-        What the run tells those who ask for it: the true propensity, the true class prior, or
-        explicit labels of ``label_share`` of the training responses.
+        What the run tells those who ask for it, by the names of :data:`simbench.grants.MEANING`; with
+        several variants of one, those who ask for it are run once with each.
     margin : float
         Root-mean-square bias, in units of probability, in excess of the oracle's, below which an
         estimator counts as unbiased.
@@ -60,7 +59,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     sizes: tuple[int, ...] = (10_000,)
     replicates: int = Field(default=20, ge=1)
     seed: int = Field(default=0, ge=0)
-    grant: tuple[Grant, ...] = ("propensity", "class prior")
+    grant: tuple[str, ...] = ("propensity", "class prior")
     label_share: float = Field(default=0.05, gt=0, lt=1)
     margin: float = Field(default=0.05, gt=0)
     level: float = Field(default=0.95, gt=0.5, lt=1)
@@ -77,7 +76,7 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     parameters: dict[str, Any]
     replicates: int
     seed: int
-    grant: tuple[Grant, ...]
+    grant: tuple[str, ...]
     label_share: float
     device: str
 
@@ -123,7 +122,7 @@ def plan(config: StudyConfig) -> list[Cell]:
             parameters=config.parameters.get(name, {}),
             replicates=config.replicates,
             seed=config.seed,
-            grant=config.grant,
+            grant=grant,
             label_share=config.label_share,
             device=config.device,
         )
@@ -131,6 +130,7 @@ def plan(config: StudyConfig) -> list[Cell]:
         for size in config.sizes
         for bias_level in config.bias_levels
         for name in config.estimators
+        for grant in variants(find(name), checked(config.grant))
     ]
 
 
@@ -247,32 +247,39 @@ def _run_in_worker(cell: Cell, shards: Shards, threads: int) -> Outcome:
 def run_cell(cell: Cell, shards: Shards) -> Outcome:
     """Train, unless the shard is there. A cell that fails is an outcome, and leaves no shard."""
     kind = find(cell.estimator)
-    missing = sorted((kind.needs - {"truth"}) - set(cell.grant))
+    missing = sorted((kind.needs - {"truth"}) - {base(name) for name in cell.grant})
     if missing:
         return Outcome(cell, "skipped", f"needs {' and '.join(missing)}", 0.0)
     if shards.has(cell.key):
         return Outcome(cell, "ok", "", shards.read(cell.key)[1]["seconds"])
     start = time.perf_counter()
     try:
-        predictions, knows = fit_cell(cell, kind)
+        predictions, facts = fit_cell(cell, kind)
     except Exception as error:  # other people's code runs here: whatever it raises is this row's reason
         reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
         return Outcome(cell, "failed", reason, time.perf_counter() - start)
     seconds = time.perf_counter() - start
-    shards.write(cell.key, predictions, {"knows": knows, "seconds": seconds})
+    shards.write(cell.key, predictions, {**facts, "seconds": seconds})
     return Outcome(cell, "ok", "", seconds)
 
 
-def fit_cell(cell: Cell, kind: type[Estimator]) -> tuple[np.ndarray, str]:
-    """Draw the log, grant what is granted, fit, and predict the test responses."""
+def fit_cell(cell: Cell, kind: type[Estimator]) -> tuple[np.ndarray, dict[str, Any]]:
+    """Draw the log, grant what is granted, fit, and predict the test responses.
+
+    Returns
+    -------
+    predictions : ndarray, shape (R, m)
+    facts : dict
+        ``knows``, in words, and ``weights``, see :func:`weight_diagnostics`.
+    """
     world = cell.built()
     log, truth = world.draw(range(cell.replicates))
-    given = granted(cell, kind, log, truth)
+    given, told = granted(cell, kind, log, truth)
     parameters = {"seed": cell.seed, **cell.parameters}
     if "device" in kind().get_params():
         parameters["device"] = cell.device
     estimator = kind(**parameters)
-    log = grant(log, **given)
+    log = replace(log, **given)
     if "truth" in kind.needs:
         log = log.with_feedback(truth.preference.astype(np.float32))
     predictions = estimator.fit_replicates(log).predict(world.test.features)
@@ -281,31 +288,29 @@ def fit_cell(cell: Cell, kind: type[Estimator]) -> tuple[np.ndarray, str]:
         raise ValueError(f"the predictions have shape {np.shape(predictions)}, not {expected}")
     if not np.isfinite(predictions).all():
         raise ArithmeticError("the predictions are not finite: training diverged")
-    told = ["truth"] if "truth" in kind.needs else []
-    told += [name.replace("_", " ") for name in given]
-    if "propensity" in kind.heads() and log.context is not None:
+    if "truth" in kind.needs:
+        told.append("truth")
+    if log.context is not None and any(network.inputs == "context" for network in kind.networks):
         told.append("context")
-    return predictions, ", ".join(told) or "nothing"
+    return predictions, {"knows": ", ".join(told) or "nothing", "weights": weight_diagnostics(log)}
 
 
-def granted(cell: Cell, kind: type[Estimator], log: FeedbackLog, truth: Truth) -> dict[str, Any]:
-    """What the run grants *and* the estimator asks for, from the truth."""
-    asked = (kind.needs | kind.optional) & set(cell.grant)
-    given: dict[str, Any] = {}
-    if "propensity" in asked:
-        given["propensity"] = truth.propensity
-    if "class prior" in asked:
-        given["class_prior"] = float(truth.reward.mean())
-    if "labels" in asked:
-        given["labels"] = _labels(cell, truth)
-    return given
+def weight_diagnostics(log: FeedbackLog) -> dict[str, float]:
+    """What the granted propensity makes of inverse propensity weights ``r/α``, means over replicates.
 
-
-def _labels(cell: Cell, truth: Truth) -> np.ndarray:
-    """Explicit labels for a random share of the responses, another share in each replicate."""
-    labels = np.full(truth.preference.shape, np.nan, dtype=np.float32)
-    for replicate, preference in enumerate(truth.preference):
-        chosen = stream(cell.seed, "labels", cell.world.name, replicate).random(len(preference))
-        rows = chosen < cell.label_share
-        labels[replicate, rows] = preference[rows]
-    return labels
+    Returns
+    -------
+    dict
+        Empty without a propensity. ``effective_sample_share``: ``(Σw)² / (n_clicked Σw²)``, Kish's effective
+        sample size as a share of the clicks; ``largest_weight``; ``negative_weight_share``: share of
+        responses on whose ``ℓ0`` the weight ``1 - r/α`` is negative.
+    """
+    if log.propensity is None:
+        return {}
+    weight = log.feedback / log.propensity
+    effective = weight.sum(1) ** 2 / (weight**2).sum(1) / log.feedback.sum(1)
+    return {
+        "effective_sample_share": float(effective.mean()),
+        "largest_weight": float(weight.max(1).mean()),
+        "negative_weight_share": float((weight > 1).mean()),
+    }

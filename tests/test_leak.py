@@ -1,18 +1,18 @@
 """No estimator reaches the truth: what each one's log holds, and what its predictions depend on."""
 
 from dataclasses import fields, replace
-from typing import get_args
 
 import numpy as np
 import pytest
 
+from simbench.grants import BASES, granted
 from simbench.log import FeedbackLog, Truth
 from simbench.registry import find, names
 from simbench.store import Shards
-from simbench.study import Cell, Grant, fit_cell, granted, run_cell
+from simbench.study import Cell, fit_cell, run_cell
 from simbench.world import PRESETS, World, build
 
-GRANTS = get_args(Grant)
+GRANTS = BASES
 ESTIMATORS = [name for name in names() if name != "sklearn"] + ["sklearn:LogisticRegression"]
 MISCLICK = PRESETS["misclick"].model_copy(update={"test_size": 100})
 
@@ -141,6 +141,7 @@ def test_without_a_grant_the_truth_of_the_log_changes_nothing(name, world, monke
 def test_what_is_granted_is_the_truth_of_the_log(world):
     at = cell("ips", GRANTS)
     log, truth = world.draw(range(2))
-    given = granted(at, find("ips"), log, truth)
+    given, told = granted(at, find("ips"), log, truth)
+    assert told == ["propensity"]
     assert np.array_equal(given["propensity"], truth.propensity)
-    assert granted(at, find("upu"), log, truth) == {"class_prior": truth.reward.mean()}
+    assert granted(at, find("upu"), log, truth)[0] == {"class_prior": truth.reward.mean()}

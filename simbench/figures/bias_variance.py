@@ -1,6 +1,7 @@
 """Bias² and variance of the fitted reward, per estimator, against the bias level."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,11 +36,12 @@ def draw(table: pd.DataFrame) -> Figure:
         If no cell finished.
     """
     finished = table[(table.status == "ok") & table.metric.isin(list(PANELS))]
+    finished = finished.assign(who=finished.estimator + " (told: " + finished.knows + ")")
     if finished.empty:
         raise BadInput("no cell of this study finished: there is nothing to draw.")
     situations = list(finished.groupby(["world", "size"], sort=False))
     single = finished.bias_level.nunique() == 1
-    height = (0.32 * finished.estimator.nunique() + 1.6) if single else 3.6
+    height = (0.32 * finished.who.nunique() + 1.6) if single else 3.6
     figure = Figure(figsize=(10, height * len(situations) + 0.5), layout="constrained")
     axes = figure.subplots(len(situations), 2, squeeze=False, sharey="row" if single else False)
     for row, ((world, size), here) in zip(axes, situations, strict=True):
@@ -55,22 +57,23 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _label(rows: pd.DataFrame) -> str:
-    knows = rows.knows.iloc[0]
-    return f"{rows.estimator.iloc[0]} (told: {knows})"
+def _looks(here: pd.DataFrame, who: str) -> dict[str, Any]:
+    """Colour and marker of the estimator; those told the same thing less well are dashed and hollow."""
+    names = here[here.who == who].estimator
+    colour, marker = style(names.iloc[0])
+    variant = list(here[here.estimator == names.iloc[0]].who.unique()).index(who)
+    hollow = {} if variant == 0 else {"markerfacecolor": "white", "linestyle": ("--", ":")[variant % 2]}
+    return {"color": colour, "marker": marker, **hollow}
 
 
 def _dots(axis: Axes, part: pd.DataFrame, here: pd.DataFrame) -> None:
     """Estimators from top to bottom by bias², with interval bars."""
-    order = here[here.metric == "bias2"].sort_values("value").estimator.tolist()
+    order = here[here.metric == "bias2"].sort_values("value").who.tolist()
     for place, name in enumerate(order):
-        rows = part[part.estimator == name]
-        colour, marker = style(name)
-        axis.errorbar(
-            rows.value, [place], xerr=_bars(rows), color=colour, marker=marker, capsize=3, markersize=6
-        )
-    labels = [_label(here[here.estimator == name]) for name in order]
-    axis.set_yticks(range(len(order)), labels, fontsize=8)
+        rows = part[part.who == name]
+        bars = _bars(rows)
+        axis.errorbar(rows.value, [place], xerr=bars, capsize=3, markersize=6, **_looks(here, name))
+    axis.set_yticks(range(len(order)), order, fontsize=8)
     if not axis.yaxis_inverted():
         axis.invert_yaxis()
     axis.set_xlabel("squared probability", fontsize=8)
@@ -79,20 +82,18 @@ def _dots(axis: Axes, part: pd.DataFrame, here: pd.DataFrame) -> None:
 
 
 def _curves(axis: Axes, part: pd.DataFrame, here: pd.DataFrame) -> None:
-    names = list(here.estimator.unique())
+    names = list(here.who.unique())
     levels = np.sort(part.bias_level.unique())
     step = np.diff(levels).min() / (2.5 * len(names)) if len(levels) > 1 else 0.0
     for number, name in enumerate(names):
-        rows = part[part.estimator == name].sort_values("bias_level")
-        colour, marker = style(name)
+        rows = part[part.who == name].sort_values("bias_level")
         x = rows.bias_level + (number - (len(names) - 1) / 2) * step  # side by side, not on top
         axis.errorbar(
             x,
             rows.value,
             yerr=_bars(rows),
-            color=colour,
-            marker=marker,
-            label=_label(rows),
+            label=name,
+            **_looks(here, name),
             capsize=2,
             markersize=5,
             linewidth=1.1,
