@@ -24,6 +24,7 @@ class DeviceLog:
         self.feedback = self.tensor(log.feedback[replicates])
         self.feedback_rate = self.feedback.mean(1, keepdim=True)
         self.labels = None if log.labels is None else self.tensor(log.labels[replicates])
+        self.strata = None if log.strata is None else self.tensor(log.strata[replicates])
         self.class_prior = None
         if log.class_prior is not None:
             each = np.broadcast_to(np.asarray(log.class_prior, dtype=float), (log.n_replicates,))
@@ -43,13 +44,14 @@ class DeviceLog:
             labels=None if self.labels is None else self.labels[:, rows],
             state={key: value[:, rows] for key, value in state.items()},
             misclick=self.misclick,
+            strata=None if self.strata is None else self.strata[:, rows],
         )
 
     def keep(self, members: Tensor) -> "DeviceLog":
         """The log of some of the replicates; ``members`` is a mask."""
         other = object.__new__(DeviceLog)
         other.__dict__.update(self.__dict__)
-        for name in ("feedback", "feedback_rate", "labels", "class_prior"):
+        for name in ("feedback", "feedback_rate", "labels", "class_prior", "strata"):
             value = getattr(self, name)
             setattr(other, name, None if value is None else value[members])
         return other

@@ -66,6 +66,8 @@ class Batch:
         What :meth:`Estimator.epoch_state` returned at the start of the epoch.
     misclick : float or None
         ``ε = P(r=1 | r*=0, a=1)`` where granted.
+    strata : Tensor, shape (..., b), or None
+        Stratum codes that :meth:`Estimator.prepare` put into the log.
     """
 
     feedback: Tensor
@@ -75,6 +77,7 @@ class Batch:
     labels: Tensor | None = None
     state: dict[str, Tensor] = field(default_factory=dict)
     misclick: float | None = None
+    strata: Tensor | None = None
 
     def halves(self) -> "tuple[Batch, Batch]":
         """The first members of a batch of pairs, and their partners."""

@@ -29,6 +29,8 @@ class FeedbackLog:
         Explicit labels of ``r*`` for a share of the responses; NaN where there is none.
     misclick : float in [0, 1), optional
         ``ε = P(r=1 | r*=0, a=1)``, only where the run grants it.
+    strata : ndarray, shape (R, n), float32, optional
+        Codes of groups that an estimator made of this log before training.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class FeedbackLog:
     class_prior: float | np.ndarray | None = None
     labels: np.ndarray | None = None
     misclick: float | None = None
+    strata: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         check_matrix("features", self.features)
@@ -87,7 +90,8 @@ class FeedbackLog:
     def replicates(self, rows: slice) -> "FeedbackLog":
         """Some of the replicates."""
         labels = None if self.labels is None else self.labels[rows]
-        return replace(self, feedback=self.feedback[rows], labels=labels)
+        strata = None if self.strata is None else self.strata[rows]
+        return replace(self, feedback=self.feedback[rows], labels=labels, strata=strata)
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,13 @@ def log_feedback_probability(
     return (log_click_given_action(reward_logit, misclick) + log_propensity).clamp_max(-tiny)
 
 
+def click_nll(log_p: Tensor, feedback: Tensor) -> Tensor:
+    """``-r log p - (1-r) log(1-p)`` of a click probability given as ``log p``, one value a sample."""
+    return -(feedback * log_p + (1 - feedback) * log1mexp(log_p))
+
+
 def observed_nll(
     reward_logit: Tensor, log_propensity: Tensor, feedback: Tensor, misclick: float | None = None
 ) -> Tensor:
     """Negative log of the observed likelihood ``p^r (1-p)^(1-r)``, one value a sample."""
-    log_p = log_feedback_probability(reward_logit, log_propensity, misclick)
-    return -(feedback * log_p + (1 - feedback) * log1mexp(log_p))
+    return click_nll(log_feedback_probability(reward_logit, log_propensity, misclick), feedback)

@@ -128,7 +128,9 @@ def _plus_minus(rows: pd.DataFrame, metric: str) -> str:
 
 
 def _verdict(rows: pd.DataFrame) -> str:
-    return rows.loc["excess_bias2"].verdict if "excess_bias2" in rows.index else "no oracle"
+    if "excess_bias2" in rows.index:
+        return rows.loc["excess_bias2"].verdict
+    return "no oracle" if "bias2" in rows.index else "ranks only"
 
 
 def notes(here: pd.DataFrame, world: World, config: StudyConfig) -> list[str]:
@@ -139,7 +141,9 @@ def notes(here: pd.DataFrame, world: World, config: StudyConfig) -> list[str]:
     for (name, knows), rows in here[here.status == "ok"].groupby(["estimator", "knows"], sort=False):
         is_told = "propensity" in str(knows) or "labels" in str(knows)
         if "propensity" in find(str(name)).heads() and not is_told:
-            lines.append(f"{name}: {_identification(rows, world)}")
+            reads = {n.inputs for n in find(str(name)).networks if "propensity" in n.heads}
+            separate = reads == {"context"} and world.train.context is not None
+            lines.append(f"{name}: {_identification(rows, world, separate)}")
     lines += _weights(here)
     undecided = here[(here.metric == "excess_bias2") & (here.verdict == "undecided")]
     lines += [f"{row.estimator} ({row.knows}): undecided, {row.reason}" for row in undecided.itertuples()]
@@ -161,14 +165,17 @@ def _weights(here: pd.DataFrame) -> list[str]:
     return list(lines.values())
 
 
-def _identification(rows: pd.DataFrame, world: World) -> str:
-    """Words for what the log can tell; only the product γα is identified from feedback."""
+def _identification(rows: pd.DataFrame, world: World, separate: bool) -> str:
+    """Words for what the log can tell; only the product γα is identified from feedback.
+
+    ``separate``: whether the propensity is fitted on inputs that the reward does not read.
+    """
     rows = rows.set_index("metric")
     help_ = "Would help: the propensity, a class prior, explicit labels (--grant labels)"
     swapped = float(rows.loc["swapped_share"].value) if "swapped_share" in rows.index else 0.0
     count = round(swapped * int(rows.iloc[0].n_replicates))
     of = f"{count} of {int(rows.iloc[0].n_replicates)} replicates came out swapped with the propensity"
-    if world.train.context is None:
+    if not separate:
         return (
             "NOT IDENTIFIED here: reward and propensity read the same features, and feedback shows "
             f"only their product; {of}. {help_}, or context that moves only the propensity."

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from simbench.registry import find
 from simbench.score import Estimate, excess, score, verdict
 from simbench.store import Shards, write_whole
 from simbench.study import Cell, Outcome, StudyConfig
@@ -19,6 +20,7 @@ COLUMNS = [
     *("n_replicates", "status", "reason", "verdict", "seconds"),
 ]
 
+RANKING = ("auroc", "pairwise_accuracy", "regret")  # what shift-invariant scores can be judged by
 CLEARLY = 0.1  # of a rank correlation: below it, two weak likenesses are not told apart
 
 
@@ -48,7 +50,8 @@ def _situation(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> 
             continue
         predictions, facts = shards.read(outcome.cell.key)
         world = outcome.cell.built()
-        estimates = _estimates(config, predictions, reference, world)
+        ranks_only = find(outcome.cell.estimator).ranks_only
+        estimates = _estimates(config, predictions, reference, world, ranks_only)
         weights = {name: Estimate(value, np.nan, np.nan) for name, value in facts["weights"].items()}
         all_values = (estimates | weights).items()
         rows += [_row(outcome, facts["knows"], name, value) for name, value in all_values]
@@ -63,11 +66,17 @@ def _situation(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> 
 
 
 def _estimates(
-    config: StudyConfig, predictions: np.ndarray, oracle: np.ndarray | None, world: World
+    config: StudyConfig,
+    predictions: np.ndarray,
+    oracle: np.ndarray | None,
+    world: World,
+    ranks_only: bool,
 ) -> dict[str, Estimate]:
     test = world.test
     estimates = score(predictions, test.reward, test.groups, level=config.level)
-    if oracle is not None:
+    if ranks_only:
+        estimates = {name: estimates[name] for name in RANKING}
+    elif oracle is not None:
         estimates |= excess(predictions, oracle, test.reward, level=config.level)
     swapped = _swapped_share(predictions, world)
     if swapped is not None:

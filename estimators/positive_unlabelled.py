@@ -1,0 +1,97 @@
+"""Positive-unlabelled learning beyond uPU: Elkan-Noto's division, PUSB's order, VPU's variational bound."""
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from estimators.inverse_propensity import NNPU
+from estimators.naive import Naive
+from simbench.estimator import Batch, Estimator, Outputs
+
+
+class ElkanNoto(Naive):
+    """The naive click probability divided by the label frequency ``c``, at most 1.
+
+    ``c`` is the mean click probability that the fitted classifier gives to held-out clicked responses
+    (estimator ``e1`` of the paper). Right where the clicked ones include enough that are surely good.
+    """
+
+    name = "elkan-noto"
+    assumption = "SCAR, and clicked responses are surely good (γ = 1 where r = 1)"
+    source = "Elkan, Noto, KDD 2008"
+
+    def calibration(self, out: Outputs, batch: Batch) -> Tensor:
+        """``c`` of every replicate, shape (R, 1)."""
+        clicked = batch.feedback.sum(-1, keepdim=True)
+        mean = (batch.feedback * torch.sigmoid(out.reward)).sum(-1, keepdim=True) / clicked.clamp_min(1)
+        # no click is held out: divide by nothing
+        return torch.where(clicked > 0, mean, 1.0).clamp_min(1e-6)
+
+    def link(self, reward_logit: Tensor, calibration: Tensor | None = None) -> Tensor:
+        assert calibration is not None
+        return (super().link(reward_logit) / calibration).clamp_max(1)
+
+
+class PUSB(NNPU):
+    """PU learning under a selection bias that keeps the order: threshold the density ratio at the prior.
+
+    The score is learned by the non-negative PU risk with logistic loss. If the click probability among the
+    good rises with the reward, that score orders responses as the reward does (the paper's invariance of
+    order), though its values are wrong. The paper classifies the share ``π`` with the highest scores
+    as good; as a probability this gives ``σ(s - θ)``, with ``θ`` the ``1 - π`` quantile of the scores of
+    held-out responses. Only the order and the threshold are claimed, not the values between.
+    """
+
+    name = "pusb"
+    needs = frozenset({"class prior"})
+    optional = frozenset()
+    assumption = "the click probability of good responses rises with the reward; prior right"
+    source = "Kato, Teshima, Honda, ICLR 2019"
+
+    def calibration(self, out: Outputs, batch: Batch) -> Tensor:
+        """The threshold ``θ``, shape (R, 1)."""
+        assert batch.class_prior is not None
+        ordered = out.reward.sort(-1).values
+        place = ((1 - batch.class_prior) * (ordered.shape[-1] - 1)).round().long()
+        return ordered.gather(-1, place.expand(len(ordered), 1))
+
+    def link(self, reward_logit: Tensor, calibration: Tensor | None = None) -> Tensor:
+        assert calibration is not None
+        return torch.sigmoid(reward_logit - calibration)
+
+
+class VPU(Estimator):
+    """Variational PU: ``log mean Φ - mean_{r=1} log Φ``, with ``Φ = γ̂``.
+
+    A bound on the divergence between the clicked responses and those that ``Φ`` calls good; no class prior
+    is needed. Invariant to the scale of ``Φ``, so that predictions are divided by the largest held-out
+    one (the 99 % quantile here: the maximum of a network is noise). Left out: the paper's consistency
+    term by Mixup, since a loss sees no features; the bound itself is the paper's Eq. (6). Not a sum over
+    samples.
+    """
+
+    name = "vpu"
+    assumption = "SCAR, and some responses are surely good"
+    source = "Chen, Liu, Wang, Zhao, Wu, NeurIPS 2020, without Mixup"
+    sums_over_samples: ClassVar[bool] = False
+
+    def objective(self, out: Outputs, batch: Batch) -> Tensor:
+        return self.risk(out, batch)
+
+    def risk(self, out: Outputs, batch: Batch) -> Tensor:
+        log_phi = logsigmoid(out.reward)
+        clicked = batch.feedback.sum(-1).clamp_min(1)
+        log_mean = torch.logsumexp(log_phi, -1) - math.log(log_phi.shape[-1])
+        return log_mean - (batch.feedback * log_phi).sum(-1) / clicked
+
+    def calibration(self, out: Outputs, batch: Batch) -> Tensor:
+        """The largest ``Φ``, shape (R, 1)."""
+        ordered = torch.sigmoid(out.reward).sort(-1).values
+        return ordered[..., [round(0.99 * (ordered.shape[-1] - 1))]].clamp_min(1e-6)
+
+    def link(self, reward_logit: Tensor, calibration: Tensor | None = None) -> Tensor:
+        assert calibration is not None
+        return (torch.sigmoid(reward_logit) / calibration).clamp_max(1)

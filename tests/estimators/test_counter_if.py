@@ -1,0 +1,42 @@
+"""Counter-IF's strata and its loss."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.svm import OneClassSVM
+
+from estimators.counter_if import CLICKED, LIKE_CLICKED, UNKNOWN, UNLIKE_CLICKED, CounterIF
+from simbench.estimator import Batch, Outputs
+from simbench.world import PRESETS, build
+
+
+def test_strata_are_those_of_the_one_class_svm():
+    world = build(PRESETS["exclusive"], 0.0, 800, 0)
+    log, _ = world.draw(range(2))
+    strata = CounterIF().prepare(log).strata
+    assert strata is not None and strata.shape == log.feedback.shape
+    for row, feedback in zip(strata, log.feedback, strict=True):
+        svm = OneClassSVM(gamma="scale", nu=0.1).fit(log.features[feedback == 1])
+        inside = svm.decision_function(log.features)
+        assert np.array_equal(row == CLICKED, feedback == 1)
+        assert np.array_equal(row == LIKE_CLICKED, (feedback == 0) & (inside > 0))
+        far = np.quantile(inside[feedback == 0], 0.1)
+        assert np.array_equal(row == UNLIKE_CLICKED, (feedback == 0) & (inside <= min(far, 0)))
+
+
+def test_the_loss_is_that_of_the_paper():
+    """Witness: a loop over samples and pairs."""
+    rng = np.random.default_rng(0)
+    s, strata = rng.normal(size=80), rng.integers(0, 4, 80)
+    point = [np.logaddexp(0, -v if t == CLICKED else v) for v, t in zip(s, strata, strict=True) if t < 2]
+    expected = np.mean(point)
+    for above, below in ((CLICKED, LIKE_CLICKED), (UNKNOWN, LIKE_CLICKED), (UNLIKE_CLICKED, UNKNOWN)):
+        losses = []
+        for i in range(40):
+            for a, b in ((i, i + 40), (i + 40, i)):
+                if strata[a] == above and strata[b] == below:
+                    losses.append(np.logaddexp(0, -(s[a] - s[b])))
+        expected += np.mean(losses)
+    r = torch.as_tensor((strata == CLICKED).astype(float))
+    batch = Batch(r, r.mean(-1, keepdim=True), strata=torch.as_tensor(strata.astype(float)))
+    assert CounterIF().risk(Outputs(torch.as_tensor(s)), batch).item() == pytest.approx(expected, rel=1e-12)

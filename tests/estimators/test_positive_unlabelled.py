@@ -1,0 +1,91 @@
+"""WMF, Elkan-Noto, PUSB and VPU against computations of their own."""
+
+import numpy as np
+import pytest
+import torch
+from pulearn import ElkanotoPuClassifier
+from scipy.special import expit
+
+from estimators.positive_unlabelled import PUSB, VPU, ElkanNoto
+from estimators.weighted import WMF
+from simbench.estimator import Batch, Outputs
+from simbench.log import FeedbackLog
+from simbench.registry import find
+from simbench.streams import seed_of
+from simbench.training import split_by_prompt
+from simbench.world import PRESETS, build
+
+
+def draw(n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    s, r = rng.normal(size=n), (rng.random(n) < 0.3).astype(float)
+    tensors = torch.as_tensor(s)[None], torch.as_tensor(r)[None]
+    batch = Batch(tensors[1], tensors[1].mean(-1, keepdim=True), class_prior=torch.tensor([[0.4]]))
+    return s, r, Outputs(tensors[0]), batch
+
+
+def test_wmf_is_the_weighted_squared_loss_of_the_paper():
+    """Witness: NumPy."""
+    s, r, out, batch = draw()
+    expected = r * (1 - expit(s)) ** 2 + 0.3 * (1 - r) * expit(s) ** 2
+    assert np.allclose(WMF().reward_loss(out, batch)[0], expected, atol=1e-12)
+
+
+def test_elkan_noto_divides_as_pulearn_does():
+    """Witness: pulearn's classifier on the same held-out rows, with the very same base probabilities."""
+    world = build(PRESETS["exclusive"], 0.0, 1500, 0)
+    log, _ = world.draw(range(1))
+    estimator = find("elkan-noto")(epochs=3)
+    naive = find("naive")(epochs=3).fit_replicates(log)
+    ours = estimator.fit_replicates(log).predict(world.test.features)[0]
+    _, held_out = split_by_prompt(log.groups, estimator.validation_share, seed_of(0, "split"))
+
+    class Fitted:
+        """The naive network as a scikit-learn classifier that is fitted already."""
+
+        def fit(self, X, y):
+            return self
+
+        def predict_proba(self, X):
+            p = naive.predict(np.asarray(X))[0]
+            return np.column_stack([1 - p, p])
+
+    theirs = ElkanotoPuClassifier(Fitted(), hold_out_ratio=0.2)
+    theirs.estimator_fitted = True
+    clicked = held_out[log.feedback[0, held_out] == 1]
+    c = Fitted().predict_proba(log.features[clicked])[:, 1].mean()
+    theirs.c = c
+    expected = np.clip(theirs.predict_proba(world.test.features)[:, 1], 0, 1)
+    assert np.allclose(ours, expected, atol=1e-5)
+
+
+def test_elkan_noto_recovers_the_reward_where_the_good_are_surely_good():
+    rng = np.random.default_rng(0)
+    good = rng.random(4000) < 0.4
+    features = (rng.normal(size=(4000, 3)) + 5 * good[:, None]).astype(np.float32)
+    feedback = (good & (rng.random(4000) < 0.5)).astype(np.float32)[None]
+    log = FeedbackLog(features, feedback, np.arange(4000))
+    found = ElkanNoto(epochs=30).fit_replicates(log).predict(features)[0]
+    # four standard errors of c at some 160 held-out clicks: 4 * .04; what is bad is near 0
+    assert np.abs(found[good].mean() - 1) < 0.16 and found[~good].mean() < 0.1
+
+
+def test_pusb_calls_the_share_of_the_prior_good():
+    """Witness: the quantile of NumPy."""
+    s, _, out, batch = draw()
+    estimator = PUSB()
+    threshold = estimator.calibration(out, batch)
+    assert threshold.item() == pytest.approx(np.quantile(s, 0.6, method="nearest"), abs=0.02)
+    assert (estimator.link(out.reward, threshold) > 0.5).double().mean() == pytest.approx(0.4, abs=0.01)
+
+
+def test_vpu_is_the_variational_bound_of_the_paper_and_blind_to_the_scale():
+    """Witness: NumPy, ``log mean Φ - mean_{r=1} log Φ``."""
+    s, r, out, batch = draw()
+    expected = np.log(expit(s).mean()) - np.log(expit(s))[r == 1].mean()
+    assert VPU().risk(out, batch).item() == pytest.approx(expected, rel=1e-12)
+    half = Outputs(torch.logit(0.5 * torch.sigmoid(out.reward)))
+    assert VPU().risk(half, batch).item() == pytest.approx(expected, rel=1e-9)
+    largest = VPU().calibration(out, batch)
+    assert VPU().link(out.reward, largest).max() == 1
+    assert largest.item() == pytest.approx(np.quantile(expit(s), 0.99, method="nearest"), abs=0.02)
