@@ -134,7 +134,7 @@ def check(
 
 @app.command()
 def figure(
-    name: Annotated[str, typer.Argument(help="Which: bias-variance.")],
+    name: Annotated[str, typer.Argument(help="Which: bias-variance, plane.")],
     folder: Annotated[Path, typer.Argument(help="A results folder.")],
     to: Annotated[Path | None, typer.Option(help="Path without suffix [OUT/NAME].")] = None,
 ) -> None:

@@ -26,6 +26,7 @@ WORLD_FLAGS = ("reward", "base_rate", "action_rate", "misclick", "confounding")
 REAL_FLAGS = (
     *("prompt_column", "text_column", "rating_column", "votes_column", "link", "slope", "threshold"),
 )
+ANY_CLASSIFIER = "sklearn"  # a factory: one of its classifiers stands for all
 MINIMUM_WIDTH = 132  # of the printed tables in a pipe
 
 
@@ -63,6 +64,7 @@ def study_from(flags: dict[str, Any]) -> StudyConfig:
     extra = flags["estimator"] or []
     if names or extra:
         base = names or raw.get("estimators") or StudyConfig().estimators
+        base = _everyone() if list(base) == ["all"] else base
         values["estimators"] = list(dict.fromkeys([*base, *extra]))
     if flags["grant"] is not None:
         granted = [name.strip().replace("class-prior", "class prior") for name in flags["grant"].split(",")]
@@ -75,6 +77,12 @@ def study_from(flags: dict[str, Any]) -> StudyConfig:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadInput(f"{where or 'the study'}: {first['msg']}, got {first['input']!r}.") from error
+
+
+def _everyone() -> list[str]:
+    """All installed estimators, the oracle first."""
+    names = [name for name in registry.names() if name not in ("oracle", ANY_CLASSIFIER)]
+    return ["oracle", *names, f"{ANY_CLASSIFIER}:LogisticRegression"]
 
 
 def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
@@ -216,32 +224,35 @@ def figure(name: str, folder: Path, to: Path | None) -> None:
     """``simbench figure``: draw one figure from a results folder."""
     import importlib
 
-    from simbench.figures import FIGURES
+    from simbench.figures import FIGURES, save
     from simbench.results import read_table
 
     if name not in FIGURES:
         raise BadInput(f"there is no figure {name!r}: there are {', '.join(FIGURES)}.")
     module = importlib.import_module(f"simbench.figures.{FIGURES[name]}")
     target = to or folder / name
-    for path in module.save(module.draw(read_table(folder)), target):
+    for path in save(module.draw(read_table(folder)), target):
         print(path)
 
 
 def list_estimators(format: str) -> None:
-    """``simbench list estimators``."""
+    """``simbench list estimators``: the catalogue, with the cases in which the risk is exactly unbiased."""
+    from simbench import risk
+
     rows = []
     for name in registry.names():
-        if name == "sklearn":
-            rows.append(("sklearn:CLASS", "outside", "-", "α = 1", "any scikit-learn classifier"))
+        if name == ANY_CLASSIFIER:
+            exact = "see naive"
+            rows.append(("sklearn:CLASS", "outside", "-", "α = 1", exact, "any scikit-learn classifier"))
             continue
         try:
             kind = registry.find(name)
         except BadInput as error:
-            rows.append((name, "-", "-", str(error), "-"))
+            rows.append((name, "-", "-", "-", "-", str(error)))
             continue
         needs = ", ".join([*sorted(kind.needs), *(f"({o})" for o in sorted(kind.optional))]) or "-"
-        rows.append((name, kind.family, needs, kind.assumption, kind.source))
-    columns = ["estimator", "family", "told (optionally)", "assumes", "source"]
+        rows.append((name, kind.family, needs, kind.assumption, risk.exact_cases(kind), kind.source))
+    columns = ["estimator", "family", "told (optionally)", "assumes", "exactly unbiased", "source"]
     _print_table(pd.DataFrame(rows, columns=columns), format, "Estimators")
 
 

@@ -28,6 +28,7 @@ MEANING = {
     "class prior:distorted": "the true share of good responses times 1.3",
     "labels": "explicit labels of a share of the responses",
     "misclick": "the true rate of misclicks",
+    "misclick:denied": "that there are no misclicks, true or not",
 }
 BASES = tuple(name for name in MEANING if ":" not in name)
 EXPOSED = 2000
@@ -114,6 +115,8 @@ def _value(name: str, cell: Situation, log: FeedbackLog, truth: Truth):
             return _labels(cell, truth)
         case "misclick":
             return float(cell.world.misclick)
+        case "misclick:denied":
+            return 0.0
     raise BadInput(f"there is no grant {name!r}.")
 
 

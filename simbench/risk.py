@@ -148,6 +148,20 @@ def check(estimator: Estimator, seed: int = 0) -> list[RiskVerdict]:
     return [method(estimator, case, seed) for case in cases]
 
 
+def exact_cases(kind: type[Estimator]) -> str:
+    """The cases in which the risk is exactly unbiased, in words."""
+    try:
+        estimator = kind()
+    except TypeError:
+        return "needs parameters"
+    if kind.reward_loss is Estimator.reward_loss and kind.risk is Estimator.risk:
+        return "states no loss"
+    if not estimator.sums_over_samples:
+        return "Monte Carlo only"
+    exact = [verdict.case for verdict in check(estimator) if verdict.verdict == "exactly unbiased"]
+    return ", ".join(exact) or "never"
+
+
 def _stratifies(estimator: Estimator) -> bool:
     return type(estimator).epoch_state is not Estimator.epoch_state
 

@@ -45,3 +45,17 @@ def test_every_link_to_a_file_leads_somewhere():
     for document in ("README.md", "CONTRIBUTING.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text()):
             assert (ROOT / target).exists(), f"{document}: {target}"
+
+
+def test_the_table_of_verdicts_is_what_check_prints():
+    command = [sys.executable, "-m", "simbench", "check", "--format", "markdown"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    written = (ROOT / "docs" / "verdicts.md").read_text()
+    assert _verdicts_only(printed) == _verdicts_only(written), (
+        "run: simbench check --format markdown > docs/verdicts.md"
+    )
+
+
+def _verdicts_only(document: str) -> str:
+    """The document without digits: they may differ in the last place between machines."""
+    return re.sub(r"-?[0-9.]+(e-?[0-9]+)?", "#", document)

@@ -4,4 +4,21 @@ Inside the package, not beside it: the installed command must find them, and a t
 package named ``figures`` would claim a name that others use.
 """
 
-FIGURES = {"bias-variance": "bias_variance"}
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simbench.store import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURES = {"bias-variance": "bias_variance", "plane": "plane"}
+
+
+def save(figure: "Figure", path: Path) -> list[Path]:
+    """Write PATH.png (150 dpi) and PATH.pdf, each whole or not at all."""
+    targets = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
+    for target in targets:
+        kind = target.suffix[1:]
+        write_whole(target, lambda to, kind=kind: figure.savefig(to, dpi=150, format=kind))
+    return targets

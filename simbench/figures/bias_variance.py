@@ -1,6 +1,5 @@
 """Bias² and variance of the fitted reward, per estimator, against the bias level."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from simbench.errors import BadInput
 from simbench.figures.palette import style
-from simbench.store import write_whole
 
 PANELS = {"bias2": "bias² of the reward", "variance": "variance of the reward"}
 LINEAR_BELOW = 1e-4  # the unbiased estimate of bias² may be negative: linear around 0, then log
@@ -138,12 +136,3 @@ def _footnote(table: pd.DataFrame) -> str:
 
 def _reasons(ended: pd.DataFrame) -> list[tuple[str, str, str]]:
     return list(zip(ended.estimator, ended.status, ended.reason, strict=True))
-
-
-def save(figure: Figure, path: Path) -> list[Path]:
-    """Write PATH.png (150 dpi) and PATH.pdf, each whole or not at all."""
-    targets = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
-    for target in targets:
-        kind = target.suffix[1:]
-        write_whole(target, lambda to, kind=kind: figure.savefig(to, dpi=150, format=kind))
-    return targets
