@@ -87,6 +87,15 @@ def run(
     action_rate: Annotated[float | None, typer.Option(help="Share acted on [.3].")] = None,
     misclick: Annotated[float | None, typer.Option(help="P(click | bad, active).")] = None,
     confounding: Annotated[float | None, typer.Option(help="ρ of salience and reward.")] = None,
+    signals: Annotated[
+        int | None, typer.Option(help="Positive signals logged: click, copy, upvote [1].")
+    ] = None,
+    regenerate: Annotated[
+        bool | None, typer.Option("--regenerate", help="Log a signal of dissatisfaction as well.")
+    ] = None,
+    signal_dependence: Annotated[
+        float | None, typer.Option(help="Copula correlation of the signals' actions [0].")
+    ] = None,
     responses: Annotated[
         Path | None, typer.Option(help="Real responses: jsonl, jsonl.gz, csv or parquet.")
     ] = None,

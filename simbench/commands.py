@@ -22,7 +22,10 @@ from simbench.study import Outcome, StudyConfig, plan
 from simbench.study import run as run_study
 from simbench.world import DESCRIPTIONS, PRESETS, RealResponses, WorldConfig, build
 
-WORLD_FLAGS = ("reward", "base_rate", "action_rate", "misclick", "confounding")
+WORLD_FLAGS = (
+    *("reward", "base_rate", "action_rate", "misclick", "confounding"),
+    *("signals", "regenerate", "signal_dependence"),
+)
 REAL_FLAGS = (
     *("prompt_column", "text_column", "rating_column", "votes_column", "link", "slope", "threshold"),
 )

@@ -25,6 +25,8 @@ class DeviceLog:
         self.feedback_rate = self.feedback.mean(1, keepdim=True)
         self.labels = None if log.labels is None else self.tensor(log.labels[replicates])
         self.strata = None if log.strata is None else self.tensor(log.strata[replicates])
+        self.signals = None if log.signals is None else self.tensor(log.signals[replicates])
+        self.negative_signals = log.negative_signals
         self.class_prior = None
         if log.class_prior is not None:
             each = np.broadcast_to(np.asarray(log.class_prior, dtype=float), (log.n_replicates,))
@@ -42,16 +44,18 @@ class DeviceLog:
             propensity=None if self.propensity is None else self.propensity[rows],
             class_prior=self.class_prior,
             labels=None if self.labels is None else self.labels[:, rows],
-            state={key: value[:, rows] for key, value in state.items()},
+            state={key: value[..., rows] for key, value in state.items()},
             misclick=self.misclick,
             strata=None if self.strata is None else self.strata[:, rows],
+            signals=None if self.signals is None else self.signals[..., rows],
+            negative_signals=self.negative_signals,
         )
 
     def keep(self, members: Tensor) -> "DeviceLog":
         """The log of some of the replicates; ``members`` is a mask."""
         other = object.__new__(DeviceLog)
         other.__dict__.update(self.__dict__)
-        for name in ("feedback", "feedback_rate", "labels", "class_prior", "strata"):
+        for name in ("feedback", "feedback_rate", "labels", "class_prior", "strata", "signals"):
             value = getattr(self, name)
             setattr(other, name, None if value is None else value[members])
         return other

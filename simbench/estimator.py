@@ -22,8 +22,8 @@ class Network:
 
     Parameters
     ----------
-    heads : tuple of {"reward", "propensity", "imputation"}
-        One logit each; several heads share all hidden layers.
+    heads : tuple of {"reward", "propensity", "imputation", "signal:0", "signal:1", ...}
+        One logit each; several heads share all hidden layers. "signal:k" is the propensity of signal k.
     inputs : {"features", "context"}
         "context" falls back to the features where the log has no context.
     """
@@ -34,11 +34,15 @@ class Network:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Logits of the networks on a batch; each of shape (..., b), None for a head that is not there."""
+    """Logits of the networks on a batch; each of shape (..., b), None for a head that is not there.
+
+    ``signals`` holds the propensity logits of all signals, shape (..., K, b).
+    """
 
     reward: Tensor
     propensity: Tensor | None = None
     imputation: Tensor | None = None
+    signals: Tensor | None = None
 
     def halves(self) -> "tuple[Outputs, Outputs]":
         """A batch of pairs holds the first members, then their partners."""
@@ -68,6 +72,10 @@ class Batch:
         ``ε = P(r=1 | r*=0, a=1)`` where granted.
     strata : Tensor, shape (..., b), or None
         Stratum codes that :meth:`Estimator.prepare` put into the log.
+    signals : Tensor, shape (..., K, b), in {0, 1}, or None
+        Several signals; the first is the feedback.
+    negative_signals : tuple of int
+        Which of the K fire on dissatisfaction.
     """
 
     feedback: Tensor
@@ -78,6 +86,8 @@ class Batch:
     state: dict[str, Tensor] = field(default_factory=dict)
     misclick: float | None = None
     strata: Tensor | None = None
+    signals: Tensor | None = None
+    negative_signals: tuple[int, ...] = ()
 
     def halves(self) -> "tuple[Batch, Batch]":
         """The first members of a batch of pairs, and their partners."""
@@ -110,7 +120,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     The same loss is trained (``simbench.training``), and integrated exactly (``simbench.risk``).
     Class attributes: ``needs`` and ``optional`` of {"truth", "propensity", "class prior", "labels",
-    "misclick"}; ``networks``; ``reads_pairs``, for losses on two responses of one prompt, whose batches
+    "misclick", "signals"}; ``networks``;
+    ``reads_pairs``, for losses on two responses of one prompt, whose batches
     hold b first members and then their b partners (see :meth:`Batch.halves`); ``has_epoch_state``;
     ``sums_over_samples``, False for a risk that is no mean of per-sample losses; ``ranks_only``, where
     predictions carry an order but no probability.
@@ -206,6 +217,10 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """Reward probability of a logit (R, m); overridden where prediction is not ``σ``."""
         return torch.sigmoid(reward_logit)
 
+    def networks_for(self, log: FeedbackLog) -> tuple[Network, ...]:
+        """Its networks on this log: those declared, unless their number depends on the log's signals."""
+        return self.networks
+
     def prepare(self, log: FeedbackLog) -> FeedbackLog:
         """Estimate from the log what may be estimated (a class prior), before training."""
         return log
@@ -234,7 +249,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """
         from simbench.training import train
 
-        for need in sorted(self.needs & {"propensity", "class prior", "misclick"}):
+        for need in sorted(self.needs & {"propensity", "class prior", "misclick", "signals"}):
             if getattr(log, need.replace(" ", "_")) is None:
                 raise BadInput(f"{self.name} must be told the {need}, and the log does not hold it.")
         return train(self, log, replicates or range(log.n_replicates))

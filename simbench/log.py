@@ -31,12 +31,17 @@ class FeedbackLog:
         ``ε = P(r=1 | r*=0, a=1)``, only where the run grants it.
     strata : ndarray, shape (R, n), float32, optional
         Codes of groups that an estimator made of this log before training.
+    signals : ndarray, shape (R, K, n), float32 in {0, 1}, optional
+        Several signals a response; the first is the feedback.
+    negative_signals : tuple of int
+        Which of the K fire on dissatisfaction (regenerate); never the first.
 
     Raises
     ------
     BadInput
         On mismatched lengths, non-finite features, feedback outside {0, 1}, an empty log, a
-        replicate without or with nothing but feedback, or a propensity outside (0, 1].
+        replicate without or with nothing but feedback, a propensity outside (0, 1], or signals that do not
+        begin with the feedback.
     """
 
     features: np.ndarray
@@ -48,6 +53,8 @@ class FeedbackLog:
     labels: np.ndarray | None = None
     misclick: float | None = None
     strata: np.ndarray | None = None
+    signals: np.ndarray | None = None
+    negative_signals: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         check_matrix("features", self.features)
@@ -74,6 +81,8 @@ class FeedbackLog:
                 raise BadInput(f"labels have shape {self.labels.shape} but feedback {self.feedback.shape}.")
             if not np.isin(self.labels[~np.isnan(self.labels)], (0, 1)).all():
                 raise BadInput("labels must be 0, 1, or NaN where a response has none.")
+        if self.signals is not None:
+            _check_signals(self.signals, self.feedback, self.negative_signals)
 
     @property
     def n_replicates(self) -> int:
@@ -84,14 +93,15 @@ class FeedbackLog:
         return self.feedback.shape[1]
 
     def with_feedback(self, feedback: np.ndarray) -> "FeedbackLog":
-        """The same responses with other feedback (the oracle's log)."""
-        return replace(self, feedback=feedback)
+        """The same responses with other feedback (the oracle's log), and without the signals."""
+        return replace(self, feedback=feedback, signals=None, negative_signals=())
 
     def replicates(self, rows: slice) -> "FeedbackLog":
         """Some of the replicates."""
         labels = None if self.labels is None else self.labels[rows]
         strata = None if self.strata is None else self.strata[rows]
-        return replace(self, feedback=self.feedback[rows], labels=labels, strata=strata)
+        signals = None if self.signals is None else self.signals[rows]
+        return replace(self, feedback=self.feedback[rows], labels=labels, strata=strata, signals=signals)
 
 
 @dataclass(frozen=True)
@@ -144,6 +154,18 @@ def _check_feedback(feedback: np.ndarray) -> None:
         raise BadInput("feedback is all zero: without one click there is nothing to learn from.")
     if (rate == 1).any():
         raise BadInput("feedback is all one: without one missing click there is nothing to learn from.")
+
+
+def _check_signals(signals: np.ndarray, feedback: np.ndarray, negative: tuple[int, ...]) -> None:
+    replicates, rows = feedback.shape
+    if signals.ndim != 3 or (signals.shape[0], signals.shape[2]) != (replicates, rows):
+        raise BadInput(f"signals must have shape ({replicates}, signals, {rows}), got {signals.shape}.")
+    if not ((signals == 0) | (signals == 1)).all():
+        raise BadInput("signals must be 0 or 1: threshold them first.")
+    if not np.array_equal(signals[:, 0], feedback):
+        raise BadInput("the first of the signals must be the feedback itself.")
+    if not all(0 < number < signals.shape[1] for number in negative):
+        raise BadInput(f"negative_signals must number signals after the first, got {negative}.")
 
 
 def _check_propensity(propensity: np.ndarray) -> None:

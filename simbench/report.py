@@ -6,10 +6,12 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from simbench.errors import BadInput
 from simbench.study import StudyConfig
 from simbench.world import DESCRIPTIONS, World
 
 TRUTH_METRICS = {"bias2": "bias²", "variance": "variance", "mse": "MSE", "excess_bias2": "excess bias²"}
+TESTED = 20  # replicates in which the dependence of signals is tested
 OTHER_METRICS = {
     "auroc": "AUROC",
     "pairwise_accuracy": "pairs",
@@ -33,7 +35,19 @@ def situation_lines(world: World) -> list[str]:
         f"{facts['action_rate']:.3f} would be acted on, {facts['feedback_rate']:.3f} got feedback; "
         f"{facts['positives_without_feedback']:.1%} of the good ones got none; propensity: smallest "
         f"{facts['smallest_propensity']:.2g}, 1 % quantile {facts['propensity_1_percent']:.2g}",
+        *_signal_line(world),
     ]
+
+
+def _signal_line(world: World) -> list[str]:
+    """How often each of several signals fires, and how far the actions depend."""
+    if len(world.config.signal_names) < 2:
+        return []
+    rates = ", ".join(f"{name} {rate:.3f}" for name, rate in world.signal_rates().items())
+    line = f"signals realised (share of responses): {rates}"
+    if world.config.signals > 1:
+        line += f"; mean correlation of two actions given the response {world.realised_dependence():.3f}"
+    return [line]
 
 
 def print_study(table: pd.DataFrame, config: StudyConfig, worlds: list[World], console: Console):
@@ -144,10 +158,37 @@ def notes(here: pd.DataFrame, world: World, config: StudyConfig) -> list[str]:
             reads = {n.inputs for n in find(str(name)).networks if "propensity" in n.heads}
             separate = reads == {"context"} and world.train.context is not None
             lines.append(f"{name}: {_identification(rows, world, separate)}")
+    lines += _dependence(world, config)
     lines += _weights(here)
     undecided = here[(here.metric == "excess_bias2") & (here.verdict == "undecided")]
     lines += [f"{row.estimator} ({row.knows}): undecided, {row.reason}" for row in undecided.itertuples()]
     return lines
+
+
+def _dependence(world: World, config: StudyConfig) -> list[str]:
+    """Whether the log itself shows that its signals depend on one another."""
+    from simbench.dependence import dependence_test
+
+    if world.config.signals == 2:
+        return [
+            "signals: what two say of the reward assumes that they are independent given the response; two "
+            "cannot test it, a third can (--signals 3)."
+        ]
+    if world.config.signals < 3:
+        return []
+    log, _ = world.draw(range(min(config.replicates, TESTED)))
+    try:
+        found = [dependence_test(log, replicate) for replicate in range(log.n_replicates)]
+    except BadInput as error:
+        return [f"signals: {error}"]
+    level = 1 - config.level
+    rejected = sum(result.p_value < level for result in found)
+    correlation = sum(result.correlation for result in found) / len(found)
+    return [
+        f"signals: independence given the response is rejected at level {level:.2g} in {rejected} of "
+        f"{len(found)} replicates (about {level * len(found):.1f} expected if it holds); mean correlation of "
+        f"two actions {correlation:.3f}."
+    ]
 
 
 def _weights(here: pd.DataFrame) -> list[str]:
@@ -171,7 +212,10 @@ def _identification(rows: pd.DataFrame, world: World, separate: bool) -> str:
     ``separate``: whether the propensity is fitted on inputs that the reward does not read.
     """
     rows = rows.set_index("metric")
-    help_ = "Would help: the propensity, a class prior, explicit labels (--grant labels)"
+    help_ = (
+        "Would help: the propensity, a class prior, explicit labels (--grant labels), a second signal "
+        "(--signals 2)"
+    )
     swapped = float(rows.loc["swapped_share"].value) if "swapped_share" in rows.index else 0.0
     count = round(swapped * int(rows.iloc[0].n_replicates))
     of = f"{count} of {int(rows.iloc[0].n_replicates)} replicates came out swapped with the propensity"

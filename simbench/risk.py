@@ -43,7 +43,8 @@ class Situation:
     @property
     def outputs(self) -> Outputs:
         """Logits of arbitrary networks."""
-        return Outputs(self.hypothesis, torch.logit(self.fitted_propensity), self.imputation)
+        fitted = torch.logit(self.fitted_propensity)
+        return Outputs(self.hypothesis, fitted, self.imputation, _with_second(fitted))
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,14 @@ def ideal_loss(hypothesis: Tensor, reward: Tensor) -> Tensor:
     return cross_entropy(hypothesis, reward)
 
 
-def batch_for(estimator: Estimator, at: Situation, feedback: Tensor, case: str) -> Batch:
+def _with_second(values: Tensor) -> Tensor:
+    """Of two signals: the second's propensities are the first's in reverse order, shape (2, n)."""
+    return torch.stack([values, values.flip(-1)])
+
+
+def batch_for(
+    estimator: Estimator, at: Situation, feedback: Tensor, case: str, signals: Tensor | None = None
+) -> Batch:
     """What the estimator may read in this situation when the feedback is ``feedback``."""
     batch = Batch(
         feedback=feedback,
@@ -90,10 +98,12 @@ def batch_for(estimator: Estimator, at: Situation, feedback: Tensor, case: str) 
         propensity=at.told_propensity,
         class_prior=at.reward.mean(),
         misclick=at.misclick,
+        signals=signals,
     )
     if case != "true posteriors":
         return batch
-    truth = Outputs(torch.logit(at.reward), torch.logit(at.propensity))
+    alpha = torch.logit(at.propensity)
+    truth = Outputs(torch.logit(at.reward), alpha, signals=_with_second(alpha))
     return Batch(**{**vars(batch), "state": estimator.epoch_state(truth, batch)})
 
 
@@ -107,8 +117,11 @@ def feedback_probability(estimator: Estimator, at: Situation) -> Tensor:
 def expected_loss(estimator: Estimator, at: Situation, case: str = "known α") -> Tensor:
     """``E_r[ℓ̂(h; r)]`` by enumeration of the feedback, float64.
 
-    Two terms a sample, shape (n,); four terms a pair where the loss reads pairs, shape (n/2,).
+    Two terms a sample, shape (n,); four terms a pair where the loss reads pairs, shape (n/2,); four
+    where it reads two signals.
     """
+    if "signals" in estimator.needs:
+        return _over_two_signals(estimator, at, case)
     p = feedback_probability(estimator, at)
     if not estimator.reads_pairs:
         clicked, unclicked = (
@@ -124,6 +137,19 @@ def expected_loss(estimator: Estimator, at: Situation, case: str = "known α") -
             weight = torch.where(feedback == 1, p, 1 - p)
             loss = estimator.reward_loss(at.outputs, batch_for(estimator, at, feedback, case))
             total += weight[:half] * weight[half:] * loss
+    return total
+
+
+def _over_two_signals(estimator: Estimator, at: Situation, case: str) -> Tensor:
+    """Four terms a sample; a misclick is a slip of the first signal."""
+    good = _with_second(at.propensity)
+    bad = good * torch.tensor([[at.misclick], [0.0]], dtype=good.dtype)
+    total = torch.zeros_like(at.reward)
+    for pattern in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)):
+        signals = torch.tensor(pattern, dtype=good.dtype)[:, None].expand_as(good)
+        given_good, given_bad = (torch.where(signals == 1, p, 1 - p).prod(0) for p in (good, bad))
+        loss = estimator.reward_loss(at.outputs, batch_for(estimator, at, signals[0], case, signals))
+        total += (at.reward * given_good + (1 - at.reward) * given_bad) * loss
     return total
 
 

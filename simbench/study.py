@@ -247,7 +247,8 @@ def _run_in_worker(cell: Cell, shards: Shards, threads: int) -> Outcome:
 def run_cell(cell: Cell, shards: Shards) -> Outcome:
     """Train, unless the shard is there. A cell that fails is an outcome, and leaves no shard."""
     kind = find(cell.estimator)
-    missing = sorted((kind.needs - {"truth"}) - {base(name) for name in cell.grant})
+    there = {"truth", *(base(name) for name in cell.grant), *(["signals"] if cell.world.signals > 1 else [])}
+    missing = sorted(kind.needs - there)
     if missing:
         return Outcome(cell, "skipped", f"needs {' and '.join(missing)}", 0.0)
     if shards.has(cell.key):
@@ -280,6 +281,8 @@ def fit_cell(cell: Cell, kind: type[Estimator]) -> tuple[np.ndarray, dict[str, A
         parameters["device"] = cell.device
     estimator = kind(**parameters)
     log = replace(log, **given)
+    if "signals" not in kind.needs | kind.optional:
+        log = replace(log, signals=None, negative_signals=())
     if "truth" in kind.needs:
         log = log.with_feedback(truth.preference.astype(np.float32))
     predictions = estimator.fit_replicates(log).predict(world.test.features)
@@ -292,6 +295,8 @@ def fit_cell(cell: Cell, kind: type[Estimator]) -> tuple[np.ndarray, dict[str, A
         told.append("truth")
     if log.context is not None and any(network.inputs == "context" for network in kind.networks):
         told.append("context")
+    if log.signals is not None:
+        told.append(f"{log.signals.shape[1]} signals")
     return predictions, {"knows": ", ".join(told) or "nothing", "weights": weight_diagnostics(log)}
 
 

@@ -122,8 +122,9 @@ def chunk_size(estimator: "Estimator", log: FeedbackLog, memory_budget: int) -> 
     widths = [log.features.shape[1], *estimator.hidden, 1]
     weights = sum(a * b + b for a, b in pairwise(widths))
     activations = 4 * max(estimator.batch_size, 1024) * sum(widths[1:])
-    count = len(estimator.networks)
-    per_replicate = 4 * (count * (5 * weights + activations) + 4 * log.n_rows)
+    count = len(estimator.networks_for(log))
+    signals = 0 if log.signals is None else log.signals.shape[1]
+    per_replicate = 4 * (count * (5 * weights + activations) + (4 + 2 * signals) * log.n_rows)
     width = block_width(estimator.hidden)
     return max(width, memory_budget // per_replicate // width * width)
 
@@ -141,7 +142,7 @@ class _Trainer:
         self.numbers = numbers + [numbers[-1]] * padding
         rows = np.r_[np.arange(len(numbers)), np.repeat(len(numbers) - 1, padding)]
         self.log = self.whole_log = DeviceLog(log, rows, self.device)
-        self.inputs = {network: getattr(self.log, network.inputs) for network in estimator.networks}
+        self.inputs = {network: getattr(self.log, network.inputs) for network in estimator.networks_for(log)}
         self.groups = log.groups
         self.order_axes = order_axes
         train_rows, held_out = split_by_prompt(
@@ -262,7 +263,8 @@ class _Trainer:
             for network, values in zip(self.networks, logits, strict=True)
             for number, head in enumerate(network.heads)
         }
-        return Outputs(**named)
+        signals = [named.pop(head) for head in list(named) if head.startswith("signal:")]
+        return Outputs(**named, signals=torch.stack(signals, -2) if signals else None)
 
     def _keep(self, blocks: Tensor, optimiser: torch.optim.Optimizer) -> None:
         """Drop the blocks in which every replicate has stopped."""

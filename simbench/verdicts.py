@@ -13,10 +13,17 @@ def collect(names: list[str] | None, seed: int) -> Rows:
     """Verdicts of these estimators, by default of all installed ones that train a loss of their own."""
     chosen = names or [name for name in registry.names() if name != "sklearn"]
     kinds = [registry.find(name) for name in chosen]
+    if not names:
+        kinds = [kind for kind in kinds if states_a_loss(kind)]
     for kind in kinds:
-        if kind.reward_loss is Estimator.reward_loss and kind.risk is Estimator.risk:
+        if not states_a_loss(kind):
             raise BadInput(f"{kind.name} states no loss of its own: there is nothing to integrate.")
     return [(verdict, kind) for kind in kinds for verdict in risk.check(kind(), seed)]
+
+
+def states_a_loss(kind: type[Estimator]) -> bool:
+    """Whether there is a risk to integrate; a scikit-learn classifier shows none."""
+    return kind.reward_loss is not Estimator.reward_loss or kind.risk is not Estimator.risk
 
 
 def as_table(rows: Rows) -> pd.DataFrame:

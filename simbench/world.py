@@ -1,6 +1,7 @@
 """Worlds: responses with a known true reward, and the log that biased users would leave."""
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.special import expit, logit
 from simbench.errors import BadInput
 from simbench.log import FeedbackLog, Truth
 from simbench.propensity import confounded_salience, logit_law, rating_law, standardise
+from simbench.signals import NEGATIVE, POSITIVE, action_correlation, dependent_actions
 from simbench.streams import stream
 
 
@@ -33,6 +35,9 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
 
     ``salience`` says what the propensity reads: ``context`` (exclusion), ``features`` (the same
     responses' features as the reward). ``confounding`` ρ correlates it with the reward's logit.
+    ``signals`` positive signals, and a negative one with ``regenerate``, each with a salience of its own;
+    ``signal_dependence`` is the copula correlation of their actions on one response. A misclick is a
+    slip of the click alone.
     """
 
     name: str = "exclusive"
@@ -40,6 +45,9 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
     salience: Literal["context", "features"] = "context"
     confounding: float = Field(default=0.0, ge=-1, le=1)
     misclick: float = Field(default=0.0, ge=0, lt=1)
+    signals: int = Field(default=1, ge=1, le=len(POSITIVE))
+    regenerate: bool = False
+    signal_dependence: float = Field(default=0.0, ge=0, lt=1)
     action_rate: float = Field(default=0.3, gt=0, lt=1)
     reward: Literal["linear", "mlp"] = "linear"
     base_rate: float = Field(default=0.5, gt=0, lt=1)
@@ -51,6 +59,11 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
     test_size: int = Field(default=5000, ge=100)
     real: RealResponses | None = None
 
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        """Names of the logged signals; the first is the feedback."""
+        return POSITIVE[: self.signals] + ((NEGATIVE,) if self.regenerate else ())
+
 
 PRESETS: dict[str, WorldConfig] = {
     "exclusive": WorldConfig(),
@@ -58,6 +71,7 @@ PRESETS: dict[str, WorldConfig] = {
     "confounded": WorldConfig(name="confounded", confounding=0.5),
     "rating": WorldConfig(name="rating", law="rating", salience="features"),
     "misclick": WorldConfig(name="misclick", misclick=0.05),
+    "signals": WorldConfig(name="signals", salience="features", signals=2),
 }
 
 DESCRIPTIONS = {
@@ -66,23 +80,36 @@ DESCRIPTIONS = {
     "confounded": "propensity reads context and, with correlation .5, the reward itself",
     "rating": "rating power law of the published protocol, capped: better responses are acted on more",
     "misclick": "exclusive, and an active user clicks a bad response with probability .05",
+    "signals": "shared, and several signals are logged: click and copy, unless --signals says more",
 }
 
 
 @dataclass(frozen=True)
 class Population:
-    """Responses and their true reward, before anyone acted. Arrays of n rows."""
+    """Responses and their true reward, before anyone acted. Arrays of n rows.
+
+    ``more_propensities``, shape (K - 1, n), are those of the signals after the first, where there are any.
+    """
 
     features: np.ndarray
     context: np.ndarray | None
     groups: np.ndarray
     reward: np.ndarray
     propensity: np.ndarray
+    more_propensities: np.ndarray | None = None
+
+    @property
+    def propensities(self) -> np.ndarray:
+        """Of every signal, shape (K, n)."""
+        if self.more_propensities is None:
+            return self.propensity[None]
+        return np.concatenate([self.propensity[None], self.more_propensities])
 
     def take(self, rows: np.ndarray) -> "Population":
         context = None if self.context is None else self.context[rows]
+        more = None if self.more_propensities is None else self.more_propensities[:, rows]
         return Population(
-            self.features[rows], context, self.groups[rows], self.reward[rows], self.propensity[rows]
+            self.features[rows], context, self.groups[rows], self.reward[rows], self.propensity[rows], more
         )
 
 
@@ -108,17 +135,47 @@ class World:
             Feedback of shape (R, n); neither propensity nor prior is granted yet.
         truth : Truth
         """
-        n = len(self.train.reward)
+        n, names = len(self.train.reward), self.config.signal_names
+        propensities = self.train.propensities
         preference = np.empty((len(replicates), n), dtype=bool)
-        feedback = np.empty((len(replicates), n), dtype=np.float32)
+        signals = np.empty((len(replicates), len(names), n), dtype=np.float32)
         for row, replicate in enumerate(replicates):
-            draws = stream(self.seed, "feedback", self.config.name, replicate).random((3, n))
+            rng = stream(self.seed, "feedback", self.config.name, replicate)
+            draws = rng.random((3, n))
+            # further signals draw behind the first: it is the same at every number of signals
+            uniform = np.concatenate([draws[1:2], rng.random((len(names) - 1, n))])
+            acts = dependent_actions(uniform, propensities, self.config.signal_dependence)
             preference[row] = draws[0] < self.train.reward
-            acts = draws[1] < self.train.propensity
             misclicks = draws[2] < self.config.misclick
-            feedback[row] = acts & (preference[row] | misclicks)
-        log = FeedbackLog(self.train.features, feedback, self.train.groups, self.train.context)
+            signals[row] = acts & preference[row]
+            signals[row, 0] = acts[0] & (preference[row] | misclicks)
+            if self.config.regenerate:
+                signals[row, -1] = acts[-1] & ~preference[row]
+        several = {}
+        if len(names) > 1:
+            negative = (len(names) - 1,) if self.config.regenerate else ()
+            several = {"signals": signals, "negative_signals": negative}
+        feedback = np.ascontiguousarray(signals[:, 0])
+        log = FeedbackLog(self.train.features, feedback, self.train.groups, self.train.context, **several)
         return log, Truth(self.train.reward, self.train.propensity, preference)
+
+    def signal_rates(self) -> dict[str, float]:
+        """Share of the training responses with each signal, in expectation over the draws."""
+        gamma, alphas = self.train.reward, self.train.propensities
+        rates = {name: (alpha * gamma) for name, alpha in zip(self.config.signal_names, alphas, strict=True)}
+        rates[POSITIVE[0]] = alphas[0] * (gamma + (1 - gamma) * self.config.misclick)
+        if self.config.regenerate:
+            rates[NEGATIVE] = alphas[-1] * (1 - gamma)
+        return {name: float(rate.mean()) for name, rate in rates.items()}
+
+    def realised_dependence(self) -> float:
+        """Correlation of two positive signals' actions given the response, mean over responses and pairs."""
+        alphas = self.train.propensities[: self.config.signals]
+        pairs = [
+            action_correlation(first, second, self.config.signal_dependence).mean()
+            for first, second in combinations(alphas, 2)
+        ]
+        return float(np.mean(pairs)) if pairs else 0.0
 
     def realised(self) -> dict[str, float]:
         """What the law realised on the training responses, in expectation over the draws."""
@@ -153,9 +210,10 @@ def build(config: WorldConfig, bias_level: float, size: int, seed: int) -> World
         base, is_train, description = _synthetic(config, size, seed)
     else:
         base, is_train, description = _from_real(config, size, seed)
-    alpha = _propensity(config, base, is_train, bias_level, seed)
+    alpha = [_propensity(config, base, is_train, bias_level, seed, name) for name in config.signal_names]
     context = base.context if config.salience == "context" and config.law == "logit" else None
-    whole = Population(base.features, context, base.groups, base.reward, alpha)
+    more = np.stack(alpha[1:]) if len(alpha) > 1 else None
+    whole = Population(base.features, context, base.groups, base.reward, alpha[0], more)
     train, test = np.flatnonzero(is_train), np.flatnonzero(~is_train)
     return World(config, bias_level, seed, whole.take(train), whole.take(test), description)
 
@@ -261,21 +319,26 @@ def _split(groups: np.ndarray, rng) -> np.ndarray:
 
 
 def _propensity(
-    config: WorldConfig, base: _Base, is_train: np.ndarray, bias_level: float, seed: int
+    config: WorldConfig, base: _Base, is_train: np.ndarray, bias_level: float, seed: int, signal: str
 ) -> np.ndarray:
-    """``α`` of every response; the action rate is solved on the training responses.
+    """``α`` of every response for one signal; the action rate is solved on the training responses.
 
-    Test responses get the propensity of their own population: it is never scored.
+    Test responses get the propensity of their own population: it is never scored. The click reads
+    the user's activity and the position; every other signal weighs features or context in its own way.
     """
     alpha = np.empty(len(base.reward))
-    rng = stream(seed, "salience", config.name)
+    is_click = signal == POSITIVE[0]
+    rng = stream(seed, "salience", config.name, *(() if is_click else (signal,)))
     weight = rng.standard_normal(base.features.shape[1])
+    context_weight = rng.standard_normal(base.context.shape[1])
     for rows in (is_train, ~is_train):
         if config.law == "rating":
             alpha[rows] = rating_law(base.rating[rows], bias_level, config.action_rate)
             continue
         if config.salience == "context":
             salience = base.context[rows, 0] + base.context[rows, 1].astype(float)
+            if not is_click:
+                salience = base.context[rows].astype(float) @ context_weight
         else:
             salience = base.features[rows].astype(float) @ weight
         reward_logit = logit(np.clip(base.reward[rows], 1e-6, 1 - 1e-6))

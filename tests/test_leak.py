@@ -14,7 +14,7 @@ from simbench.world import PRESETS, World, build
 
 GRANTS = BASES
 ESTIMATORS = [name for name in names() if name != "sklearn"] + ["sklearn:LogisticRegression"]
-MISCLICK = PRESETS["misclick"].model_copy(update={"test_size": 100})
+MISCLICK = PRESETS["misclick"].model_copy(update={"test_size": 100, "signals": 2})
 
 
 def cell(estimator, grant=(), parameters=None):
@@ -63,6 +63,7 @@ def test_a_log_holds_what_is_asked_and_granted_and_no_more(name, grant):
     allowed = (kind.needs | kind.optional) & set(grant)
     held = {g for g in GRANTS if getattr(log, g.replace(" ", "_")) is not None}
     assert held == allowed
+    assert (log.signals is not None) == ("signals" in kind.needs | kind.optional)
     for field in ("features", "context", "groups"):
         assert np.array_equal(getattr(log, field), getattr(world.train, field))
     told = truth.preference if "truth" in kind.needs else drawn.feedback
@@ -128,7 +129,7 @@ class OtherTruth(World):
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_without_a_grant_the_truth_of_the_log_changes_nothing(name, world, monkeypatch, tmp_path):
     kind = find(name)
-    if kind.needs - {"truth"}:
+    if kind.needs - {"truth", "signals"}:
         outcome = run_cell(cell(name), Shards(tmp_path))
         assert outcome.status == "skipped" and outcome.reason.startswith("needs ")
         return

@@ -1,0 +1,59 @@
+"""Several signals a response: their names, how their actions depend, and how often two coincide."""
+
+import numpy as np
+from numpy.polynomial.legendre import leggauss
+from scipy.special import ndtr, ndtri
+
+POSITIVE = ("click", "copy", "upvote")  # each fires only if r* = 1 and the user takes that action
+NEGATIVE = "regenerate"  # fires only if r* = 0 and the user takes that action
+
+_NODES, _WEIGHTS = leggauss(48)
+
+
+def dependent_actions(uniform: np.ndarray, propensities: np.ndarray, dependence: float) -> np.ndarray:
+    """Actions of K kinds on n responses through a Gaussian copula with one correlation.
+
+    ``a_k = 1[Φ(g_k) < α_k]`` with ``g ~ N(0, (1-d) I + d 11ᵀ)``: equivalently ``g_k = √d f + √(1-d) e_k``
+    with a latent factor ``f`` of the user on that response. Whatever ``d`` is, ``P(a_k = 1) = α_k`` exactly.
+
+    Parameters
+    ----------
+    uniform : ndarray, shape (K, n)
+        Independent draws; the first action is ``uniform[0] < α_1`` at every K and dependence.
+    propensities : ndarray, shape (K, n), in (0, 1]
+    dependence : float in [0, 1)
+        ``d``, the correlation of two latent Gaussians, not of the two actions.
+
+    Returns
+    -------
+    ndarray of bool, shape (K, n)
+    """
+    if dependence > 0:
+        count = len(uniform)
+        factor = np.linalg.cholesky((1 - dependence) * np.eye(count) + dependence)
+        latent = factor @ ndtri(np.maximum(uniform, 2.0**-54))
+        uniform = np.concatenate([uniform[:1], ndtr(latent[1:])])
+    return uniform < propensities
+
+
+def joint_propensity(first: np.ndarray, second: np.ndarray, dependence: float) -> np.ndarray:
+    """``P(a_j = 1, a_k = 1 | x)`` under the copula of :func:`dependent_actions`, of the inputs' shape.
+
+    Plackett (1954), Drezner and Wesolowsky (1990): ``α_j α_k + (1/2π) ∫₀^{asin d} exp(-(s² + t² - 2st sin θ)
+    / (2 cos² θ)) dθ`` with ``s = Φ⁻¹(α_j)``, ``t = Φ⁻¹(α_k)``, by 48-point Gauss-Legendre quadrature.
+    """
+    s, t = (ndtri(np.clip(alpha, 1e-15, 1 - 1e-15)) for alpha in (first, second))
+    top = np.arcsin(dependence)
+    total = np.zeros(np.shape(s))
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        theta = top * (node + 1) / 2
+        exponent = (s**2 + t**2 - 2 * s * t * np.sin(theta)) / (2 * np.cos(theta) ** 2)
+        total += weight * np.exp(-exponent)
+    return first * second + total * top / (4 * np.pi)
+
+
+def action_correlation(first: np.ndarray, second: np.ndarray, dependence: float) -> np.ndarray:
+    """Correlation of two actions on each response, ``(P_jk - α_j α_k) / √(α_j(1-α_j) α_k(1-α_k))``."""
+    covariance = joint_propensity(first, second, dependence) - first * second
+    spread = np.sqrt(first * (1 - first) * second * (1 - second))
+    return np.divide(covariance, spread, out=np.zeros(np.shape(spread)), where=spread > 0)
