@@ -26,6 +26,9 @@ class CounterIF(Pairwise):
     DP > HE, UN > HE, HU > UN within a prompt. The unclicked that look *most* like the clicked are the
     negatives, which is right only if looking alike proves exposure.
 
+    It ranks worse than naive on simbench's worlds, even where nearly everyone clicks what they like, and
+    fails that requirement of the conformance kit: its negatives lie where good responses are densest.
+
     Left out: the paper's balance of hidden representations (a loss sees scores, and balancing those would
     erase the reward). The SVM is the one part that runs per replicate.
     """

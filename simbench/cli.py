@@ -134,11 +134,15 @@ def check(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the random hypotheses.")] = 0,
     format: Annotated[CheckFormat, typer.Option(help="How to print the verdicts.")] = CheckFormat.table,
+    conformance: Annotated[
+        bool | None,
+        typer.Option(help="Run the conformance kit [on estimators from outside].", show_default=False),
+    ] = None,
 ) -> None:
     """Integrate every estimator's risk exactly over the feedback: is it unbiased?"""
     from simbench import commands
 
-    commands.check(estimators, seed, format)
+    commands.check(estimators, seed, format, conformance)
 
 
 @app.command()

@@ -208,8 +208,41 @@ def _print_table(table: pd.DataFrame, format: str, title: str) -> None:
     _console().print(drawn)
 
 
-def check(names: list[str] | None, seed: int, format: str) -> None:
-    """``simbench check``: exact verdicts on the risk of each estimator."""
+def check(names: list[str] | None, seed: int, format: str, conformance: bool | None) -> None:
+    """``simbench check``: exact verdicts on the risk of each estimator, and does it keep to the rules?
+
+    Estimators from outside are put through the conformance kit unless told otherwise.
+    """
+    from simbench import verdicts
+
+    kinds = {name: registry.find(name) for name in names or []}
+    outside = [name for name, kind in kinds.items() if not kind.__module__.startswith("estimators.")]
+    examined = {None: outside, True: list(kinds) or _everyone(), False: []}[conformance]
+    if names is None or format == "markdown" or any(verdicts.states_a_loss(k) for k in kinds.values()):
+        _print_verdicts(names and [n for n in names if verdicts.states_a_loss(kinds[n])], seed, format)
+    failed = _examine(examined)
+    if failed:
+        print(f"simbench: does not conform: {', '.join(failed)}.", file=sys.stderr)
+        sys.exit(1)
+
+
+def _examine(names: list[str]) -> list[str]:
+    """Print the findings of the conformance kit on stderr; return who failed."""
+    from simbench.conformance import examine
+
+    failed = []
+    for name in names:
+        findings = examine(registry.find(name), name)
+        for finding in findings:
+            mark = "ok  " if finding.passed else "FAIL"
+            detail = "" if finding.passed else f": {finding.detail}"
+            print(f"{mark} {finding.estimator}: {finding.requirement}{detail}", file=sys.stderr, flush=True)
+        if not all(finding.passed for finding in findings):
+            failed.append(name)
+    return failed
+
+
+def _print_verdicts(names: list[str] | None, seed: int, format: str) -> None:
     from simbench import verdicts
 
     rows = verdicts.collect(names, seed)
@@ -251,7 +284,7 @@ def list_estimators(format: str) -> None:
         try:
             kind = registry.find(name)
         except BadInput as error:
-            rows.append((name, "-", "-", "-", "-", str(error)))
+            rows.append((name, "-", "-", str(error), "-", "-"))
             continue
         needs = ", ".join([*sorted(kind.needs), *(f"({o})" for o in sorted(kind.optional))]) or "-"
         rows.append((name, kind.family, needs, kind.assumption, risk.exact_cases(kind), kind.source))

@@ -264,8 +264,17 @@ def run_cell(cell: Cell, shards: Shards) -> Outcome:
     return Outcome(cell, "ok", "", seconds)
 
 
-def fit_cell(cell: Cell, kind: type[Estimator]) -> tuple[np.ndarray, dict[str, Any]]:
+def fit_cell(
+    cell: Cell, kind: type[Estimator], world: World | None = None
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Draw the log, grant what is granted, fit, and predict the test responses.
+
+    Parameters
+    ----------
+    cell : Cell
+    kind : type of Estimator
+    world : World, optional
+        In place of the cell's own.
 
     Returns
     -------
@@ -273,7 +282,7 @@ def fit_cell(cell: Cell, kind: type[Estimator]) -> tuple[np.ndarray, dict[str, A
     facts : dict
         ``knows``, in words, and ``weights``, see :func:`weight_diagnostics`.
     """
-    world = cell.built()
+    world = cell.built() if world is None else world
     log, truth = world.draw(range(cell.replicates))
     given, told = granted(cell, kind, log, truth)
     parameters = {"seed": cell.seed, **cell.parameters}

@@ -5,12 +5,13 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from simbench.conformance import OtherTruth
 from simbench.grants import BASES, granted
-from simbench.log import FeedbackLog, Truth
+from simbench.log import FeedbackLog
 from simbench.registry import find, names
 from simbench.store import Shards
 from simbench.study import Cell, fit_cell, run_cell
-from simbench.world import PRESETS, World, build
+from simbench.world import PRESETS, build
 
 GRANTS = BASES
 ESTIMATORS = [name for name in names() if name != "sklearn"] + ["sklearn:LogisticRegression"]
@@ -114,16 +115,6 @@ def test_the_truth_of_the_test_responses_changes_nothing(name, world, monkeypatc
     in_world(monkeypatch, replace(world, test=test))
     assert np.array_equal(before, short(name, GRANTS))
     assert np.ptp(before) > 0
-
-
-class OtherTruth(World):
-    """The same log, and a truth that has nothing to do with it."""
-
-    def draw(self, replicates):
-        log, truth = super().draw(replicates)
-        rng = np.random.default_rng(1)
-        reward, propensity = rng.uniform(0.05, 0.95, (2, len(truth.reward)))
-        return log, Truth(reward, propensity, rng.random(truth.preference.shape) < reward)
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
