@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from estimators.class_prior import label_frequency
+from estimators.class_prior import label_frequency, prior_of
 from simbench.estimator import Batch, Estimator, Outputs
 from simbench.log import FeedbackLog
 from simbench.losses import cross_entropy, loss_negative, loss_positive
@@ -171,6 +171,5 @@ class NNPU(UPU):
 
 def with_estimated_prior(log: FeedbackLog, estimator: Estimator) -> FeedbackLog:
     """The log with ``π = mean(r)/c``, the label frequency ``c`` estimated for each replicate."""
-    rate = log.feedback.mean(axis=1)
     frequency = label_frequency(log, estimator.validation_share, estimator.seed)
-    return replace(log, class_prior=(rate / frequency).clip(1e-3, 1 - 1e-3))
+    return replace(log, class_prior=prior_of(log, frequency))

@@ -1,0 +1,32 @@
+"""Estimates of the class prior ``π = E[γ]``, or of the label frequency ``c = P(r=1 | r*=1)``, from a log.
+
+All assume SCAR, and that some responses, or some region of the features, are surely good: without such
+anchors the clicked responses show nothing from which π could be told apart from a smaller one, and every
+method here errs to the side of a π that is too large (a ``c`` that is too small).
+"""
+
+import numpy as np
+
+from estimators.class_prior.elkan_noto import label_frequency
+from estimators.class_prior.km2 import km2
+from estimators.class_prior.tice import tice
+from simbench.log import FeedbackLog
+
+__all__ = ["METHODS", "estimated_prior", "km2", "label_frequency", "prior_of", "tice"]
+
+
+def prior_of(log: FeedbackLog, frequency: np.ndarray) -> np.ndarray:
+    """``π = mean(r) / c`` of every replicate, shape (R,), strictly between 0 and 1."""
+    return (log.feedback.mean(axis=1) / frequency).clip(1e-3, 1 - 1e-3)
+
+
+METHODS = {
+    "elkan-noto": lambda log, seed: prior_of(log, label_frequency(log, seed=seed)),
+    "tice": lambda log, seed: prior_of(log, tice(log, seed)),
+    "km2": km2,
+}
+
+
+def estimated_prior(method: str, log: FeedbackLog, seed: int = 0) -> np.ndarray:
+    """``π`` of every replicate by a method of :data:`METHODS`, shape (R,), strictly between 0 and 1."""
+    return METHODS[method](log, seed)
