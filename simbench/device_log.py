@@ -31,7 +31,10 @@ class DeviceLog:
         if log.class_prior is not None:
             each = np.broadcast_to(np.asarray(log.class_prior, dtype=float), (log.n_replicates,))
             self.class_prior = self.tensor(each[replicates])[:, None]
-        self.propensity = None if log.propensity is None else self.tensor(log.propensity)
+        self.propensity = None
+        if log.propensity is not None:
+            own = log.propensity.ndim == 2
+            self.propensity = self.tensor(log.propensity[replicates] if own else log.propensity)
         self.misclick = log.misclick
         self.features = self.tensor(log.features)
         self.context = self.features if log.context is None else self.tensor(log.context)
@@ -41,7 +44,7 @@ class DeviceLog:
         return Batch(
             feedback=self.feedback[:, rows],
             feedback_rate=self.feedback_rate,
-            propensity=None if self.propensity is None else self.propensity[rows],
+            propensity=None if self.propensity is None else self.propensity[..., rows],
             class_prior=self.class_prior,
             labels=None if self.labels is None else self.labels[:, rows],
             state={key: value[..., rows] for key, value in state.items()},
@@ -58,6 +61,8 @@ class DeviceLog:
         for name in ("feedback", "feedback_rate", "labels", "class_prior", "strata", "signals"):
             value = getattr(self, name)
             setattr(other, name, None if value is None else value[members])
+        if self.propensity is not None and self.propensity.dim() == 2:
+            other.propensity = self.propensity[members]
         return other
 
     def tensor(self, values: np.ndarray) -> Tensor:

@@ -21,8 +21,8 @@ class FeedbackLog:
         Prompt ids; validation data are split off by whole prompts.
     context : ndarray, shape (n, k), float32, optional
         Context features ``z`` (user activity, position, ...).
-    propensity : ndarray, shape (n,), float64 in (0, 1], optional
-        ``α(x, z)``, only where the run grants it.
+    propensity : ndarray, shape (n,) or (R, n), float64 in (0, 1], optional
+        ``α(x, z)``, only where the run grants it; (R, n) where it was estimated per replicate.
     class_prior : float or ndarray of shape (R,), in (0, 1), optional
         ``π = E[γ]``, only where the run grants it; an array where it was estimated per replicate.
     labels : ndarray, shape (R, n), float32 in {0, 1} or NaN, optional
@@ -68,7 +68,11 @@ class FeedbackLog:
             check_matrix("context", self.context)
             _check_length("context", len(self.context), n)
         if self.propensity is not None:
-            _check_length("propensity", len(self.propensity), n)
+            if self.propensity.shape not in ((n,), self.feedback.shape):
+                raise BadInput(
+                    f"propensity has shape {self.propensity.shape}: it must be one value a row of features "
+                    f"({n}), or one for each replicate and row."
+                )
             _check_propensity(self.propensity)
         if self.class_prior is not None and not np.all(
             (np.asarray(self.class_prior) > 0) & (np.asarray(self.class_prior) < 1)
@@ -97,11 +101,14 @@ class FeedbackLog:
         return replace(self, feedback=feedback, signals=None, negative_signals=())
 
     def replicates(self, rows: slice) -> "FeedbackLog":
-        """Some of the replicates."""
-        labels = None if self.labels is None else self.labels[rows]
-        strata = None if self.strata is None else self.strata[rows]
-        signals = None if self.signals is None else self.signals[rows]
-        return replace(self, feedback=self.feedback[rows], labels=labels, strata=strata, signals=signals)
+        """Some of the replicates, with what is theirs."""
+        per_replicate = {"feedback": 2, "labels": 2, "strata": 2, "propensity": 2, "class_prior": 1}
+        per_replicate |= {"signals": 3}
+        parts = {}
+        for name, dimensions in per_replicate.items():
+            value = getattr(self, name)
+            parts[name] = value[rows] if np.ndim(value) == dimensions else value
+        return replace(self, **parts)
 
 
 @dataclass(frozen=True)
@@ -171,8 +178,8 @@ def _check_signals(signals: np.ndarray, feedback: np.ndarray, negative: tuple[in
 def _check_propensity(propensity: np.ndarray) -> None:
     wrong = ~((propensity > 0) & (propensity <= 1))
     if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
+        first = tuple(np.argwhere(wrong)[0])
         raise BadInput(
-            f"propensity must lie in (0, 1], got {propensity[row]} in row {row}: "
+            f"propensity must lie in (0, 1], got {propensity[first]} in row {first[-1]}: "
             "it is a probability of acting, never zero."
         )
