@@ -146,6 +146,26 @@ def check(
 
 
 @app.command()
+def tune(
+    estimators: Annotated[list[str], typer.Argument(help="Names, or `all`.")],
+    world: Annotated[str, typer.Option(help="A preset.")] = "exclusive",
+    bias_level: Annotated[float, typer.Option(help="How unequally users act.")] = 1.0,
+    size: Annotated[int, typer.Option(help="Training responses.")] = 10_000,
+    replicates: Annotated[int, typer.Option(help="Logs over which the criterion is averaged.")] = 8,
+    trials: Annotated[int, typer.Option(help="Settings tried for each, the shipped ones first.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    grant: Annotated[str, typer.Option(help="As in `run`.")] = "propensity,class-prior,misclick",
+    out: Annotated[Path | None, typer.Option(help="Database in which trials survive a kill.")] = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """Search hyper-parameters on held-out feedback, with the same budget for every estimator."""
+    from simbench import commands
+
+    cell = {"bias_level": bias_level, "size": size, "replicates": replicates, "seed": seed}
+    commands.tune(estimators, world, cell, grant, trials, out, format)
+
+
+@app.command()
 def figure(
     name: Annotated[str, typer.Argument(help="Which: bias-variance, plane.")],
     folder: Annotated[Path, typer.Argument(help="A results folder.")],

@@ -70,8 +70,7 @@ def study_from(flags: dict[str, Any]) -> StudyConfig:
         base = _everyone() if list(base) == ["all"] else base
         values["estimators"] = list(dict.fromkeys([*base, *extra]))
     if flags["grant"] is not None:
-        granted = [name.strip().replace("class-prior", "class prior") for name in flags["grant"].split(",")]
-        values["grant"] = checked([name for name in granted if name not in ("none", "")])
+        values["grant"] = _grants(flags["grant"])
     raw |= {name: value for name, value in values.items() if value is not None}
     try:
         worlds = _worlds(flags, raw.pop("worlds", None))
@@ -80,6 +79,11 @@ def study_from(flags: dict[str, Any]) -> StudyConfig:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadInput(f"{where or 'the study'}: {first['msg']}, got {first['input']!r}.") from error
+
+
+def _grants(text: str) -> tuple[str, ...]:
+    names = [name.strip().replace("class-prior", "class prior") for name in text.split(",")]
+    return checked([name for name in names if name not in ("none", "")])
 
 
 def _everyone() -> list[str]:
@@ -254,6 +258,36 @@ def _print_verdicts(names: list[str] | None, seed: int, format: str) -> None:
         shown = verdicts.as_table(rows).drop(columns="unbiased if")
         _print_table(shown, format, "Is the risk unbiased?")
         print("\n".join(verdicts.legend()))
+
+
+def tune(
+    names: list[str],
+    world: str,
+    cell: dict[str, Any],
+    grant: str,
+    trials: int,
+    out: Path | None,
+    format: str,
+) -> None:
+    """``simbench tune``: a row an estimator; who cannot be tuned is told so and the others go on."""
+    from simbench.tune import situation
+    from simbench.tune import tune as search
+
+    common = {**cell, "world": _preset(world), "label_share": 0.05, "device": "cpu"}
+    rows = []
+    for name in _everyone() if names == ["all"] else names:
+        try:
+            found = search(situation(name, common, _grants(grant)), trials, out)
+        except BadInput as error:
+            if len(names) == 1 and names != ["all"]:
+                raise
+            print(f"{name}: {error}", file=sys.stderr, flush=True)
+            continue
+        chosen = {key: f"{v:.2g}" if isinstance(v, float) else v for key, v in found.parameters.items()}
+        rows.append({"estimator": name, "trials": found.trials, "at shipped": f"{found.default:.5f}"})
+        rows[-1] |= {"at best": f"{found.best:.5f}", **chosen}
+        print(f"{name}: {found.default:.5f} -> {found.best:.5f} {chosen}", file=sys.stderr, flush=True)
+    _print_table(pd.DataFrame(rows), format, "Held-out selection loss, lower is better")
 
 
 def figure(name: str, folder: Path, to: Path | None) -> None:

@@ -30,13 +30,17 @@ MEMORY_BUDGET = 2 << 30  # bytes for parameters, optimiser state, activations an
 
 @dataclass
 class StackedModel:
-    """R fitted reward networks (and propensity networks, where the estimator has them)."""
+    """R fitted reward networks (and propensity networks, where the estimator has them).
+
+    ``held_out_loss``, shape (R,), is the selection loss at the epoch that was kept.
+    """
 
     networks: dict[Network, StackedMLP]
     link: Callable[[Tensor, Tensor | None], Tensor]
     calibration: Tensor | None
     n_replicates: int
     epochs: np.ndarray
+    held_out_loss: np.ndarray
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Reward probabilities of shape (R, m), float64 in [0, 1]."""
@@ -76,6 +80,10 @@ class ModelChunks:
     @property
     def epochs(self) -> np.ndarray:
         return np.concatenate([model.epochs for model in self.models])
+
+    @property
+    def held_out_loss(self) -> np.ndarray:
+        return np.concatenate([model.held_out_loss for model in self.models])
 
 
 def train(
@@ -193,16 +201,17 @@ class _Trainer:
             if not open_blocks.all():
                 self._keep(open_blocks, optimiser)
                 alive = alive[open_blocks]
-        return self._model(best, epochs)
+        return self._model(best, epochs, best_loss)
 
-    def _model(self, best: dict[Network, StackedMLP], epochs: Tensor) -> StackedModel:
+    def _model(self, best: dict[Network, StackedMLP], epochs: Tensor, loss: Tensor) -> StackedModel:
         self.networks, self.log, count = best, self.whole_log, self.n_replicates
         with torch.no_grad():
             held_out = self.log.batch(self.held_out, {})
             calibration = self.estimator.calibration(self._predict(self.held_out), held_out)
         if calibration is not None:
             calibration = calibration[:count].double()
-        return StackedModel(best, self.estimator.link, calibration, count, epochs[:count].cpu().numpy())
+        numbers = (values[:count].cpu().numpy() for values in (epochs, loss))
+        return StackedModel(best, self.estimator.link, calibration, count, *numbers)
 
     def _epoch(self, optimiser: torch.optim.Optimizer, order: np.random.Generator) -> None:
         for rows in self._batches(order):

@@ -1,0 +1,82 @@
+"""The search: equal budget, observed criteria only, resumable."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from simbench.conformance import OtherTruth
+from simbench.errors import BadInput
+from simbench.study import Cell
+from simbench.tune import SPACE, situation, tune
+from simbench.world import PRESETS
+
+COMMON = {
+    "world": PRESETS["exclusive"],
+    "bias_level": 1.0,
+    "size": 600,
+    "replicates": 2,
+    "seed": 0,
+    "label_share": 0.1,
+    "device": "cpu",
+}
+
+
+def test_the_first_trial_is_what_ships_and_the_best_is_no_worse():
+    found = tune(situation("naive", COMMON, ()), 4)
+    assert found.trials == 4 and found.best <= found.default
+    assert set(found.parameters) == {*SPACE, "batch_size"}
+    log, _ = situation("naive", COMMON, ()).built().draw(range(2))
+    from simbench.registry import find
+
+    shipped = find("naive")().fit_replicates(log)
+    assert found.default == pytest.approx(shipped.held_out_loss.mean(), abs=1e-12)
+
+
+def test_the_truth_plays_no_part(monkeypatch):
+    cell = situation("implicitrm", COMMON, ())
+    before = tune(cell, 2)
+    other = OtherTruth(**vars(cell.built()))
+    monkeypatch.setattr(Cell, "built", lambda self: other)
+    assert tune(cell, 2) == before
+
+
+def test_finished_trials_are_not_run_again(tmp_path, monkeypatch):
+    cell, storage = situation("naive", COMMON, ()), tmp_path / "trials.db"
+    first = tune(cell, 2, storage)
+    calls = []
+    from estimators.naive import Naive
+
+    fit = Naive.fit_replicates
+
+    def counted(self, *arguments):
+        calls.append(1)
+        return fit(self, *arguments)
+
+    monkeypatch.setattr(Naive, "fit_replicates", counted)
+    again = tune(cell, 3, storage)
+    assert len(calls) == 1 and again.trials == 3 and again.default == first.default
+
+
+def test_who_lacks_a_grant_or_has_nothing_to_tune_is_told_so():
+    with pytest.raises(BadInput, match="ips needs propensity: grant it"):
+        situation("ips", COMMON, ())
+    with pytest.raises(BadInput, match="no learning rate"):
+        tune(situation("sklearn:LogisticRegression", COMMON, ()), 2)
+
+
+def test_a_criterion_that_is_not_finite_counts_for_nothing(monkeypatch):
+    from simbench.training import StackedModel
+
+    monkeypatch.setattr(StackedModel, "predict", lambda self, x: np.zeros((2, len(x))))
+    cell = situation("naive", COMMON, ())
+    from estimators.naive import Naive
+
+    fit = Naive.fit_replicates
+
+    def diverged(self, *arguments):
+        return replace(fit(self, *arguments), held_out_loss=np.array([np.inf, np.inf]))
+
+    monkeypatch.setattr(Naive, "fit_replicates", diverged)
+    with pytest.raises(BadInput, match="no trial gave a finite criterion"):
+        tune(cell, 2)
