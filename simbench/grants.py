@@ -1,37 +1,48 @@
 """What a run tells an estimator: the truth, an estimate of it, or a stated distortion, by name.
 
-A grant is a *base* (what is told) and, after a colon, a *variant* (how good it is). An estimator asks for
-bases; a study that lists several variants of one runs those who ask once with each.
+A grant is ``base``, ``base:variant`` or ``base:variant=number``: what is told, how good it is, and, where
+the variant has a strength, which (``propensity:distorted=2``). An estimator asks for bases; a study that
+lists several variants of one runs those who ask once with each.
 """
 
+import math
 from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
 
 from simbench.errors import BadInput
 from simbench.estimator import Estimator
 from simbench.log import FeedbackLog, Truth
 from simbench.streams import stream
+from simbench.told_propensity import context_ratio, dispersed, exposure_experiment, shifted
 
 MEANING = {
     "propensity": "the true propensity of every logged response",
-    "propensity:estimated": "by an exposure experiment with 2,000 responses known to be good",
-    "propensity:distorted": "logit α halved, its mean kept: understates how unequally users act",
+    "propensity:estimated": "by an experiment that shows 2,000 (or =N) responses known to be good",
+    "propensity:context": "clicks by context over their maximum: the mean reward is the same in every "
+    "context, and in the best one a satisfied user always acts",
+    "propensity:distorted": "logit α times .5 (or =F), its mean kept: below 1, understates how unequally "
+    "users act",
+    "propensity:shifted": "logit α plus 1 (or =B): misstates how many act",
     "class prior": "the true share of good responses",
     "class prior:elkan-noto": "estimated from the log under SCAR (Elkan and Noto, 2008)",
     "class prior:tice": "estimated from the log under SCAR (TIcE: Bekker and Davis, 2018)",
-    "class prior:distorted": "the true share of good responses times 1.3",
+    "class prior:km2": "estimated from the log under SCAR (KM2: Ramaswamy, Scott and Tewari, 2016)",
+    "class prior:distorted": "the true share of good responses times 1.3 (or =F)",
     "labels": "explicit labels of a share of the responses",
     "misclick": "the true rate of misclicks",
     "misclick:denied": "that there are no misclicks, true or not",
 }
 BASES = tuple(name for name in MEANING if ":" not in name)
-EXPOSED = 2000
+STRENGTH = {  # of the variants that have one, where none is given; and the smallest
+    "propensity:estimated": (2000.0, 50.0),
+    "propensity:distorted": (0.5, 0.0),
+    "propensity:shifted": (1.0, -math.inf),
+    "class prior:distorted": (1.3, 0.01),
+}
 
 
 class Situation(Protocol):
@@ -52,20 +63,53 @@ def base(name: str) -> str:
     return name.split(":")[0]
 
 
-def checked(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, if all are known.
+def parsed(name: str) -> tuple[str, float]:
+    """``"propensity:distorted=2"`` -> ``("propensity:distorted", 2.0)``; NaN where there is no strength.
 
     Raises
     ------
     BadInput
-        With the nearest known name.
+        With the nearest known name, or with the strengths that are possible.
     """
-    for name in names:
-        if name not in MEANING:
-            near = get_close_matches(name, MEANING, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise BadInput(f"there is no grant {name!r}.{hint} There are: {', '.join(MEANING)}.")
-    return tuple(dict.fromkeys(names))
+    kind, _, number = name.partition("=")
+    if kind not in MEANING:
+        near = get_close_matches(kind, MEANING, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise BadInput(f"there is no grant {name!r}.{hint} There are: {', '.join(MEANING)}.")
+    if "=" not in name:
+        return kind, STRENGTH.get(kind, (math.nan,))[0]
+    if kind not in STRENGTH:
+        raise BadInput(f"the grant {kind!r} takes no number, got {name!r}.")
+    smallest = STRENGTH[kind][1]
+    try:
+        strength = float(number)
+    except ValueError:
+        strength = math.nan
+    if not (math.isfinite(strength) and strength >= smallest):
+        least = "" if smallest == -math.inf else f" of at least {smallest:g}"
+        raise BadInput(f"the grant {kind!r} takes a number{least}, got {name!r}.")
+    return kind, strength
+
+
+def checked(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, each in its shortest form and once.
+
+    Raises
+    ------
+    BadInput
+        If one is not a grant.
+    """
+    return tuple(dict.fromkeys(_shortest(*parsed(name)) for name in names))
+
+
+def _shortest(kind: str, strength: float) -> str:
+    usual = kind not in STRENGTH or strength == STRENGTH[kind][0]
+    return kind if usual else f"{kind}={strength:g}"
+
+
+def in_words(name: str) -> str:
+    """``"propensity:distorted=2"`` -> ``"propensity (distorted 2)"``."""
+    return name if ":" not in name else "{} ({})".format(*name.replace("=", " ").split(":"))
 
 
 def variants(kind: type[Estimator], granted: Sequence[str]) -> list[tuple[str, ...]]:
@@ -76,6 +120,12 @@ def variants(kind: type[Estimator], granted: Sequence[str]) -> list[tuple[str, .
     asked = [name for name in BASES if name in kind.needs | kind.optional]
     choices = [[name for name in granted if base(name) == wanted] for wanted in asked]
     return [tuple(choice) for choice in product(*(names for names in choices if names))]
+
+
+def unavailable(cell: Situation) -> list[str]:
+    """What the grants of a cell need of the world, and the world does not have."""
+    needs_context = "propensity:context" in cell.grant
+    return ["a world that logs context"] if needs_context and not cell.world.logs_context else []
 
 
 def granted(
@@ -92,69 +142,37 @@ def granted(
     """
     asked = kind.needs | kind.optional
     names = [name for name in cell.grant if base(name) in asked]
-    given = {base(name).replace(" ", "_"): _value(name, cell, log, truth) for name in names}
-    words = [name if ":" not in name else "{} ({})".format(*name.split(":")) for name in names]
-    return given, words
+    given = {base(name).replace(" ", "_"): _value(*parsed(name), cell, log, truth) for name in names}
+    return given, [in_words(name) for name in names]
 
 
-def _value(name: str, cell: Situation, log: FeedbackLog, truth: Truth):
-    match name:
+def _value(kind: str, strength: float, cell: Situation, log: FeedbackLog, truth: Truth):
+    match kind:
         case "propensity":
             return truth.propensity
         case "propensity:estimated":
-            return exposure_experiment(log, truth, stream(cell.seed, "exposure", cell.world.name))
+            return exposure_experiment(log, truth, int(strength), cell.seed, "exposure", cell.world.name)
+        case "propensity:context":
+            return context_ratio(log)
         case "propensity:distorted":
-            return distorted(truth.propensity)
+            return dispersed(truth.propensity, strength)
+        case "propensity:shifted":
+            return shifted(truth.propensity, strength)
         case "class prior":
             return float(truth.reward.mean())
         case "class prior:distorted":
-            return float(min(1.3 * truth.reward.mean(), 0.99))
-        case "class prior:elkan-noto" | "class prior:tice":
-            return _estimated_prior(name.split(":")[1], cell.seed, log)
+            return float(min(strength * truth.reward.mean(), 0.99))
+        case "class prior:elkan-noto" | "class prior:tice" | "class prior:km2":
+            from estimators.class_prior import estimated_prior
+
+            return estimated_prior(kind.split(":")[1], log, cell.seed)
         case "labels":
             return _labels(cell, truth)
         case "misclick":
             return float(cell.world.misclick)
         case "misclick:denied":
             return 0.0
-    raise BadInput(f"there is no grant {name!r}.")
-
-
-def _estimated_prior(method: str, seed: int, log: FeedbackLog) -> np.ndarray:
-    """``π = mean(r) / c`` of every replicate, shape (R,); from the log alone."""
-    from estimators.class_prior import label_frequency, tice
-
-    frequency = label_frequency(log, seed=seed) if method == "elkan-noto" else tice(log, seed=seed)
-    return (log.feedback.mean(axis=1) / frequency).clip(1e-3, 1 - 1e-3)
-
-
-def exposure_experiment(log: FeedbackLog, truth: Truth, rng: np.random.Generator) -> np.ndarray:
-    """Propensity estimated by showing users responses that are known to be good.
-
-    There a missing click can only be passivity, so that acting is seen: ``a ~ Bernoulli(α)`` on
-    :data:`EXPOSED` logged situations drawn with replacement, and a logistic regression of it on the
-    context (on the features where none is logged). One experiment for all replicates.
-
-    Returns
-    -------
-    ndarray, shape (n,), in (0, 1)
-    """
-    inputs = log.features if log.context is None else log.context
-    rows = rng.integers(0, len(inputs), EXPOSED)
-    acted = rng.random(EXPOSED) < truth.propensity[rows]
-    if acted.all() or not acted.any():
-        raise BadInput("the exposure experiment saw one kind of user only: raise the action rate.")
-    model = LogisticRegression(C=10.0, max_iter=1000).fit(inputs[rows], acted)
-    return model.predict_proba(inputs)[:, 1].clip(1e-6, 1 - 1e-6)
-
-
-def distorted(propensity: np.ndarray, factor: float = 0.5) -> np.ndarray:
-    """``logit α* = factor · logit α + b``, with ``b`` such that the mean stays."""
-    from scipy.optimize import brentq
-
-    scaled, target = factor * logit(propensity.clip(1e-12, 1 - 1e-12)), propensity.mean()
-    shift = brentq(lambda b: expit(scaled + b).mean() - target, -50, 50, xtol=1e-12)
-    return expit(scaled + shift)
+    raise BadInput(f"there is no grant {kind!r}.")
 
 
 def _labels(cell: Situation, truth: Truth) -> np.ndarray:

@@ -83,7 +83,7 @@ def _truth_table(here: pd.DataFrame, config: StudyConfig) -> Table:
         rows = rows.set_index("metric")
         first = rows.iloc[0]
         if first.status != "ok":
-            table.add_row(name, "", "", "", "", "", f"{first.status}: {first.reason}")
+            table.add_row(name, first.knows, "", "", "", "", f"{first.status}: {first.reason}")
             continue
         cells = [_interval(rows, metric) for metric in TRUTH_METRICS]
         table.add_row(name, first.knows, *cells, _verdict(rows))
@@ -183,7 +183,7 @@ def _dependence(world: World, config: StudyConfig) -> list[str]:
         return [f"signals: {error}"]
     level = 1 - config.level
     rejected = sum(result.p_value < level for result in found)
-    correlation = sum(result.correlation for result in found) / len(found)
+    correlation = sum(result.correlations.mean() for result in found) / len(found)
     return [
         f"signals: independence given the response is rejected at level {level:.2g} in {rejected} of "
         f"{len(found)} replicates (about {level * len(found):.1f} expected if it holds); mean correlation of "

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from simbench.grants import in_words
 from simbench.registry import find
 from simbench.score import Estimate, excess, score, verdict
 from simbench.store import Shards, write_whole
@@ -46,7 +47,8 @@ def _situation(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> 
     rows = []
     for outcome in outcomes:
         if outcome.status != "ok":
-            rows.append(_row(outcome, "", "", Estimate(np.nan, np.nan, np.nan)))
+            told = ", ".join(in_words(name) for name in outcome.cell.grant)
+            rows.append(_row(outcome, told, "", Estimate(np.nan, np.nan, np.nan)))
             continue
         predictions, facts = shards.read(outcome.cell.key)
         world = outcome.cell.built()

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from simbench import __version__
 from simbench.errors import BadInput
 from simbench.estimator import Estimator
-from simbench.grants import base, checked, granted, variants
+from simbench.grants import base, checked, granted, unavailable, variants
 from simbench.log import FeedbackLog
 from simbench.registry import find
 from simbench.store import Shards, write_json
@@ -46,7 +46,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     ----------
     grant : tuple of str
         What the run tells those who ask for it, by the names of :data:`simbench.grants.MEANING`; with
-        several variants of one, those who ask for it are run once with each.
+        several variants of one, those who ask for it are run once with each. The rate of misclicks is not
+        told by default: in the field no log shows it.
     margin : float
         Root-mean-square bias, in units of probability, in excess of the oracle's, below which an
         estimator counts as unbiased.
@@ -248,7 +249,7 @@ def run_cell(cell: Cell, shards: Shards) -> Outcome:
     """Train, unless the shard is there. A cell that fails is an outcome, and leaves no shard."""
     kind = find(cell.estimator)
     there = {"truth", *(base(name) for name in cell.grant), *(["signals"] if cell.world.signals > 1 else [])}
-    missing = sorted(kind.needs - there)
+    missing = sorted(kind.needs - there) or unavailable(cell)
     if missing:
         return Outcome(cell, "skipped", f"needs {' and '.join(missing)}", 0.0)
     if shards.has(cell.key):

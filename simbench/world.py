@@ -64,6 +64,11 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
         """Names of the logged signals; the first is the feedback."""
         return POSITIVE[: self.signals] + ((NEGATIVE,) if self.regenerate else ())
 
+    @property
+    def logs_context(self) -> bool:
+        """Whether the log holds context: where the propensity reads it."""
+        return self.salience == "context" and self.law == "logit"
+
 
 PRESETS: dict[str, WorldConfig] = {
     "exclusive": WorldConfig(),
@@ -211,7 +216,7 @@ def build(config: WorldConfig, bias_level: float, size: int, seed: int) -> World
     else:
         base, is_train, description = _from_real(config, size, seed)
     alpha = [_propensity(config, base, is_train, bias_level, seed, name) for name in config.signal_names]
-    context = base.context if config.salience == "context" and config.law == "logit" else None
+    context = base.context if config.logs_context else None
     more = np.stack(alpha[1:]) if len(alpha) > 1 else None
     whole = Population(base.features, context, base.groups, base.reward, alpha[0], more)
     train, test = np.flatnonzero(is_train), np.flatnonzero(~is_train)

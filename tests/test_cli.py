@@ -88,6 +88,27 @@ def test_an_estimator_that_lacks_its_grant_is_a_row(tmp_path):
     assert "skipped,needs propensity" in done.stdout
 
 
+def test_variants_of_a_grant_are_rows_of_their_own(tmp_path):
+    names = "propensity,propensity:estimated=500,class-prior:tice,propensity:distorted=2"
+    arguments = ["run", "--size", "400", "--replicates", "2", "--estimators", "naive,ips,upu,ome-ips"]
+    done = simbench(*arguments, "--grant", names, "--out", tmp_path / "o")
+    table = pd.read_parquet(tmp_path / "o" / "results.parquet")
+    rows = table.drop_duplicates(["estimator", "knows", "status"])
+    found = [tuple(row) for row in rows[["estimator", "knows", "status"]].itertuples(index=False)]
+    three = ["propensity", "propensity (estimated 500)", "propensity (distorted 2)"]
+    assert found == [
+        ("naive", "nothing", "ok"),
+        *(("ips", words, "ok") for words in three),
+        ("upu", "class prior (tice)", "ok"),
+        *(("ome-ips", words, "skipped") for words in three),
+    ]
+    assert set(table[table.status == "skipped"].reason) == {"needs misclick"}
+    assert "propensity (distorted 2)" in done.stdout
+    before = len(list((tmp_path / "o" / "shards").iterdir()))
+    simbench(*arguments, "--grant", names, "--out", tmp_path / "o")
+    assert len(list((tmp_path / "o" / "shards").iterdir())) == before
+
+
 def test_a_failing_estimator_is_a_row_and_the_exit_code(tmp_path):
     (tmp_path / "mine.py").write_text(
         "from simbench.estimator import Estimator\n"
@@ -115,6 +136,8 @@ def test_a_failing_estimator_is_a_row_and_the_exit_code(tmp_path):
         (["run", "--responses", "nowhere.csv"], "does not exist"),
         (["run", "--config", "nowhere.yaml"], "cannot be read"),
         (["run", "--device", "cuda:9"], "cannot be used"),
+        (["run", "--grant", "propensity,propensty:estimated"], "Did you mean 'propensity:estimated'?"),
+        (["run", "--grant", "class-prior:distorted=x"], "takes a number of at least 0.01"),
         (["figure", "bias-variance", "nowhere"], "finish the study first"),
         (["figure", "pie", "nowhere"], "there is no figure 'pie'"),
         (["check", "sklearn:Ridge"], "scikit-learn has no classifier"),

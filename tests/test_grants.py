@@ -1,21 +1,22 @@
 """What a run tells, and who hears it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from scipy.special import expit, logit
+from scipy.special import logit
 
-from estimators.class_prior import tice
 from simbench.errors import BadInput
-from simbench.grants import checked, distorted, exposure_experiment, granted, variants
-from simbench.log import FeedbackLog
+from simbench.grants import MEANING, base, checked, granted, in_words, variants
+from simbench.log import FeedbackLog, Truth
 from simbench.registry import find
 from simbench.store import Shards
-from simbench.streams import stream
-from simbench.study import Cell, StudyConfig, plan, run_cell
+from simbench.study import Cell, StudyConfig, fit_cell, plan, run_cell
+from simbench.told_propensity import context_ratio, dispersed, exposure_experiment, shifted
 from simbench.world import PRESETS, build
 
 
-def cell(estimator="ips", grant=("propensity",), world="exclusive", replicates=3):
+def cell(estimator="ips", grant=("propensity",), world="exclusive", replicates=3, **changes):
     return Cell(
         world=PRESETS[world],
         bias_level=1.0,
@@ -27,7 +28,20 @@ def cell(estimator="ips", grant=("propensity",), world="exclusive", replicates=3
         grant=grant,
         label_share=0.2,
         device="cpu",
-    )
+    ).model_copy(update=changes)
+
+
+def told(at, kind="ome-ips", log=None, truth=None):
+    """The one value that this cell grants to an estimator who asks for its base."""
+    asks = type("Asks", (find(kind),), {"needs": frozenset(base(name) for name in at.grant)})
+    drawn, true = at.built().draw(range(at.replicates))
+    given, words = granted(at, asks, log or drawn, truth or true)
+    (value,) = given.values()
+    assert words == [in_words(name) for name in at.grant]
+    return np.asarray(value)
+
+
+# -- names ------------------------------------------------------------------------------------
 
 
 def test_a_cell_for_every_variant_that_an_estimator_asks_for_and_one_for_who_asks_for_nothing():
@@ -40,73 +54,204 @@ def test_a_cell_for_every_variant_that_an_estimator_asks_for_and_one_for_who_ask
     assert len({c.key for c in cells}) == 5
 
 
-def test_what_is_not_granted_is_a_row_with_the_reason(tmp_path):
-    outcome = run_cell(cell("snips", ("propensity:estimated",)), Shards(tmp_path))
-    assert (outcome.status, outcome.reason) == ("skipped", "needs class prior")
+def test_the_default_grant_is_the_true_propensity_and_the_true_prior():
+    by_name = {c.estimator: c.grant for c in plan(StudyConfig())}
+    assert by_name["ips"] == ("propensity",) and by_name["upu"] == ("class prior",)
+    assert by_name["naive"] == () == by_name["oracle"]
 
 
-def test_an_unknown_grant_is_one_sentence_with_the_nearest_name():
-    with pytest.raises(BadInput, match=r"no grant 'propensity:estimate'\. Did you mean 'propensity:estim"):
-        checked(["propensity:estimate"])
+def test_a_strength_is_part_of_the_name_unless_it_is_the_usual_one():
+    names = ["propensity:distorted=0.5", "propensity:distorted=2.0", "propensity:distorted", "labels"]
+    assert checked(names) == ("propensity:distorted", "propensity:distorted=2", "labels")
+    assert in_words("propensity:distorted=2") == "propensity (distorted 2)"
+    assert in_words("class prior:tice") == "class prior (tice)"
+    assert in_words("labels") == "labels"
 
 
-def test_the_distortion_is_what_it_states():
-    alpha = np.random.default_rng(0).uniform(0.01, 0.99, 500)
-    found = distorted(alpha)
-    assert found.mean() == pytest.approx(alpha.mean(), abs=1e-9)
-    shift = logit(found) - 0.5 * logit(alpha)
-    assert np.ptp(shift) < 1e-9
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("propensity:estimate", "no grant 'propensity:estimate'. Did you mean 'propensity:estimated'?"),
+        ("truth", "no grant 'truth'. There are: propensity, "),
+        ("propensity=3", "'propensity' takes no number"),
+        ("class prior:tice=", "'class prior:tice' takes no number"),
+        ("propensity:distorted=much", "takes a number of at least 0, got 'propensity:distorted=much'"),
+        ("propensity:distorted=-1", "of at least 0"),
+        ("propensity:distorted=nan", "of at least 0"),
+        ("propensity:shifted=inf", "'propensity:shifted' takes a number, got"),
+        ("propensity:estimated=10", "of at least 50"),
+    ],
+)
+def test_a_wrong_name_is_one_sentence(name, message):
+    with pytest.raises(BadInput) as caught:
+        checked([name])
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(BadInput):
+        plan(StudyConfig(grant=(name,)))
 
 
-def test_the_exposure_experiment_recovers_a_logit_law_and_sees_actions_alone():
-    """n = 2,000: the standard error of a fitted logit is near .1; the bound is four times that."""
-    world = build(PRESETS["exclusive"], 1.0, 4000, 0)
-    log, truth = world.draw(range(1))
-    found = exposure_experiment(log, truth, stream(0, "test"))
-    assert np.abs(logit(found) - logit(truth.propensity)).mean() < 0.2
-    assert not np.allclose(found, truth.propensity)
-    # the reward plays no part in it
-    other = type(truth)(1 - truth.reward, truth.propensity, ~truth.preference)
-    assert np.array_equal(found, exposure_experiment(log, other, stream(0, "test")))
+@pytest.mark.parametrize(
+    ("estimator", "grant", "world", "reason"),
+    [
+        ("ips", (), "exclusive", "needs propensity"),
+        ("snips", ("propensity:estimated",), "exclusive", "needs class prior"),
+        ("snips", (), "exclusive", "needs class prior and propensity"),
+        ("ips", ("propensity:context",), "shared", "needs a world that logs context"),
+        ("ips", ("propensity:context",), "rating", "needs a world that logs context"),
+    ],
+)
+def test_what_is_not_there_is_a_row_with_the_reason(estimator, grant, world, reason, tmp_path):
+    outcome = run_cell(cell(estimator, grant, world), Shards(tmp_path))
+    assert (outcome.status, outcome.reason) == ("skipped", reason)
 
 
-@pytest.mark.parametrize("name", ["propensity:estimated", "class prior:tice", "class prior:elkan-noto"])
-def test_an_estimated_grant_depends_on_the_seed_and_not_on_who_asks(name):
-    at = cell("snips", (name,))
-    log, truth = at.built().draw(range(3))
-    first, words = granted(at, find("snips"), log, truth)
-    again, _ = granted(at, find("snips"), log, truth)
-    (key,) = first
-    assert np.array_equal(first[key], again[key])
-    assert words == ["{} ({})".format(*name.split(":"))]
+# -- what each grant holds, and of what it is made ---------------------------------------------
 
 
-def test_the_misclick_rate_is_told_to_those_who_ask():
-    at = cell("ome-ips", ("propensity", "misclick"), "misclick")
+def test_true_grants_are_the_truth_of_the_log():
+    at = cell()
+    _, truth = at.built().draw(range(3))
+    assert np.array_equal(told(at), truth.propensity)
+    assert told(cell(grant=("class prior",))) == truth.reward.mean()
+    at = cell(grant=("misclick",), world="misclick")
+    assert told(at) == PRESETS["misclick"].misclick > 0
+    assert told(cell(grant=("misclick:denied",), world="misclick")) == 0
+
+
+READS = {  # which parts of the truth may move a grant
+    "propensity": {"propensity"},
+    "propensity:estimated": {"propensity", "reward"},  # whom to show, and whether they acted
+    "propensity:context": set(),
+    "propensity:distorted": {"propensity"},
+    "propensity:shifted": {"propensity"},
+    "class prior": {"reward"},
+    "class prior:elkan-noto": set(),
+    "class prior:tice": set(),
+    "class prior:km2": set(),
+    "class prior:distorted": {"reward"},
+    "labels": {"preference"},
+    "misclick": set(),
+    "misclick:denied": set(),
+}
+
+
+@pytest.mark.parametrize("name", MEANING)
+def test_a_grant_is_made_of_the_truth_that_it_may_use_and_of_nothing_else(name):
+    at = cell(grant=(name,), size=400, replicates=1)
     log, truth = at.built().draw(range(1))
-    assert granted(at, find("ome-ips"), log, truth)[0]["misclick"] == PRESETS["misclick"].misclick > 0
-    assert "misclick" not in granted(at, find("ips"), log, truth)[0]
+    rng = np.random.default_rng(1)
+    other = {
+        "reward": rng.uniform(0.05, 0.95, log.n_rows),
+        "propensity": rng.uniform(0.05, 0.95, log.n_rows),
+        "preference": ~truth.preference,
+    }
+    before = told(at, log=log, truth=truth)
+    moved = {
+        part
+        for part, value in other.items()
+        if not np.array_equal(
+            before, told(at, truth=replace(truth, **{part: value}), log=log), equal_nan=True
+        )
+    }
+    assert moved == READS[name]
 
 
-def log_with_anchors(frequency: float, seed: int) -> FeedbackLog:
-    """A third of the responses is surely good and stands apart; SCAR."""
-    rng = np.random.default_rng(seed)
-    good = rng.random(6000) < 1 / 3
-    features = rng.normal(size=(6000, 3)).astype(np.float32) + 6 * good[:, None].astype(np.float32)
-    feedback = (good & (rng.random(6000) < frequency)).astype(np.float32)
-    return FeedbackLog(features, feedback[None], np.arange(6000))
+@pytest.mark.parametrize("name", ["propensity:estimated", "propensity:context", "class prior:tice"])
+def test_an_estimate_is_one_for_each_replicate_and_the_same_in_any_company(name):
+    three, two = (told(cell(grant=(name,), replicates=r)) for r in (3, 2))
+    assert len(three) == 3 and len(np.unique(three.reshape(3, -1)[:, 0])) == 3
+    assert np.array_equal(three[:2], two)
 
 
-@pytest.mark.parametrize("frequency", [0.3, 0.6])
-def test_tice_finds_the_label_frequency_where_some_responses_are_surely_good(frequency):
-    """Its bound lies below c by at most sqrt((1-δ)/(δ n)) and noise: .2 at n = 1,000, δ = .04."""
-    found = [tice(log_with_anchors(frequency, seed), seed)[0] for seed in range(5)]
-    assert frequency - 0.2 < np.mean(found) < frequency + 0.03
+@pytest.mark.parametrize("name", ["propensity:estimated", "class prior:tice", "class prior:km2", "labels"])
+def test_a_grant_depends_on_the_seed_and_not_on_who_asks(name):
+    log, truth = cell().built().draw(range(2))
+    at = cell(grant=(name,), replicates=2)
+    here = told(at, "ips", log, truth)
+    assert np.array_equal(here, told(at, "snips", log, truth), equal_nan=True)
+    elsewhere = told(at.model_copy(update={"seed": 1}), "ips", log, truth)
+    assert not np.array_equal(here, elsewhere, equal_nan=True)
 
 
-def test_tice_is_too_low_where_no_response_is_surely_good():
+def test_the_exposure_experiment_recovers_a_logit_law():
+    """2,000 shown: the standard error of a fitted logit is near .1."""
+    log, truth = build(PRESETS["exclusive"], 1.0, 4000, 0).draw(range(2))
+    found = exposure_experiment(log, truth, 2000, 0, "test")
+    assert np.abs(logit(found) - logit(truth.propensity)).mean() < 0.2
+    fewer = exposure_experiment(log, truth, 100, 0, "test")
+    assert np.abs(logit(fewer) - logit(truth.propensity)).mean() > 0.2
+
+
+def test_the_exposure_experiment_shows_good_responses_only():
+    """Two kinds of response, one good and always acted on, one bad and never: all are seen to act."""
+    features = np.repeat([[0.0], [1.0]], 500, axis=0).astype(np.float32)
+    feedback = np.tile([0.0, 1.0], 500)[None].astype(np.float32)
+    log = FeedbackLog(features, feedback, np.arange(1000))
+    good = features[:, 0].astype(float)
+    truth = Truth(good, np.where(good == 1, 1 - 1e-9, 1e-9), feedback > 0)
+    with pytest.raises(BadInput, match="one kind of user"):
+        exposure_experiment(log, truth, 200, 0)
+
+
+def context_log(ceiling, n=40_000):
+    """Two contexts; users of the first act with probability ``ceiling``, of the second with half of it."""
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(6000, 3)).astype(np.float32)
-    feedback = (rng.random(6000) < 0.6 * expit(features[:, 0])).astype(np.float32)[None]
-    found = tice(FeedbackLog(features, feedback, np.arange(6000)))[0]
-    assert feedback.mean() <= found < 0.5
+    first = np.arange(n) % 2
+    alpha = ceiling * np.where(first == 1, 1, 0.5)
+    feedback = (rng.random((2, n)) < 0.6 * alpha).astype(np.float32)
+    context = first[:, None].astype(np.float32)
+    log = FeedbackLog(rng.standard_normal((n, 2)).astype(np.float32), feedback, np.arange(n), context)
+    return log, alpha
+
+
+@pytest.mark.parametrize("ceiling", [1.0, 0.5])
+def test_context_gives_the_propensity_over_its_ceiling(ceiling):
+    """Click rates of .6·ceiling and half of it, n = 20,000 each: a ratio known to 1.5 %."""
+    log, alpha = context_log(ceiling)
+    assert context_ratio(log) == pytest.approx(np.tile(alpha / ceiling, (2, 1)), rel=0.06)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 2.0])
+def test_the_dispersion_is_what_it_states(factor):
+    alpha = np.random.default_rng(0).uniform(0.01, 0.99, 500)
+    found = dispersed(alpha, factor)
+    assert found.mean() == pytest.approx(alpha.mean(), abs=1e-9)
+    assert np.ptp(logit(found) - factor * logit(alpha)) < 1e-9
+
+
+def test_the_shift_is_what_it_states_and_extremes_stay_probabilities():
+    alpha = np.random.default_rng(0).uniform(0.01, 0.99, 500)
+    assert logit(shifted(alpha, -1.5)) == pytest.approx(logit(alpha) - 1.5, abs=1e-9)
+    edges = np.array([1e-12, 0.5, 1.0])
+    for found in (dispersed(edges, 5.0), shifted(edges, 40.0), shifted(edges, -40.0)):
+        assert ((found > 0) & (found <= 1)).all()
+
+
+def test_a_distorted_prior_is_the_true_one_times_the_factor():
+    true = told(cell(grant=("class prior",)))
+    assert told(cell(grant=("class prior:distorted",))) == pytest.approx(1.3 * true)
+    assert told(cell(grant=("class prior:distorted=0.5",))) == pytest.approx(true / 2)
+    assert told(cell(grant=("class prior:distorted=9",))) == 0.99
+
+
+# -- through training --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["propensity:estimated", "class prior:elkan-noto"])
+def test_what_is_told_per_replicate_follows_its_replicate_through_chunks(name, monkeypatch):
+    """Training in chunks of one block gives what training all at once gives."""
+    from simbench import training
+
+    kind = "ips" if name.startswith("propensity") else "upu"
+    at = cell(kind, (name,), replicates=20, size=300, parameters={"epochs": 2})
+    whole, facts = fit_cell(at, find(kind))
+    assert facts["knows"] == in_words(name)
+    sizes = []
+
+    def one_block(estimator, log, budget):
+        sizes.append(training.block_width(estimator.hidden))
+        return sizes[-1]
+
+    monkeypatch.setattr(training, "chunk_size", one_block)
+    assert np.array_equal(whole, fit_cell(at, find(kind))[0])
+    assert sizes and sizes[0] < 20

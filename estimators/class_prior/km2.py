@@ -53,7 +53,7 @@ def mixture_share(mixture: np.ndarray, component: np.ndarray) -> float:
     mean_f = np.r_[np.full(n, 1 / n), np.zeros(m)]
     difference = mean_f - np.r_[np.zeros(n), np.full(m, 1 / m)]
     kernel, apart = _kernel(both, difference)
-    if apart == 0:
+    if apart < 1e-6:  # the two samples are one
         return 1.0
 
     def nearest(excess: float) -> tuple[float, float]:
