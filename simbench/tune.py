@@ -1,7 +1,9 @@
 """Hyper-parameters by one search, the same for everyone, on what a practitioner sees.
 
-The criterion is the estimator's own selection loss on held-out feedback (what early stopping minimises),
-mean over replicates; the truth plays no part. Different estimators' criteria are not comparable.
+The criterion is computed on held-out feedback; the truth plays no part. Where the estimator is told, or
+estimates, a propensity or a class prior, it is the observed likelihood: inverse propensity risks are
+unbounded below, and a search over their own held-out risk would reward the settings that diverge. Elsewhere
+it is the estimator's own selection loss. Different estimators' criteria are not comparable.
 """
 
 import warnings
@@ -12,10 +14,13 @@ from typing import Any
 import numpy as np
 
 from simbench.errors import BadInput
+from simbench.estimator import Estimator
 from simbench.grants import granted, variants
+from simbench.log import FeedbackLog
 from simbench.registry import find
+from simbench.streams import seed_of
 from simbench.study import Cell
-from simbench.training import ModelChunks, StackedModel
+from simbench.training import ModelChunks, StackedModel, split_by_prompt
 
 SPACE = {"lr": (3e-4, 3e-2), "weight_decay": (1e-6, 1e-2)}  # log-uniform
 BATCHES = (256, 512, 1024)
@@ -66,9 +71,7 @@ def tune(cell: Cell, trials: int, storage: Path | None = None) -> Tuned:
     def criterion(trial) -> float:
         chosen = {name: trial.suggest_float(name, *SPACE[name], log=True) for name in SPACE}
         chosen["batch_size"] = trial.suggest_categorical("batch_size", BATCHES)
-        model = kind(**{**shipped, **chosen, "seed": cell.seed}).fit_replicates(log)
-        assert isinstance(model, StackedModel | ModelChunks)
-        return float(model.held_out_loss.mean())
+        return held_out_criterion(kind(**{**shipped, **chosen, "seed": cell.seed}), log)
 
     study = optuna.create_study(
         study_name=f"{cell.key}",
@@ -84,6 +87,25 @@ def tune(cell: Cell, trials: int, storage: Path | None = None) -> Tuned:
     if not done:
         raise BadInput(f"{cell.estimator}: no trial gave a finite criterion.")
     return Tuned(cell.estimator, len(done), done[0], study.best_value, study.best_params)
+
+
+def held_out_criterion(estimator: Estimator, log: FeedbackLog) -> float:
+    """Fit, and return the mean over replicates of what :mod:`simbench.tune` minimises."""
+    model = estimator.fit_replicates(log)
+    assert isinstance(model, StackedModel | ModelChunks)
+    prepared = estimator.prepare(log)
+    propensity = prepared.propensity
+    if propensity is None and prepared.class_prior is not None:
+        # the label frequency is the propensity that SCAR with this prior amounts to
+        rate = prepared.feedback.mean(axis=1, keepdims=True)
+        propensity = rate / np.reshape(prepared.class_prior, (-1, 1))
+    if propensity is None or estimator.ranks_only:
+        return float(model.held_out_loss.mean())
+    _, rows = split_by_prompt(log.groups, estimator.validation_share, seed_of(estimator.seed, "split"))
+    alpha = np.broadcast_to(propensity, log.feedback.shape)[:, rows]
+    p = np.clip(model.predict(log.features[rows]) * alpha, 1e-6, 1 - 1e-6)
+    r = log.feedback[:, rows]
+    return float(-(r * np.log(p) + (1 - r) * np.log1p(-p)).mean())
 
 
 def situation(name: str, cell: dict[str, Any], grant: tuple[str, ...]) -> Cell:

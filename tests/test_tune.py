@@ -7,8 +7,11 @@ import pytest
 
 from simbench.conformance import OtherTruth
 from simbench.errors import BadInput
+from simbench.registry import find
+from simbench.streams import seed_of
 from simbench.study import Cell
-from simbench.tune import SPACE, situation, tune
+from simbench.training import split_by_prompt
+from simbench.tune import SPACE, held_out_criterion, situation, tune
 from simbench.world import PRESETS
 
 COMMON = {
@@ -27,8 +30,6 @@ def test_the_first_trial_is_what_ships_and_the_best_is_no_worse():
     assert found.trials == 4 and found.best <= found.default
     assert set(found.parameters) == {*SPACE, "batch_size"}
     log, _ = situation("naive", COMMON, ()).built().draw(range(2))
-    from simbench.registry import find
-
     shipped = find("naive")().fit_replicates(log)
     assert found.default == pytest.approx(shipped.held_out_loss.mean(), abs=1e-12)
 
@@ -56,6 +57,19 @@ def test_finished_trials_are_not_run_again(tmp_path, monkeypatch):
     monkeypatch.setattr(Naive, "fit_replicates", counted)
     again = tune(cell, 3, storage)
     assert len(calls) == 1 and again.trials == 3 and again.default == first.default
+
+
+def test_a_told_propensity_is_judged_by_the_observed_likelihood_which_is_bounded():
+    """Witness: NumPy on the held-out prompts; the risk of IPS itself has no lower bound."""
+    cell = situation("ips", COMMON, ("propensity",))
+    log, truth = cell.built().draw(range(2))
+    log = replace(log, propensity=truth.propensity)
+    estimator = find("ips")(epochs=5)
+    _, rows = split_by_prompt(log.groups, 0.2, seed_of(0, "split"))
+    reward = estimator.fit_replicates(log).predict(log.features)[:, rows]
+    p, clicked = reward * truth.propensity[rows], log.feedback[:, rows] == 1
+    expected = -np.where(clicked, np.log(p), np.log(1 - p)).mean()
+    assert held_out_criterion(estimator, log) == pytest.approx(expected, rel=1e-6)
 
 
 def test_who_lacks_a_grant_or_has_nothing_to_tune_is_told_so():
