@@ -20,6 +20,7 @@ OTHER_METRICS = {
     "calibration_shift": "shift",
     "ece": "ECE",
     "regret": "regret",
+    "efficiency": "efficiency",
     "swapped_share": "swapped",
 }
 
@@ -111,6 +112,7 @@ def _other_table(here: pd.DataFrame, config: StudyConfig) -> Table:
     table.caption = (
         f"± half of the {config.level:.0%} interval. pairs: share of a prompt's response pairs in the "
         "right order. shift: mean estimate minus mean reward. regret: reward lost by best-of-n. "
+        "efficiency: Cramér-Rao bound over MSE, given the propensity or not. "
         "swapped: share of replicates that rank like the propensity."
     )
     table.caption_justify = "left"

@@ -1,6 +1,7 @@
 """From finished cells to one long, self-describing table."""
 
 import json
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from simbench.efficiency import mean_bound
+from simbench.errors import BadInput
 from simbench.grants import in_words
 from simbench.registry import find
 from simbench.score import Estimate, excess, score, verdict
 from simbench.store import Shards, write_whole
 from simbench.study import Cell, Outcome, StudyConfig
-from simbench.world import World
+from simbench.world import World, WorldConfig, build
 
 COLUMNS = [
     *("world", "law", "bias_level", "size", "estimator", "knows", "metric", "value", "low", "high"),
@@ -54,6 +57,8 @@ def _situation(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> 
         world = outcome.cell.built()
         ranks_only = find(outcome.cell.estimator).ranks_only
         estimates = _estimates(config, predictions, reference, world, ranks_only)
+        if "mse" in estimates:
+            estimates |= _efficiency(outcome.cell, estimates["mse"], facts["knows"])
         weights = {name: Estimate(value, np.nan, np.nan) for name, value in facts["weights"].items()}
         all_values = (estimates | weights).items()
         rows += [_row(outcome, facts["knows"], name, value) for name, value in all_values]
@@ -84,6 +89,33 @@ def _estimates(
     if swapped is not None:
         estimates["swapped_share"] = Estimate(swapped, np.nan, np.nan)
     return estimates
+
+
+def _efficiency(cell: Cell, mse: Estimate, knows: str) -> dict[str, Estimate]:
+    """Cramér-Rao bound of the world over the estimator's MSE, with an interval.
+
+    Over the MSE and not the variance, so that no bias buys efficiency; where there is no bias they are the
+    same. Empty where no bound is known for the world, or for what the estimator was told.
+    """
+    known = "propensity" in knows.split(", ")
+    if not known and knows not in ("nothing", "context"):
+        return {}
+    bound = _bound(cell.world, cell.bias_level, cell.size, cell.seed, known)
+    if bound is None:
+        return {}
+    values = (bound / max(value, 1e-300) for value in (mse.value, mse.high, mse.low))
+    return {"efficiency": Estimate(*(float(value) for value in values))}
+
+
+@lru_cache(maxsize=64)
+def _bound(world: WorldConfig, bias_level: float, size: int, seed: int, known: bool) -> float | None:
+    """Mean bound on the test responses, or None where the world has no logistic law of one signal."""
+    if world.misclick > 0 or world.signals > 1:
+        return None
+    try:
+        return mean_bound(build(world, bias_level, size, seed), known)
+    except BadInput:
+        return None
 
 
 def _swapped_share(predictions: np.ndarray, world: World) -> float | None:
@@ -137,8 +169,6 @@ def read_table(folder: Path) -> pd.DataFrame:
     BadInput
         If there is none.
     """
-    from simbench.errors import BadInput
-
     path = folder / "results.parquet"
     if not path.exists():
         raise BadInput(f"{path} does not exist: finish the study first (simbench run --out {folder}).")

@@ -18,6 +18,7 @@ from simbench.efficiency import (
     reward_bound,
 )
 from simbench.errors import BadInput
+from simbench.study import StudyConfig, run
 from simbench.world import PRESETS, build
 
 
@@ -135,3 +136,28 @@ def test_where_the_information_is_singular_no_size_suffices(monkeypatch):
     monkeypatch.setattr("simbench.efficiency.logistic_model", lambda world: replace(twin, eta=twin.theta))
     with pytest.raises(BadInput, match="not identified"):
         required_size(world, False, 0.05)
+
+
+def test_a_study_reports_the_bound_over_the_mse_and_only_where_a_bound_is_known(tmp_path):
+    worlds = (PRESETS["exclusive"], PRESETS["rating"])
+    short = {name: {"epochs": 2} for name in ("ips", "implicitrm", "upu")}
+    config = StudyConfig(
+        worlds=worlds,
+        bias_levels=(0.5,),
+        estimators=tuple(short),
+        parameters=short,
+        sizes=(1000,),
+        replicates=3,
+    )
+    table = run(config, tmp_path / "o")
+    found = table[table.metric == "efficiency"]
+    assert set(zip(found.world, found.estimator, strict=True)) == {
+        ("exclusive", "ips"),
+        ("exclusive", "implicitrm"),
+    }
+    world = build(PRESETS["exclusive"], 0.5, 1000, 0)
+    for row in found.itertuples():
+        same = (table.estimator == row.estimator) & (table.world == "exclusive")
+        mse = table[same & (table.metric == "mse")].iloc[0]
+        assert row.value == pytest.approx(mean_bound(world, row.estimator == "ips") / mse.value, rel=1e-9)
+        assert row.low <= row.value <= row.high
