@@ -256,7 +256,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     # -- the scikit-learn face --------------------------------------------------------------
 
-    def fit(self, X, y, *, context=None, groups=None, propensity=None, class_prior=None):
+    def fit(self, X, y, *, context=None, groups=None, propensity=None, class_prior=None, signals=None):
         """Fit the reward on one log.
 
         Parameters
@@ -270,6 +270,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
             Prompt ids; by default every row is its own.
         propensity : array, shape (n,), in (0, 1], optional
         class_prior : float in (0, 1), optional
+        signals : array, shape (n, K), in {0, 1}, optional
+            Several positive signals, in place of the feedback alone; the first column is ``y``.
 
         Returns
         -------
@@ -297,6 +299,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
             context=None if context is None else np.asarray(context, dtype=np.float32),
             propensity=None if propensity is None else np.asarray(propensity, dtype=float),
             class_prior=class_prior,
+            signals=None if signals is None else np.asarray(signals, dtype=np.float32).T[None],
         )
         self.model_ = self.fit_replicates(log)
         return self

@@ -24,6 +24,10 @@ G = np.arange(4)
         ({"propensity": np.array([0.5, 0.0, 0.5, 1.0])}, r"propensity .* got 0.0 in row 1"),
         ({"class_prior": 1.0}, "class_prior"),
         ({"labels": np.full((1, 4), 0.5)}, "labels must be"),
+        ({"signals": R[:, None, :3]}, r"signals must have shape \(1, signals, 4\)"),
+        ({"signals": 2 * R[:, None]}, "signals must be 0 or 1"),
+        ({"signals": 1 - R[:, None]}, "first of the signals must be the feedback"),
+        ({"signals": R[:, None], "negative_signals": (0,)}, "after the first"),
     ],
 )
 def test_bad_input_is_one_sentence(changes, message):
@@ -36,4 +40,5 @@ def test_a_log_holds_nothing_of_the_truth(small_world):
     held = [value for value in vars(log).values() if isinstance(value, np.ndarray)]
     for secret in (truth.reward, truth.propensity, truth.preference):
         assert not any(np.shares_memory(secret, value) for value in held)
+    assert log.signals is None
     assert log.propensity is None and log.class_prior is None and log.labels is None

@@ -1,0 +1,93 @@
+"""Several signals in the world: exact marginals, exact dependence, and the click that stays as it is."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import ndtri
+from scipy.stats import multivariate_normal, norm
+
+from simbench.signals import dependent_actions, joint_propensity
+from simbench.streams import stream
+from simbench.world import PRESETS, build
+
+SHARED = PRESETS["signals"].model_copy(update={"test_size": 500})
+
+
+def world(**changes):
+    return build(SHARED.model_copy(update=changes), 1.0, 1500, 0)
+
+
+def test_a_world_of_one_signal_draws_as_it_did_before_there_were_several():
+    """The draws written out: preference, action, slip, in this order and from this stream."""
+    one = build(PRESETS["misclick"].model_copy(update={"test_size": 500}), 1.0, 1500, 0)
+    log, truth = one.draw(range(2, 4))
+    assert log.signals is None and one.train.more_propensities is None
+    for row, replicate in enumerate((2, 3)):
+        good, acts, slips = stream(0, "feedback", "misclick", replicate).random((3, len(one.train.reward)))
+        preference = good < one.train.reward
+        feedback = (acts < one.train.propensity) & (preference | (slips < 0.05))
+        assert np.array_equal(truth.preference[row], preference)
+        assert np.array_equal(log.feedback[row], feedback.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"signals": 2}, {"signals": 3, "signal_dependence": 0.6}, {"regenerate": True}], ids=str
+)
+def test_further_signals_leave_the_click_alone(changes):
+    one, several = world(signals=1), world(**changes)
+    assert np.array_equal(one.train.propensity, several.train.propensity)
+    assert np.array_equal(one.draw(range(3))[0].feedback, several.draw(range(3))[0].feedback)
+
+
+def test_signals_fire_as_their_sign_says():
+    several = world(signals=3, regenerate=True, signal_dependence=0.4)
+    log, truth = several.draw(range(30))
+    assert log.signals.shape == (30, 4, 1500) and log.negative_signals == (3,)
+    good = truth.preference[:, None]
+    assert not (log.signals[:, :3].astype(bool) & ~good).any()
+    assert not (log.signals[:, 3:].astype(bool) & good).any()
+    rates = several.signal_rates()
+    assert list(rates) == ["click", "copy", "upvote", "regenerate"]
+    alphas = several.train.propensities
+    assert np.allclose(alphas.mean(1), 0.3, atol=1e-6)
+    assert np.abs(np.corrcoef(alphas) - np.eye(4)).max() < 0.6  # saliences of their own
+    for number, rate in enumerate(rates.values()):  # family-wise error 1e-6
+        error = np.sqrt(rate * (1 - rate) / log.signals[:, number].size)
+        assert abs(log.signals[:, number].mean() - rate) < norm.isf(1e-6 / 8) * error
+
+
+def test_in_a_world_with_context_the_other_signals_read_it_too():
+    log, _ = build(
+        PRESETS["exclusive"].model_copy(update={"signals": 2, "test_size": 500}), 1.0, 1500, 0
+    ).draw(range(1))
+    assert log.context is not None and log.signals.shape == (1, 2, 1500)
+
+
+@pytest.mark.parametrize("dependence", [0.0, 0.3, 0.9])
+def test_copula_keeps_every_marginal_and_has_its_joint(dependence):
+    """800,000 draws; normal bounds with family-wise error 1e-6 over 3 x 6 counts."""
+    alphas = np.array([0.05, 0.3, 0.7])
+    n = 800_000
+    uniform = np.random.default_rng(0).random((3, n))
+    acts = dependent_actions(uniform, np.repeat(alphas[:, None], n, axis=1), dependence)
+    expected = {(k, k): alphas[k] for k in range(3)}
+    for j, k in ((0, 1), (0, 2), (1, 2)):
+        cov = [[1, dependence], [dependence, 1]]
+        expected[j, k] = multivariate_normal(cov=cov).cdf(ndtri(alphas[[j, k]]))
+        assert joint_propensity(alphas[j], alphas[k], dependence) == pytest.approx(expected[j, k], abs=1e-7)
+    for (j, k), p in expected.items():
+        error = np.sqrt(p * (1 - p) / n)
+        assert abs((acts[j] & acts[k]).mean() - p) < norm.isf(1e-6 / 36) * error
+
+
+@given(st.floats(1e-4, 0.9999), st.floats(1e-4, 0.9999), st.floats(0, 0.99))
+def test_joint_propensity_stays_within_its_bounds(first, second, dependence):
+    joint = float(joint_propensity(np.float64(first), np.float64(second), dependence))
+    assert first * second - 1e-12 <= joint <= min(first, second) + 1e-6
+
+
+def test_certain_actions_are_certain():
+    acts = dependent_actions(np.array([[0.2], [0.9999]]), np.ones((2, 1)), 0.5)
+    assert acts.all()
+    assert float(joint_propensity(np.ones(1), np.full(1, 0.3), 0.5)[0]) == pytest.approx(0.3, abs=1e-6)
