@@ -165,6 +165,21 @@ def tune(
     commands.tune(estimators, world, cell, grant, trials, out, format)
 
 
+@app.command("plan")
+def plan_size(
+    target_rmse: Annotated[float, typer.Option(help="Of the reward, in units of probability.")],
+    bias_level: Annotated[float, typer.Option(help="How unequally users act.")] = 1.0,
+    world: Annotated[str, typer.Option(help="A preset with a logistic law.")] = "exclusive",
+    replicates: Annotated[int, typer.Option(help="Of the simulation that checks the bound.")] = 8,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    format: FormatOption = Format.table,
+) -> None:
+    """How many logged responses does a target error need?"""
+    from simbench import commands
+
+    commands.plan_size(world, bias_level, target_rmse, replicates, seed, format)
+
+
 @app.command()
 def figure(
     name: Annotated[str, typer.Argument(help="Which: bias-variance, plane.")],

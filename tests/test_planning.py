@@ -1,0 +1,37 @@
+"""Sample size planning."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from simbench.efficiency import mean_bound
+from simbench.planning import plan
+from simbench.world import PRESETS, build
+
+
+def test_the_bound_is_met_at_the_planned_size_and_the_estimator_needs_more():
+    known, joint = plan(PRESETS["exclusive"], 2.0, 0.06, replicates=4)
+    assert known.by_bound < joint.by_bound
+    there = build(PRESETS["exclusive"], 2.0, known.by_bound, 0)
+    assert np.sqrt(mean_bound(there, True)) == pytest.approx(0.06, rel=0.15)
+    for row in (known, joint):
+        # nobody beats the bound, and logistic heads come within a factor of four of its size
+        assert 0.9 * 0.06 < row.rmse_there < 0.12 + 0.06 * (row is joint)
+        assert row.needed >= row.by_bound
+
+
+def test_the_command_answers_and_refuses_in_one_sentence():
+    command = [sys.executable, "-m", "simbench", "plan", "--bias-level", "2", "--replicates", "2"]
+    done = subprocess.run(
+        [*command, "--target-rmse", "0.1", "--format", "json"], capture_output=True, text=True, check=True
+    )
+    assert [row["knows"] for row in json.loads(done.stdout)] == ["propensity", "nothing but the log"]
+    for arguments, message in (
+        (["--target-rmse", "0"], "--target-rmse must lie between 0 and .5"),
+        (["--target-rmse", "0.1", "--world", "confounded"], "no logistic function"),
+    ):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+        assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
