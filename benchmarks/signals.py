@@ -106,7 +106,7 @@ TEST = """
 ## The test of dependence
 
 Three signals, {worlds} worlds with {logs} logs each. Last column: mean over responses of what each pair's
-capture-recapture estimate tends to in the last world (the true mean reward is .500). Under dependence the pairs
+capture-recapture estimate tends to in the last world (the true mean is .500). Under dependence the pairs
 agree with one another, and are all wrong, so that their agreement proves nothing; the test compares each
 pair with the third signal.
 """

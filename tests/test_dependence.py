@@ -28,7 +28,7 @@ def p_values(count, worlds=1, size=4000, **changes):
 
 
 def test_level_under_independence():
-    """Rejections among 300 logs of 20 worlds, within 1e-4 bounds of a binomial at .7 to 1.3 times the level."""
+    """Rejections among 300 logs of 20 worlds, within 1e-4 bounds of a binomial at .7 to 1.3 levels."""
     found = p_values(N // 20, worlds=20, size=10_000, n_features=32)
     for level in (0.05, 0.2):
         rejected = int((found < level).sum())

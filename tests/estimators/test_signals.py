@@ -66,7 +66,7 @@ def test_all_silent_is_the_closed_form_and_stays_finite_far_out():
     preference, _ = ImplicitRMSignals().posteriors(*one_response(g, a, (0.0, 0.0, 0.0)))
     assert preference.item() == pytest.approx(gamma * passive / (1 - gamma + gamma * passive), rel=1e-12)
     for pattern in ((0.0, 0.0), (1.0, 0.0)):
-        out, batch = one_response(300.0, [300.0, -300.0], pattern)
+        out, batch = one_response(2000.0, [2000.0, -2000.0], pattern)
         leaves = out.reward.requires_grad_(), out.signals.requires_grad_()
         gradients = torch.autograd.grad(ImplicitRMSignals().selection_loss(out, batch), leaves)
         assert all(torch.isfinite(gradient).all() for gradient in gradients)
@@ -147,6 +147,16 @@ def test_a_replicate_is_the_same_alone_and_among_others(e_step):
     chunked = train(ImplicitRMSignals(e_step=e_step, epochs=4), log, range(20), memory_budget=1)
     whole = train(ImplicitRMSignals(e_step=e_step, epochs=4), log, range(20))
     assert np.abs(chunked.predict(log.features) - whole.predict(log.features)).max() < 1e-5
+
+
+def test_signals_follow_the_replicates_that_still_train():
+    """Patience of one epoch: blocks of replicates stop one after another."""
+    log, _ = build(SMALL, 1.0, 400, 0).draw(range(48))
+    estimator = ImplicitRMSignals(patience=1, epochs=40, lr=0.05)
+    model = train(estimator, log, range(48))
+    assert len(set(model.epochs)) > 3
+    alone = train(estimator, log.replicates(slice(40, 41)), range(40, 41))
+    assert np.abs(model.predict(log.features)[40] - alone.predict(log.features)[0]).max() < 1e-5
 
 
 def test_capture_recapture_reads_the_context_where_there_is_one():
