@@ -78,7 +78,12 @@ def _short(kind: type[Estimator], **more) -> Estimator:
 
 def _situation(bias_level: float = 1.0, size: int = 600, **changes) -> tuple[World, FeedbackLog]:
     """A small world, and its log with everything granted that has one true value."""
-    world = build(PRESETS["exclusive"].model_copy(update={"test_size": 200, "signals": 2, **changes}), bias_level, size, 0)
+    world = build(
+        PRESETS["exclusive"].model_copy(update={"test_size": 200, "signals": 2, **changes}),
+        bias_level,
+        size,
+        0,
+    )
     log, truth = world.draw(range(3))
     return world, replace(
         log, propensity=truth.propensity, class_prior=float(truth.reward.mean()), misclick=0.0
