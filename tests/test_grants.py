@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import logit
 
+from simbench.device_log import DeviceLog
 from simbench.errors import BadInput
 from simbench.grants import MEANING, base, checked, granted, in_words, variants
 from simbench.log import FeedbackLog, Truth
@@ -223,7 +225,7 @@ def test_the_shift_is_what_it_states_and_extremes_stay_probabilities():
     alpha = np.random.default_rng(0).uniform(0.01, 0.99, 500)
     assert logit(shifted(alpha, -1.5)) == pytest.approx(logit(alpha) - 1.5, abs=1e-9)
     edges = np.array([1e-12, 0.5, 1.0])
-    for found in (dispersed(edges, 5.0), shifted(edges, 40.0), shifted(edges, -40.0)):
+    for found in (dispersed(edges, 5.0), shifted(edges, 40.0), shifted(edges, -900.0)):
         assert ((found > 0) & (found <= 1)).all()
 
 
@@ -255,3 +257,14 @@ def test_what_is_told_per_replicate_follows_its_replicate_through_chunks(name, m
     monkeypatch.setattr(training, "chunk_size", one_block)
     assert np.array_equal(whole, fit_cell(at, find(kind))[0])
     assert sizes and sizes[0] < 20
+
+
+def test_a_propensity_per_replicate_follows_those_that_still_train():
+    log, _ = cell().built().draw(range(4))
+    own = np.random.default_rng(0).uniform(0.1, 1, log.feedback.shape)
+    kept = torch.tensor([False, True, False, True])
+    for propensity, expected in ((own, own[[1, 3]]), (own[0], own[0])):
+        whole = DeviceLog(replace(log, propensity=propensity), np.arange(4), torch.device("cpu"))
+        batch = whole.keep(kept).batch(torch.arange(7), {})
+        assert batch.propensity is not None
+        assert np.allclose(batch.propensity, expected[..., :7])

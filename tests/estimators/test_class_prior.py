@@ -166,6 +166,18 @@ def test_tice_on_one_feature_is_the_mean_over_folds_of_the_best_quarters_bound()
     assert tice(log, 7) == pytest.approx([c], rel=1e-12)
 
 
+def test_tice_never_falls_below_the_feedback_rate_where_prompts_are_unequal():
+    """Features that tell nothing, one prompt of half of the responses: the folds' rates differ."""
+    rng = np.random.default_rng(0)
+    groups = np.r_[np.zeros(100, dtype=np.int64), np.arange(1, 101)]
+    feedback = np.stack([groups == 0, groups > 0]).astype(np.float32)
+    feedback[:, ::10] = 1 - feedback[:, ::10]
+    log = FeedbackLog(rng.normal(size=(200, 2)).astype(np.float32), feedback, groups)
+    found = tice(log)
+    assert (found >= feedback.mean(axis=1)).all() and (found <= 1).all()
+    assert (found == feedback.mean(axis=1)).any()
+
+
 # -- KM2 ---------------------------------------------------------------------------------------
 
 
