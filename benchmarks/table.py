@@ -17,6 +17,7 @@ METRICS = {
     "variance": "variance",
     "mse": "MSE",
     "excess_bias2": "excess bias²",
+    "efficiency": "efficiency",
     "auroc": "AUROC",
     "effective_sample_share": "effective sample",
     "largest_weight": "largest weight",
