@@ -16,7 +16,7 @@ from rich.table import Table
 
 from simbench import registry
 from simbench.errors import BadInput
-from simbench.grants import MEANING, checked
+from simbench.grants import MEANING, checked, in_words
 from simbench.results import to_json
 from simbench.study import Outcome, StudyConfig, plan
 from simbench.study import run as run_study
@@ -174,7 +174,8 @@ class _Progress:
 
     def __call__(self, outcome: Outcome, done: int, total: int) -> None:
         cell = outcome.cell
-        text = f"{cell.world.name}, bias level {cell.bias_level:g}: {cell.estimator}"
+        told = f" ({', '.join(in_words(name) for name in cell.grant)})" if cell.grant else ""
+        text = f"{cell.world.name}, bias level {cell.bias_level:g}: {cell.estimator}{told}"
         if self.bar is not None:
             self.bar.update(self.task, description=text, completed=done, total=total)
             return
