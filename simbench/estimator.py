@@ -123,6 +123,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
     "misclick", "signals"}; ``networks``;
     ``reads_pairs``, for losses on two responses of one prompt, whose batches
     hold b first members and then their b partners (see :meth:`Batch.halves`); ``has_epoch_state``;
+    ``initial_epochs``, passes over :meth:`initial_objective` before training (an initialisation);
     ``sums_over_samples``, False for a risk that is no mean of per-sample losses; ``ranks_only``, where
     predictions carry an order but no probability.
 
@@ -157,6 +158,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
     networks: ClassVar[tuple[Network, ...]] = (Network(),)
     reads_pairs: ClassVar[bool] = False
     has_epoch_state: ClassVar[bool] = False
+    initial_epochs: ClassVar[int] = 0
     sums_over_samples: ClassVar[bool] = True
     ranks_only: ClassVar[bool] = False
 
@@ -200,6 +202,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
         """What a training step minimises, shape (...,): the mean loss unless it is no sum."""
         return (self.reward_loss(out, batch) + self.auxiliary_loss(out, batch)).mean(-1)
+
+    def initial_objective(self, out: Outputs, batch: Batch) -> Tensor:
+        """What the ``initial_epochs`` before training minimise, shape (...,): where the source says from
+        which fit its networks start."""
+        return self.objective(out, batch)
 
     def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
         """Held-out criterion of early stopping, shape (...,). Sees feedback only, never the truth."""

@@ -25,6 +25,7 @@ from simbench.streams import seed_of, stream
 if TYPE_CHECKING:
     from simbench.estimator import Estimator
 
+Objective = Callable[[Outputs, Batch], Tensor]
 MEMORY_BUDGET = 2 << 30  # bytes for parameters, optimiser state, activations and feedback of a chunk
 
 
@@ -171,10 +172,11 @@ class _Trainer:
             for network, inputs in self.inputs.items()
         }
         self.state: dict[str, Tensor] = {}
-        self._refresh_state()
 
     def run(self) -> StackedModel:
         blocks = next(iter(self.networks.values())).n_blocks
+        order = np.random.default_rng(seed_of(self.estimator.seed, "order", *self.order_axes))
+        self._initialise(order)
         best = {key: network.copy() for key, network in self.networks.items()}
         alive = torch.arange(blocks, device=self.device)
         replicates = len(self.numbers)
@@ -182,10 +184,9 @@ class _Trainer:
         waited = torch.zeros(replicates, dtype=torch.long, device=self.device)
         epochs = torch.zeros(replicates, dtype=torch.long, device=self.device)
         optimiser = self._optimiser()
-        order = np.random.default_rng(seed_of(self.estimator.seed, "order", *self.order_axes))
         width = replicates // blocks
         for epoch in range(self.estimator.epochs):
-            self._epoch(optimiser, order)
+            self._epoch(optimiser, order, self.estimator.objective)
             loss = self._held_out_loss()
             members = (alive[:, None] * width + torch.arange(width, device=self.device)).flatten()
             open_ = waited[members] < self.estimator.patience
@@ -213,9 +214,18 @@ class _Trainer:
         numbers = (values[:count].cpu().numpy() for values in (epochs, loss))
         return StackedModel(best, self.estimator.link, calibration, count, *numbers)
 
-    def _epoch(self, optimiser: torch.optim.Optimizer, order: np.random.Generator) -> None:
+    def _initialise(self, order: np.random.Generator) -> None:
+        """The estimator's first epochs, with an optimiser of their own; early stopping does not see them."""
+        optimiser = self._optimiser()
+        for _ in range(self.estimator.initial_epochs):
+            self._epoch(optimiser, order, self.estimator.initial_objective)
+        self._refresh_state()
+
+    def _epoch(
+        self, optimiser: torch.optim.Optimizer, order: np.random.Generator, objective: Objective
+    ) -> None:
         for rows in self._batches(order):
-            self._step(rows, self.log.batch(rows, self.state), optimiser)
+            self._step(rows, self.log.batch(rows, self.state), optimiser, objective)
 
     def _batches(self, order: np.random.Generator) -> Iterator[Tensor]:
         """Row numbers of each step's batch; of pairs, the first members and then their partners."""
@@ -228,14 +238,16 @@ class _Trainer:
         for part in pairs.split(max(1, size // 2), dim=1):
             yield part.flatten()
 
-    def _step(self, rows: Tensor, batch: Batch, optimiser: torch.optim.Optimizer) -> None:
+    def _step(
+        self, rows: Tensor, batch: Batch, optimiser: torch.optim.Optimizer, objective: Objective
+    ) -> None:
         logits = [
             network.forward(self.inputs[key].index_select(0, rows), keep=True).requires_grad_()
             for key, network in self.networks.items()
         ]
-        objective = self.estimator.objective(self._outputs(logits), batch)
+        value = objective(self._outputs(logits), batch)
         # Autograd ends at the logits; the networks' own backward pass goes on from there.
-        gradients = torch.autograd.grad(objective.sum(), logits)
+        gradients = torch.autograd.grad(value.sum(), logits)
         for network, gradient in zip(self.networks.values(), gradients, strict=True):
             network.backward(gradient)
         optimiser.step()

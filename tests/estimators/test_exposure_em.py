@@ -5,11 +5,16 @@ import pytest
 import torch
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
+from sklearn.linear_model import LogisticRegression
 
 from estimators.exposure_em import LBE, SAREM, ReCRec
+from estimators.implicitrm import ImplicitRM
+from estimators.naive import Naive
 from simbench.estimator import Batch, Outputs
 from simbench.registry import find
 from simbench.risk import check
+from simbench.streams import seed_of
+from simbench.training import split_by_prompt
 from simbench.world import PRESETS, build
 
 
@@ -65,6 +70,9 @@ def test_sar_em_reaches_the_maximum_likelihood_of_scipy():
     ours = model.predict(log.features)[0]
     # Adam's last steps and the rows held out leave a few hundredths
     assert np.abs(ours - theirs).mean() < 0.03
+    p = ours * model.predict_propensity(log.context)[0]
+    # nats a response; the fit's own excess over the truth is about d/2n = .003
+    assert 0 <= -(r * np.log(p) + (1 - r) * np.log1p(-p)).mean() - best.fun < 0.002
     assert np.abs(theirs - truth.reward).mean() < 0.1
 
 
@@ -81,7 +89,55 @@ def test_recrec_fits_the_preference_through_the_click_as_well():
     assert np.allclose(ReCRec().auxiliary_loss(out, batch), exposure, atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "verdict"), [("sar-em", "exactly unbiased"), ("recrec", "biased")])
+@pytest.mark.parametrize(
+    ("name", "verdict"), [("sar-em", "exactly unbiased"), ("lbe", "exactly unbiased"), ("recrec", "biased")]
+)
 def test_given_true_posteriors(name, verdict):
     found = {v.case: v.verdict for v in check(find(name)())}
     assert found["true posteriors"] == verdict
+
+
+def test_a_step_of_recrec_is_one_of_implicitrm_with_the_reward_s_gradient_doubled():
+    """Fisher's identity: fitting the click adds the very gradient that fitting the posterior has."""
+    *_, out, batch = draw()
+    leaves = [t.clone().requires_grad_() for t in (out.reward, out.propensity)]
+    ours = torch.autograd.grad(ReCRec().objective(Outputs(*leaves), batch), leaves)
+    theirs = torch.autograd.grad(ImplicitRM().objective(Outputs(*leaves), batch), leaves)
+    assert torch.allclose(ours[0], 2 * theirs[0], atol=1e-14)
+    assert torch.allclose(ours[1], theirs[1], atol=1e-14)
+
+
+def test_lbe_starts_from_the_naive_classifier_and_an_even_propensity():
+    """Witnesses: NumPy for the loss; naive itself, trained as long from the same first draw."""
+    s, e, r, out, batch = draw()
+    expected = -log_expit(np.where(r == 1, s, -s)) - 0.5 * (log_expit(e) + log_expit(-e))
+    assert LBE().initial_objective(out, batch).item() == pytest.approx(expected.mean(), rel=1e-12)
+
+    world = build(PRESETS["shared"], 1.0, 3000, 0)
+    log, _ = world.draw(range(2))
+    start = LBE(epochs=0, lr=1e-3).fit_replicates(log)
+    # so slow that each epoch is better than the last: naive keeps its tenth
+    naive = Naive(epochs=LBE.initial_epochs, lr=1e-3).fit_replicates(log)
+    assert (naive.epochs == LBE.initial_epochs).all()
+    x = world.test.features
+    assert np.array_equal(start.predict(x), naive.predict(x))
+    assert start.predict_propensity(x) == pytest.approx(0.5, abs=0.1)
+
+
+def test_sar_em_starts_from_the_classes_balanced():
+    """Witness: scikit-learn's LogisticRegression with ``class_weight="balanced"``; NumPy for the loss."""
+    s, e, r, out, batch = draw()
+    rate, g, a = r.mean(), expit(s), expit(e)
+    label = -(r * (1 - rate) * np.log(g) + (1 - r) * rate * np.log(1 - g))
+    labelling = -(r + (1 - r) * g) * (r * np.log(a) + (1 - r) * np.log(1 - a))
+    found = SAREM().initial_objective(out, batch).item()
+    assert found == pytest.approx((label + labelling).mean(), rel=1e-12)
+
+    world = build(PRESETS["exclusive"], 1.0, 4000, 0)
+    log, _ = world.draw(range(1))
+    estimator = SAREM(epochs=0, weight_decay=0.0)
+    train, _ = split_by_prompt(log.groups, estimator.validation_share, seed_of(0, "split"))
+    witness = LogisticRegression(C=1e6, class_weight="balanced", max_iter=1000)
+    witness.fit(log.features[train], log.feedback[0, train])
+    ours = estimator.fit_replicates(log).predict(world.test.features)[0]
+    assert np.abs(ours - witness.predict_proba(world.test.features)[:, 1]).mean() < 0.03
