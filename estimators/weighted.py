@@ -9,7 +9,8 @@ class WMF(Estimator):
     """Squared loss with missing clicks down-weighted: ``r (1 - γ̂)² + w (1 - r) γ̂²``.
 
     The paper weights clicks *up* by a confidence ``1 + κ count``; with binary feedback only the ratio of
-    the two weights matters, here ``1 : w``.
+    the two weights matters, here ``1 : w``. The minimiser is ``p / (p + w (1 - p))`` of the click
+    probability ``p``: the order of naive, pushed up.
 
     Parameters
     ----------
