@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pandas as pd
@@ -59,3 +60,14 @@ def test_the_table_of_verdicts_is_what_check_prints():
 def _verdicts_only(document: str) -> str:
     """The document without digits: they may differ in the last place between machines."""
     return re.sub(r"-?[0-9.]+(e-?[0-9]+)?", "#", document)
+
+
+def test_every_estimator_has_a_witness_that_exists():
+    rows = [line.split("|") for line in (ROOT / "docs" / "witnesses.md").read_text().splitlines()]
+    rows = [[part.strip() for part in row[1:4]] for row in rows if len(row) == 5][2:]
+    described = {name.strip() for row in rows for name in row[0].split(",")}
+    assert described == {entry.name for entry in entry_points(group="simbench.estimators")}
+    for _, _, named in rows:
+        file, test = named.strip("`").split("::")
+        candidates = [path for path in (ROOT / "tests").rglob("test_*.py") if str(path).endswith(f"/{file}")]
+        assert any(f"def {test}(" in path.read_text() for path in candidates), named
