@@ -4,6 +4,8 @@ Where the log does not identify the reward, the networks' first fit decides wher
 start as their papers do (:attr:`simbench.estimator.Estimator.initial_epochs`).
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -22,6 +24,7 @@ class LabellingEM(ImplicitRM):
     """
 
     optional = frozenset()
+    reads_marginals = False
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
         preference, _ = self.posteriors(out, batch)
@@ -60,7 +63,7 @@ class SAREM(LabellingEM):
 
     def __init__(
         self,
-        e_step="epoch",
+        e_step: Literal["batch", "epoch", "likelihood"] = "epoch",
         hidden: tuple[int, ...] = (),
         lr: float = 3e-2,
         batch_size: int = 512,
@@ -122,6 +125,7 @@ class ReCRec(ImplicitRM):
     source = "Lin et al., ACM TOIS 2024 (ReCRec-F)"
     networks = (Network(), Network(("propensity",)))
     optional = frozenset()
+    reads_marginals = False
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         assert out.propensity is not None

@@ -5,6 +5,7 @@ Groups: positive-active (PA), negative-active (NA), positive-passive (PP), negat
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from simbench.errors import BadInput
-from simbench.estimator import Batch, Estimator, Network, Outputs
+from simbench.estimator import Batch, Estimator, FittedReplicates, Network, Outputs
+from simbench.log import FeedbackLog
 from simbench.losses import (
     cross_entropy,
     log1mexp,
@@ -22,6 +24,9 @@ from simbench.losses import (
     loss_positive,
     observed_nll,
 )
+from simbench.restarts import train_restarts
+
+NEVER = -1e3  # log of a probability of 0 that stays finite
 
 
 def group_posteriors(
@@ -61,6 +66,17 @@ def group_posteriors(
     )
 
 
+def marginal_loss(log_probability: Tensor, log_complement: Tensor, told: Tensor | float) -> Tensor:
+    """Cross-entropy of a told marginal against the batch's mean probability, shape (...,).
+
+    As if as many anonymous answers as there are responses had been heard; least where both are equal.
+    """
+    log_n = math.log(log_probability.shape[-1])
+    log_mean = torch.logsumexp(log_probability, -1) - log_n
+    log_rest = torch.logsumexp(log_complement, -1) - log_n
+    return -(told * log_mean + (1 - told) * log_rest)
+
+
 def _labelled(preference: Tensor, action: Tensor, log_alpha: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Posteriors given an explicit label: a good response without a click proves a passive user."""
     assert batch.labels is not None
@@ -83,7 +99,7 @@ def _labelled_nll(
     assert batch.labels is not None
     clicked = batch.feedback == 1
     # r(1-r) = 0, and 0 * -inf is avoided: a certain action has no passive branch
-    acted = torch.where(clicked, log_alpha, log_passive.clamp_min(-1e3))
+    acted = torch.where(clicked, log_alpha, log_passive.clamp_min(NEVER))
     good = loss_positive(reward_logit) - acted
     bad = loss_negative(reward_logit)
     if batch.misclick:
@@ -107,13 +123,22 @@ class ImplicitRM(Estimator):
         identity), so those two differ by rounding only.
     hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
         See :class:`simbench.estimator.Estimator`.
+    restarts : int
+        Fits from as many starts; where several reach the same held-out likelihood with different rewards, a
+        stated rule chooses (:data:`simbench.restarts.RULE`), and a warning says so.
+
+    Notes
+    -----
+    What splits the product, where it is told: explicit labels and users who always act (``α = 1``) enter the
+    likelihood; a class prior and an action rate enter as :func:`marginal_loss`.
     """
 
     name = "implicitrm"
     assumption = "no misclicks, and the product γα can be split: context moves only the propensity"
     source = "ImplicitRM, arXiv 2603.23184, section 3.2"
     networks = (Network(), Network(("propensity",), "context"))
-    optional = frozenset({"labels", "misclick"})
+    optional = frozenset({"labels", "misclick", "action rate", "always acts"})
+    reads_marginals = True
 
     def __init__(
         self,
@@ -127,11 +152,26 @@ class ImplicitRM(Estimator):
         validation_share: float = 0.2,
         seed: int = 0,
         device: str = "cpu",
+        restarts: int = 1,
     ):
         super().__init__(
             hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
         )
         self.e_step = e_step
+        self.restarts = restarts
+
+    def initial_shift(self, head: str, restart: int) -> float:
+        """The first starts at even odds; others sure that users are satisfied but passive, or the reverse."""
+        shift = (0.0, 2.0, -2.0, 1.0, -1.0)[restart % 5]
+        return shift if head == "reward" else -shift
+
+    def fit_replicates(self, log: FeedbackLog, replicates: Sequence[int] | None = None) -> FittedReplicates:
+        if self.restarts == 1 or "propensity" not in self.heads():
+            return super().fit_replicates(log, replicates)
+        if self.restarts < 1:
+            raise BadInput(f"restarts must be at least 1, got {self.restarts}.")
+        self.require(log)
+        return train_restarts(self, log, replicates or range(log.n_replicates), self.restarts)
 
     @property
     def has_epoch_state(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -148,7 +188,13 @@ class ImplicitRM(Estimator):
     def log_propensity(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
         """``log α̂`` and ``log(1 - α̂)``."""
         assert out.propensity is not None
-        return logsigmoid(out.propensity), logsigmoid(-out.propensity)
+        log_alpha, log_passive = logsigmoid(out.propensity), logsigmoid(-out.propensity)
+        if batch.always_acts is None:
+            return log_alpha, log_passive
+        return (
+            torch.where(batch.always_acts, 0.0, log_alpha),
+            torch.where(batch.always_acts, NEVER, log_passive),
+        )
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         preference, _ = self.posteriors(out, batch)
@@ -157,21 +203,35 @@ class ImplicitRM(Estimator):
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor | float:
         _, action = self.posteriors(out, batch)
         assert out.propensity is not None
-        return cross_entropy(out.propensity, action.detach())
+        loss = cross_entropy(out.propensity, action.detach())
+        # of those who always act nothing is to be learned about the others
+        return loss if batch.always_acts is None else torch.where(batch.always_acts, 0.0, loss)
+
+    def marginals(self, out: Outputs, batch: Batch) -> Tensor | float:
+        """Loss of the told marginals, shape (...,); 0 where none is told."""
+        loss: Tensor | float = 0.0
+        if not self.reads_marginals:
+            return loss
+        if batch.class_prior is not None:
+            good, bad = logsigmoid(out.reward), logsigmoid(-out.reward)
+            loss = loss + marginal_loss(good, bad, batch.class_prior.squeeze(-1))
+        if batch.action_rate is not None and out.propensity is not None:
+            loss = loss + marginal_loss(*self.log_propensity(out, batch), batch.action_rate)
+        return loss
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
         if self.e_step not in ("batch", "epoch", "likelihood"):
             raise BadInput(f"e_step must be batch, epoch or likelihood, got {self.e_step!r}.")
         if self.e_step == "likelihood":
             return self.selection_loss(out, batch)
-        return super().objective(out, batch)
+        return super().objective(out, batch) + self.marginals(out, batch)
 
     def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
         log_alpha, log_passive = self.log_propensity(out, batch)
         nll = observed_nll(out.reward, log_alpha, batch.feedback, batch.misclick)
         if batch.labels is not None:
             nll = _labelled_nll(nll, out.reward, log_alpha, log_passive, batch)
-        return nll.mean(-1)
+        return nll.mean(-1) + self.marginals(out, batch)
 
     def epoch_state(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         preference, action = self.posteriors(out, batch)
@@ -183,6 +243,7 @@ class ImplicitRMKnown(ImplicitRM):
 
     name = "implicitrm-known"
     needs = frozenset({"propensity"})
+    optional = frozenset({"labels", "misclick"})
     assumption = "the propensity is known exactly, no misclicks"
     networks = (Network(),)
 
@@ -192,6 +253,14 @@ class ImplicitRMKnown(ImplicitRM):
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor | float:
         return 0.0
+
+
+class ImplicitRMPrior(ImplicitRM):
+    """ImplicitRM with unknown propensity and a known class prior ``π = E[γ]``, which fixes the level."""
+
+    name = "implicitrm-prior"
+    needs = frozenset({"class prior"})
+    assumption = "the class prior is known, no misclicks, and context moves the propensity or labels tell it"
 
 
 class ImplicitRMPrinted(ImplicitRM):

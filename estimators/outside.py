@@ -1,5 +1,6 @@
 """Any scikit-learn classifier as an estimator: ``sklearn:LogisticRegression``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,7 @@ class SklearnEstimator(Estimator):
         self.classifier = classifier
         self.seed = seed
 
-    def fit_replicates(self, log: FeedbackLog, replicates: range | None = None) -> FittedReplicates:
+    def fit_replicates(self, log: FeedbackLog, replicates: Sequence[int] | None = None) -> FittedReplicates:
         models = []
         for number, feedback in zip(replicates or range(log.n_replicates), log.feedback, strict=True):
             model = clone(self.classifier)

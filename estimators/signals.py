@@ -5,6 +5,7 @@ one (regenerate) only if ``r* = 0``. Given ``r*`` and the response the actions a
 signals identify ``γ`` at every response, with no propensity, label or exclusion: ``γ = P(s₁)P(s₂)/P(s₁s₂)``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -194,7 +195,7 @@ class CaptureRecapture(Estimator):
     networks = (Network(inputs="context"),)
     sums_over_samples = False
 
-    def fit_replicates(self, log: FeedbackLog, replicates: range | None = None) -> FittedReplicates:
+    def fit_replicates(self, log: FeedbackLog, replicates: Sequence[int] | None = None) -> FittedReplicates:
         signals = positive_signals(log)
         if signals.shape[1] < 2:
             raise BadInput(f"{self.name} needs two positive signals, and the log does not hold them.")

@@ -114,7 +114,9 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Results folder [results/HASH].")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda [cpu].")] = None,
     jobs: Annotated[int, typer.Option(help="Processes; the cores are divided.", min=1)] = 1,
-    config: Annotated[Path | None, typer.Option(help="A study in YAML; flags override it.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "--study", help="A study in YAML; flags override it.")
+    ] = None,
     format: FormatOption = Format.table,
 ) -> None:
     """Simulate logs, train every estimator, and measure bias and variance against the truth.

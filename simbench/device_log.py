@@ -35,7 +35,10 @@ class DeviceLog:
         if log.propensity is not None:
             own = log.propensity.ndim == 2
             self.propensity = self.tensor(log.propensity[replicates] if own else log.propensity)
-        self.misclick = log.misclick
+        self.misclick, self.action_rate = log.misclick, log.action_rate
+        self.always_acts = None
+        if log.always_acts is not None:
+            self.always_acts = torch.as_tensor(log.always_acts, dtype=torch.bool, device=device)
         self.features = self.tensor(log.features)
         self.context = self.features if log.context is None else self.tensor(log.context)
 
@@ -49,6 +52,8 @@ class DeviceLog:
             labels=None if self.labels is None else self.labels[:, rows],
             state={key: value[..., rows] for key, value in state.items()},
             misclick=self.misclick,
+            action_rate=self.action_rate,
+            always_acts=None if self.always_acts is None else self.always_acts[rows],
             strata=None if self.strata is None else self.strata[:, rows],
             signals=None if self.signals is None else self.signals[..., rows],
             negative_signals=self.negative_signals,

@@ -6,3 +6,7 @@ class BadInput(ValueError):
 
     The command line prints the sentence and exits with code 2; nothing is written.
     """
+
+
+class NotIdentified(UserWarning):
+    """The log does not decide between rewards: several reach the same likelihood."""

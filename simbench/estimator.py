@@ -1,5 +1,7 @@
 """The contract of an estimator: a loss, what it must be told, and a scikit-learn face around both."""
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar
 
@@ -10,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from simbench.errors import BadInput
+from simbench.errors import BadInput, NotIdentified
 from simbench.log import FeedbackLog
 
 Sampled = TypeVar("Sampled", "Outputs", "Batch")
@@ -70,6 +72,10 @@ class Batch:
         What :meth:`Estimator.epoch_state` returned at the start of the epoch.
     misclick : float or None
         ``ε = P(r=1 | r*=0, a=1)`` where granted.
+    action_rate : float or None
+        ``E[α]`` where granted.
+    always_acts : Tensor, shape (b,), bool, or None
+        Responses whose users are known to act, ``α = 1``, where granted.
     strata : Tensor, shape (..., b), or None
         Stratum codes that :meth:`Estimator.prepare` put into the log.
     signals : Tensor, shape (..., K, b), in {0, 1}, or None
@@ -85,6 +91,8 @@ class Batch:
     labels: Tensor | None = None
     state: dict[str, Tensor] = field(default_factory=dict)
     misclick: float | None = None
+    action_rate: float | None = None
+    always_acts: Tensor | None = None
     strata: Tensor | None = None
     signals: Tensor | None = None
     negative_signals: tuple[int, ...] = ()
@@ -120,7 +128,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     The same loss is trained (``simbench.training``), and integrated exactly (``simbench.risk``).
     Class attributes: ``needs`` and ``optional`` of {"truth", "propensity", "class prior", "labels",
-    "misclick", "signals"}; ``networks``;
+    "misclick", "signals", "action rate", "always acts"}; ``networks``;
     ``reads_pairs``, for losses on two responses of one prompt, whose batches
     hold b first members and then their b partners (see :meth:`Batch.halves`); ``has_epoch_state``;
     ``initial_epochs``, passes over :meth:`initial_objective` before training (an initialisation);
@@ -141,8 +149,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
         Stop a replicate after so many epochs without a better held-out selection loss.
     weight_decay : float
         Coupled L2.
-    validation_share : float in (0, 1)
-        Share of the prompts held out for early stopping.
+    validation_share : float in [0, 1)
+        Share of the prompts held out for early stopping; 0 trains on all and watches the training objective
+        itself (no guard against overfitting: for parametric heads).
     seed : int
         Initial weights, batch order and the held-out split derive from it.
     device : str
@@ -216,6 +225,10 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """Quantities frozen for one epoch (an E-step), each of shape (..., n)."""
         return {}
 
+    def initial_shift(self, head: str, restart: int) -> float:
+        """Added to the logit of a head before training, so that restarts begin apart."""
+        return 0.0
+
     def calibration(self, out: Outputs, batch: Batch) -> Tensor | None:
         """What :meth:`link` needs besides the logit, of shape (R, 1), from the held-out feedback."""
         return None
@@ -239,14 +252,14 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     # -- many replicates at once ------------------------------------------------------------
 
-    def fit_replicates(self, log: FeedbackLog, replicates: range | None = None) -> FittedReplicates:
+    def fit_replicates(self, log: FeedbackLog, replicates: Sequence[int] | None = None) -> FittedReplicates:
         """Train one reward per row of ``log.feedback``.
 
         Parameters
         ----------
         log : FeedbackLog
             Feedback of shape (R, n).
-        replicates : range, optional
+        replicates : sequence of int, optional
             Replicate numbers, from which the initial weights derive; default ``range(R)``.
 
         Raises
@@ -256,10 +269,14 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """
         from simbench.training import train
 
+        self.require(log)
+        return train(self, log, replicates or range(log.n_replicates))
+
+    def require(self, log: FeedbackLog) -> None:
+        """Raise :class:`BadInput` if the log lacks something that the estimator must be told."""
         for need in sorted(self.needs & {"propensity", "class prior", "misclick", "signals"}):
             if getattr(log, need.replace(" ", "_")) is None:
                 raise BadInput(f"{self.name} must be told the {need}, and the log does not hold it.")
-        return train(self, log, replicates or range(log.n_replicates))
 
     # -- the scikit-learn face --------------------------------------------------------------
 
@@ -309,6 +326,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
             signals=None if signals is None else np.asarray(signals, dtype=np.float32).T[None],
         )
         self.model_ = self.fit_replicates(log)
+        advice = getattr(self.model_, "warning", None)
+        if advice is not None:
+            warnings.warn(f"{type(self).__name__}: {advice}", NotIdentified, stacklevel=2)
         return self
 
     def predict_reward(self, X) -> np.ndarray:

@@ -32,7 +32,9 @@ MEANING = {
     "class prior:tice": "estimated from the log under SCAR (TIcE: Bekker and Davis, 2018)",
     "class prior:km2": "estimated from the log under SCAR (KM2: Ramaswamy, Scott and Tewari, 2016)",
     "class prior:distorted": "the true share of good responses times 1.3 (or =F)",
-    "labels": "explicit labels of a share of the responses",
+    "labels": "explicit labels of a share of the responses (--label-share, or =S)",
+    "action rate": "the true mean propensity",
+    "always acts": "which responses were shown to users who always act when satisfied",
     "misclick": "the true rate of misclicks",
     "misclick:denied": "that there are no misclicks, true or not",
 }
@@ -42,6 +44,7 @@ STRENGTH = {  # of the variants that have one, where none is given; and the smal
     "propensity:distorted": (0.5, 0.0),
     "propensity:shifted": (1.0, -math.inf),
     "class prior:distorted": (1.3, 0.01),
+    "labels": (math.nan, 0.0),  # the study's own share
 }
 
 
@@ -60,7 +63,7 @@ class Situation(Protocol):
 
 def base(name: str) -> str:
     """``"propensity:estimated"`` -> ``"propensity"``."""
-    return name.split(":")[0]
+    return name.partition("=")[0].split(":")[0]
 
 
 def parsed(name: str) -> tuple[str, float]:
@@ -103,13 +106,15 @@ def checked(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _shortest(kind: str, strength: float) -> str:
-    usual = kind not in STRENGTH or strength == STRENGTH[kind][0]
+    usual = kind not in STRENGTH or strength == STRENGTH[kind][0] or math.isnan(strength)
     return kind if usual else f"{kind}={strength:g}"
 
 
 def in_words(name: str) -> str:
     """``"propensity:distorted=2"`` -> ``"propensity (distorted 2)"``."""
-    return name if ":" not in name else "{} ({})".format(*name.replace("=", " ").split(":"))
+    if ":" in name:
+        return "{} ({})".format(*name.replace("=", " ").split(":"))
+    return name if "=" not in name else "{} ({})".format(*name.split("="))
 
 
 def variants(kind: type[Estimator], granted: Sequence[str]) -> list[tuple[str, ...]]:
@@ -124,8 +129,12 @@ def variants(kind: type[Estimator], granted: Sequence[str]) -> list[tuple[str, .
 
 def unavailable(cell: Situation) -> list[str]:
     """What the grants of a cell need of the world, and the world does not have."""
-    needs_context = "propensity:context" in cell.grant
-    return ["a world that logs context"] if needs_context and not cell.world.logs_context else []
+    missing = []
+    if "propensity:context" in cell.grant and not cell.world.logs_context:
+        missing.append("a world that logs context")
+    if "always acts" in cell.grant and cell.world.always_share == 0:
+        missing.append("a world with users who always act")
+    return missing
 
 
 def granted(
@@ -167,7 +176,11 @@ def _value(kind: str, strength: float, cell: Situation, log: FeedbackLog, truth:
 
             return estimated_prior(kind.split(":")[1], log, cell.seed)
         case "labels":
-            return _labels(cell, truth)
+            return _labels(cell, truth, cell.label_share if math.isnan(strength) else strength)
+        case "action rate":
+            return float(truth.propensity.mean())
+        case "always acts":
+            return truth.always_acts
         case "misclick":
             return float(cell.world.misclick)
         case "misclick:denied":
@@ -175,11 +188,11 @@ def _value(kind: str, strength: float, cell: Situation, log: FeedbackLog, truth:
     raise BadInput(f"there is no grant {kind!r}.")
 
 
-def _labels(cell: Situation, truth: Truth) -> np.ndarray:
+def _labels(cell: Situation, truth: Truth, share: float) -> np.ndarray:
     """Explicit labels for a random share of the responses, another share in each replicate."""
     labels = np.full(truth.preference.shape, np.nan, dtype=np.float32)
     for replicate, preference in enumerate(truth.preference):
         chosen = stream(cell.seed, "labels", cell.world.name, replicate).random(len(preference))
-        rows = chosen < cell.label_share
+        rows = chosen < share
         labels[replicate, rows] = preference[rows]
     return labels

@@ -29,6 +29,10 @@ class FeedbackLog:
         Explicit labels of ``r*`` for a share of the responses; NaN where there is none.
     misclick : float in [0, 1), optional
         ``ε = P(r=1 | r*=0, a=1)``, only where the run grants it.
+    action_rate : float in (0, 1), optional
+        ``E[α]``, only where the run grants it.
+    always_acts : ndarray, shape (n,), bool, optional
+        Responses shown to users who are known to act whenever satisfied (``α = 1``), only where granted.
     strata : ndarray, shape (R, n), float32, optional
         Codes of groups that an estimator made of this log before training.
     signals : ndarray, shape (R, K, n), float32 in {0, 1}, optional
@@ -52,6 +56,8 @@ class FeedbackLog:
     class_prior: float | np.ndarray | None = None
     labels: np.ndarray | None = None
     misclick: float | None = None
+    action_rate: float | None = None
+    always_acts: np.ndarray | None = None
     strata: np.ndarray | None = None
     signals: np.ndarray | None = None
     negative_signals: tuple[int, ...] = ()
@@ -80,6 +86,10 @@ class FeedbackLog:
             raise BadInput(f"class_prior must lie strictly between 0 and 1, got {self.class_prior}.")
         if self.misclick is not None and not 0 <= self.misclick < 1:
             raise BadInput(f"misclick must lie in [0, 1), got {self.misclick}.")
+        if self.action_rate is not None and not 0 < self.action_rate < 1:
+            raise BadInput(f"action_rate must lie strictly between 0 and 1, got {self.action_rate}.")
+        if self.always_acts is not None:
+            _check_length("always_acts", len(self.always_acts), n)
         if self.labels is not None:
             if self.labels.shape != self.feedback.shape:
                 raise BadInput(f"labels have shape {self.labels.shape} but feedback {self.feedback.shape}.")
@@ -100,7 +110,7 @@ class FeedbackLog:
         """The same responses with other feedback (the oracle's log), and without the signals."""
         return replace(self, feedback=feedback, signals=None, negative_signals=())
 
-    def replicates(self, rows: slice) -> "FeedbackLog":
+    def replicates(self, rows: slice | np.ndarray) -> "FeedbackLog":
         """Some of the replicates, with what is theirs."""
         per_replicate = {"feedback": 2, "labels": 2, "strata": 2, "propensity": 2, "class_prior": 1}
         per_replicate |= {"signals": 3}
@@ -123,11 +133,14 @@ class Truth:
         ``α(x, z) = P(a = 1 | x, z)``.
     preference : ndarray, shape (R, n), bool
         Latent draws ``r*``.
+    always_acts : ndarray, shape (n,), bool, or None
+        Whose users always act, where the world has such.
     """
 
     reward: np.ndarray
     propensity: np.ndarray
     preference: np.ndarray
+    always_acts: np.ndarray | None = None
 
 
 def check_matrix(name: str, values: np.ndarray) -> None:

@@ -77,6 +77,12 @@ class StackedMLP:
         for number, block in enumerate(self.blocks):
             block.backward(gradient[:, number * self.width : (number + 1) * self.width])
 
+    def shift_outputs(self, shifts: np.ndarray) -> None:
+        """Add to the last biases, (n_outputs, R): where each replicate's logits start."""
+        for number, block in enumerate(self.blocks):
+            part = shifts[:, number * self.width : (number + 1) * self.width].T
+            block.biases[-1] += torch.as_tensor(part[:, :, None], dtype=torch.float32, device=self.device)
+
     def copy(self) -> "StackedMLP":
         return self._with(self.parameters.clone())
 

@@ -59,8 +59,9 @@ def _situation(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> 
         estimates = _estimates(config, predictions, reference, world, ranks_only)
         if "mse" in estimates:
             estimates |= _efficiency(outcome.cell, estimates["mse"], facts["knows"])
-        weights = {name: Estimate(value, np.nan, np.nan) for name, value in facts["weights"].items()}
-        all_values = (estimates | weights).items()
+        facts_of_fit = facts["weights"] | facts["restarts"]
+        plain = {name: Estimate(value, np.nan, np.nan) for name, value in facts_of_fit.items()}
+        all_values = (estimates | plain).items()
         rows += [_row(outcome, facts["knows"], name, value) for name, value in all_values]
         if "excess_bias2" in estimates:
             found = verdict(
@@ -110,7 +111,7 @@ def _efficiency(cell: Cell, mse: Estimate, knows: str) -> dict[str, Estimate]:
 @lru_cache(maxsize=64)
 def _bound(world: WorldConfig, bias_level: float, size: int, seed: int, known: bool) -> float | None:
     """Mean bound on the test responses, or None where the world has no logistic law of one signal."""
-    if world.misclick > 0 or world.signals > 1:
+    if world.misclick > 0 or len(world.signal_names) > 1 or world.always_share > 0:
         return None
     try:
         return mean_bound(build(world, bias_level, size, seed), known)

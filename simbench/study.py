@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from simbench import __version__
 from simbench.errors import BadInput
 from simbench.estimator import Estimator
-from simbench.grants import base, checked, granted, unavailable, variants
+from simbench.grants import BASES, base, checked, granted, unavailable, variants
 from simbench.log import FeedbackLog
 from simbench.registry import find
 from simbench.store import Shards, write_json
@@ -48,6 +48,9 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         What the run tells those who ask for it, by the names of :data:`simbench.grants.MEANING`; with
         several variants of one, those who ask for it are run once with each. The rate of misclicks is not
         told by default: in the field no log shows it.
+    alternatives : tuple of tuple of str
+        Whole grants in place of ``grant``, each tried on its own: an estimator runs once with every one that
+        tells it something else, and not where another would tell what this one leaves it without.
     margin : float
         Root-mean-square bias, in units of probability, in excess of the oracle's, below which an
         estimator counts as unbiased.
@@ -61,6 +64,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     replicates: int = Field(default=20, ge=1)
     seed: int = Field(default=0, ge=0)
     grant: tuple[str, ...] = ("propensity", "class prior")
+    alternatives: tuple[tuple[str, ...], ...] = ()
     label_share: float = Field(default=0.05, gt=0, lt=1)
     margin: float = Field(default=0.05, gt=0)
     level: float = Field(default=0.95, gt=0.5, lt=1)
@@ -131,8 +135,18 @@ def plan(config: StudyConfig) -> list[Cell]:
         for size in config.sizes
         for bias_level in config.bias_levels
         for name in config.estimators
-        for grant in variants(find(name), checked(config.grant))
+        for grant in _grants(config, find(name))
     ]
+
+
+def _grants(config: StudyConfig, kind: type[Estimator]) -> list[tuple[str, ...]]:
+    """What each of an estimator's cells is told."""
+    told = [
+        variant for one in config.alternatives or (config.grant,) for variant in variants(kind, checked(one))
+    ]
+    needs = kind.needs & set(BASES)
+    enough = [variant for variant in told if needs <= {base(name) for name in variant}]
+    return list(dict.fromkeys(enough if config.alternatives and enough else told))
 
 
 def run(config: StudyConfig, out: Path, jobs: int = 1, progress: Progress | None = None):
@@ -248,7 +262,11 @@ def _run_in_worker(cell: Cell, shards: Shards, threads: int) -> Outcome:
 def run_cell(cell: Cell, shards: Shards) -> Outcome:
     """Train, unless the shard is there. A cell that fails is an outcome, and leaves no shard."""
     kind = find(cell.estimator)
-    there = {"truth", *(base(name) for name in cell.grant), *(["signals"] if cell.world.signals > 1 else [])}
+    there = {
+        "truth",
+        *(base(name) for name in cell.grant),
+        *(["signals"] if len(cell.world.signal_names) > 1 else []),
+    }
     missing = sorted(kind.needs - there) or unavailable(cell)
     if missing:
         return Outcome(cell, "skipped", f"needs {' and '.join(missing)}", 0.0)
@@ -281,7 +299,8 @@ def fit_cell(
     -------
     predictions : ndarray, shape (R, m)
     facts : dict
-        ``knows``, in words, and ``weights``, see :func:`weight_diagnostics`.
+        ``knows``, in words; ``weights``, see :func:`weight_diagnostics`; ``restarts``, whether they agree,
+        see :class:`simbench.restarts.Restarts`.
     """
     world = cell.built() if world is None else world
     log, truth = world.draw(range(cell.replicates))
@@ -295,7 +314,8 @@ def fit_cell(
         log = replace(log, signals=None, negative_signals=())
     if "truth" in kind.needs:
         log = log.with_feedback(truth.preference.astype(np.float32))
-    predictions = estimator.fit_replicates(log).predict(world.test.features)
+    model = estimator.fit_replicates(log)
+    predictions = model.predict(world.test.features)
     expected = (cell.replicates, len(world.test.features))
     if np.shape(predictions) != expected:
         raise ValueError(f"the predictions have shape {np.shape(predictions)}, not {expected}")
@@ -307,7 +327,8 @@ def fit_cell(
         told.append("context")
     if log.signals is not None:
         told.append(f"{log.signals.shape[1]} signals")
-    return predictions, {"knows": ", ".join(told) or "nothing", "weights": weight_diagnostics(log)}
+    facts = {"knows": ", ".join(told) or "nothing", "weights": weight_diagnostics(log)}
+    return predictions, {**facts, "restarts": getattr(model, "diagnostics", {})}
 
 
 def weight_diagnostics(log: FeedbackLog) -> dict[str, float]:

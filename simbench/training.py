@@ -5,7 +5,7 @@ shared; the first layer is a wide matrix product. Replicates sit in blocks of a 
 product has the same shape whatever R is, so that a replicate's numbers do not depend on its company.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from simbench.estimator import Estimator
 
 Objective = Callable[[Outputs, Batch], Tensor]
+RESTART = 1 << 32  # replicate i of restart s is numbered s * RESTART + i
 MEMORY_BUDGET = 2 << 30  # bytes for parameters, optimiser state, activations and feedback of a chunk
 
 
@@ -78,6 +79,9 @@ class ModelChunks:
     def predict(self, features: np.ndarray) -> np.ndarray:
         return np.concatenate([model.predict(features) for model in self.models])
 
+    def predict_propensity(self, inputs: np.ndarray) -> np.ndarray:
+        return np.concatenate([model.predict_propensity(inputs) for model in self.models])
+
     @property
     def epochs(self) -> np.ndarray:
         return np.concatenate([model.epochs for model in self.models])
@@ -90,7 +94,7 @@ class ModelChunks:
 def train(
     estimator: "Estimator",
     log: FeedbackLog,
-    replicates: range,
+    replicates: Sequence[int],
     memory_budget: int = MEMORY_BUDGET,
     independent_order: bool = False,
 ):
@@ -102,8 +106,8 @@ def train(
         Its loss and hyper-parameters.
     log : FeedbackLog
         Feedback of shape (R, n).
-    replicates : range of length R
-        Replicate numbers; initial weights derive from them.
+    replicates : sequence of int, length R
+        Replicate numbers; initial weights derive from them. ``number // RESTART`` counts restarts.
     memory_budget : int, bytes
     independent_order : bool
         Give every replicate its own held-out split and batch order; slow (one at a time). Used to
@@ -171,7 +175,14 @@ class _Trainer:
             )
             for network, inputs in self.inputs.items()
         }
+        for network, stacked in self.networks.items():
+            stacked.shift_outputs(self._initial_shifts(network))
         self.state: dict[str, Tensor] = {}
+
+    def _initial_shifts(self, network: Network) -> np.ndarray:
+        restarts = [number // RESTART for number in self.numbers]
+        shift = self.estimator.initial_shift
+        return np.array([[shift(head, restart) for restart in restarts] for head in network.heads])
 
     def run(self) -> StackedModel:
         blocks = next(iter(self.networks.values())).n_blocks
@@ -322,8 +333,10 @@ def split_by_prompt(groups: np.ndarray, share: float, seed: int) -> tuple[np.nda
     Returns
     -------
     train, held_out : ndarray of int64
-        Never empty.
+        Never empty; both are all rows where the share is 0.
     """
+    if share == 0:
+        return np.arange(len(groups)), np.arange(len(groups))
     names, code = np.unique(groups, return_inverse=True)
     if len(names) < 2:  # a single prompt: nothing to keep whole
         code, names = np.arange(len(groups)), groups

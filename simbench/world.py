@@ -36,6 +36,8 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
     ``salience`` says what the propensity reads: ``context`` (exclusion), ``features`` (the same
     responses' features as the reward). ``confounding`` ρ correlates it with the reward's logit.
     ``signals`` positive signals, and a negative one with ``regenerate``, each with a salience of its own;
+    ``exposures`` users see every response and act each for themselves, while r* belongs to the response:
+    their clicks are logged as so many signals. ``always_share`` of the prompts have users who always act.
     ``signal_dependence`` is the copula correlation of their actions on one response. A misclick is a
     slip of the click alone.
     """
@@ -48,6 +50,8 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
     signals: int = Field(default=1, ge=1, le=len(POSITIVE))
     regenerate: bool = False
     signal_dependence: float = Field(default=0.0, ge=0, lt=1)
+    exposures: int = Field(default=1, ge=1, le=10)
+    always_share: float = Field(default=0.0, ge=0, lt=1)
     action_rate: float = Field(default=0.3, gt=0, lt=1)
     reward: Literal["linear", "mlp"] = "linear"
     base_rate: float = Field(default=0.5, gt=0, lt=1)
@@ -62,7 +66,13 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
     @property
     def signal_names(self) -> tuple[str, ...]:
         """Names of the logged signals; the first is the feedback."""
-        return POSITIVE[: self.signals] + ((NEGATIVE,) if self.regenerate else ())
+        more_exposures = tuple(f"{POSITIVE[0]}:{number}" for number in range(2, self.exposures + 1))
+        return (
+            POSITIVE[:1]
+            + more_exposures
+            + POSITIVE[1 : self.signals]
+            + ((NEGATIVE,) if self.regenerate else ())
+        )
 
     @property
     def logs_context(self) -> bool:
@@ -76,6 +86,7 @@ PRESETS: dict[str, WorldConfig] = {
     "confounded": WorldConfig(name="confounded", confounding=0.5),
     "rating": WorldConfig(name="rating", law="rating", salience="features"),
     "misclick": WorldConfig(name="misclick", misclick=0.05),
+    "always": WorldConfig(name="always", salience="features", always_share=0.05),
     "signals": WorldConfig(name="signals", salience="features", signals=2),
 }
 
@@ -85,6 +96,7 @@ DESCRIPTIONS = {
     "confounded": "propensity reads context and, with correlation .5, the reward itself",
     "rating": "rating power law of the published protocol, capped: better responses are acted on more",
     "misclick": "exclusive, and an active user clicks a bad response with probability .05",
+    "always": "shared, and the users of 5 % of the prompts always act when satisfied",
     "signals": "shared, and several signals are logged: click and copy, unless --signals says more",
 }
 
@@ -102,6 +114,7 @@ class Population:
     reward: np.ndarray
     propensity: np.ndarray
     more_propensities: np.ndarray | None = None
+    always_acts: np.ndarray | None = None
 
     @property
     def propensities(self) -> np.ndarray:
@@ -113,9 +126,9 @@ class Population:
     def take(self, rows: np.ndarray) -> "Population":
         context = None if self.context is None else self.context[rows]
         more = None if self.more_propensities is None else self.more_propensities[:, rows]
-        return Population(
-            self.features[rows], context, self.groups[rows], self.reward[rows], self.propensity[rows], more
-        )
+        always = None if self.always_acts is None else self.always_acts[rows]
+        own = (self.features[rows], context, self.groups[rows], self.reward[rows], self.propensity[rows])
+        return Population(*own, more, always)
 
 
 @dataclass(frozen=True)
@@ -162,7 +175,7 @@ class World:
             several = {"signals": signals, "negative_signals": negative}
         feedback = np.ascontiguousarray(signals[:, 0])
         log = FeedbackLog(self.train.features, feedback, self.train.groups, self.train.context, **several)
-        return log, Truth(self.train.reward, self.train.propensity, preference)
+        return log, Truth(self.train.reward, self.train.propensity, preference, self.train.always_acts)
 
     def signal_rates(self) -> dict[str, float]:
         """Share of the training responses with each signal, in expectation over the draws."""
@@ -217,8 +230,11 @@ def build(config: WorldConfig, bias_level: float, size: int, seed: int) -> World
         base, is_train, description = _from_real(config, size, seed)
     alpha = [_propensity(config, base, is_train, bias_level, seed, name) for name in config.signal_names]
     context = base.context if config.logs_context else None
+    always = _who_always_acts(config, base.groups, seed)
+    if always is not None:
+        alpha = [np.where(always, 1.0, own) for own in alpha]
     more = np.stack(alpha[1:]) if len(alpha) > 1 else None
-    whole = Population(base.features, context, base.groups, base.reward, alpha[0], more)
+    whole = Population(base.features, context, base.groups, base.reward, alpha[0], more, always)
     train, test = np.flatnonzero(is_train), np.flatnonzero(~is_train)
     return World(config, bias_level, seed, whole.take(train), whole.take(test), description)
 
@@ -300,6 +316,14 @@ def _context(config: WorldConfig, groups: np.ndarray, rng) -> np.ndarray:
     return np.column_stack([activity, position, rest]).astype(np.float32)
 
 
+def _who_always_acts(config: WorldConfig, groups: np.ndarray, seed: int) -> np.ndarray | None:
+    """Rows whose user always acts when satisfied (paid raters, a forced choice); None if there are none."""
+    if config.always_share == 0:
+        return None
+    draws = stream(seed, "always acts", config.name).random(int(groups.max()) + 1)
+    return draws[groups] < config.always_share
+
+
 def _from_real(config: WorldConfig, size: int, seed: int) -> tuple[_Base, np.ndarray, str]:
     from simbench.data.responses import load_responses
 
@@ -332,7 +356,7 @@ def _propensity(
     the user's activity and the position; every other signal weighs features or context in its own way.
     """
     alpha = np.empty(len(base.reward))
-    is_click = signal == POSITIVE[0]
+    is_click = signal.split(":")[0] == POSITIVE[0]  # every exposure follows the law of the click
     rng = stream(seed, "salience", config.name, *(() if is_click else (signal,)))
     weight = rng.standard_normal(base.features.shape[1])
     context_weight = rng.standard_normal(base.context.shape[1])

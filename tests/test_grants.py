@@ -132,6 +132,8 @@ READS = {  # which parts of the truth may move a grant
     "class prior:km2": set(),
     "class prior:distorted": {"reward"},
     "labels": {"preference"},
+    "action rate": {"propensity"},
+    "always acts": {"always_acts"},
     "misclick": set(),
     "misclick:denied": set(),
 }
@@ -139,20 +141,21 @@ READS = {  # which parts of the truth may move a grant
 
 @pytest.mark.parametrize("name", MEANING)
 def test_a_grant_is_made_of_the_truth_that_it_may_use_and_of_nothing_else(name):
-    at = cell(grant=(name,), size=400, replicates=1)
+    at = cell(grant=(name,), size=400, replicates=1, world="always" if "always" in name else "exclusive")
     log, truth = at.built().draw(range(1))
     rng = np.random.default_rng(1)
     other = {
         "reward": rng.uniform(0.05, 0.95, log.n_rows),
         "propensity": rng.uniform(0.05, 0.95, log.n_rows),
         "preference": ~truth.preference,
+        "always_acts": rng.random(log.n_rows) < 0.5,
     }
     before = told(at, log=log, truth=truth)
     moved = {
         part
         for part, value in other.items()
         if not np.array_equal(
-            before, told(at, truth=replace(truth, **{part: value}), log=log), equal_nan=True
+            before, told(at, truth=replace(truth, **{part: value}), log=log), equal_nan=name == "labels"
         )
     }
     assert moved == READS[name]
