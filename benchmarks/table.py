@@ -23,6 +23,8 @@ METRICS = {
     "largest_weight": "largest weight",
     "negative_weight_share": "negative weights",
     "swapped_share": "swapped",
+    "restart_spread": "restarts apart",
+    "restart_rank_agreement": "restarts' least rank correlation",
 }
 
 

@@ -184,7 +184,7 @@ def plan_size(
 
 @app.command()
 def figure(
-    name: Annotated[str, typer.Argument(help="Which: bias-variance, plane.")],
+    name: Annotated[str, typer.Argument(help="Which: bias-variance, identification, plane.")],
     folder: Annotated[Path, typer.Argument(help="A results folder.")],
     to: Annotated[Path | None, typer.Option(help="Path without suffix [OUT/NAME].")] = None,
 ) -> None:

@@ -110,6 +110,14 @@ class FeedbackLog:
         """The same responses with other feedback (the oracle's log), and without the signals."""
         return replace(self, feedback=feedback, signals=None, negative_signals=())
 
+    def rows(self, rows: np.ndarray) -> "FeedbackLog":
+        """Some of the responses, with what is known of them."""
+        last = ("feedback", "propensity", "always_acts", "labels", "strata", "signals")
+        parts = {name: value[..., rows] for name in last if (value := getattr(self, name)) is not None}
+        context = None if self.context is None else self.context[rows]
+        own = {"features": self.features[rows], "groups": self.groups[rows], "context": context}
+        return replace(self, **own, **parts)
+
     def replicates(self, rows: slice | np.ndarray) -> "FeedbackLog":
         """Some of the replicates, with what is theirs."""
         per_replicate = {"feedback": 2, "labels": 2, "strata": 2, "propensity": 2, "class_prior": 1}

@@ -44,6 +44,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
 
     Parameters
     ----------
+    estimators_in : dict
+        Estimators of some worlds, by the world's name, in place of ``estimators``.
     grant : tuple of str
         What the run tells those who ask for it, by the names of :data:`simbench.grants.MEANING`; with
         several variants of one, those who ask for it are run once with each. The rate of misclicks is not
@@ -59,6 +61,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     worlds: tuple[WorldConfig, ...] = (PRESETS["exclusive"],)
     bias_levels: tuple[float, ...] = (0.8,)
     estimators: tuple[str, ...] = DEFAULT_ESTIMATORS
+    estimators_in: dict[str, tuple[str, ...]] = {}
     parameters: dict[str, dict[str, Any]] = {}
     sizes: tuple[int, ...] = (10_000,)
     replicates: int = Field(default=20, ge=1)
@@ -134,7 +137,7 @@ def plan(config: StudyConfig) -> list[Cell]:
         for world in config.worlds
         for size in config.sizes
         for bias_level in config.bias_levels
-        for name in config.estimators
+        for name in config.estimators_in.get(world.name, config.estimators)
         for grant in _grants(config, find(name))
     ]
 
@@ -189,7 +192,10 @@ def run(config: StudyConfig, out: Path, jobs: int = 1, progress: Progress | None
 
 def _validate(config: StudyConfig, cells: list[Cell]) -> None:
     """Fail on what cannot work before anything is written."""
-    for name in config.estimators:
+    unknown = sorted(set(config.estimators_in) - {world.name for world in config.worlds})
+    if unknown:
+        raise BadInput(f"estimators_in names {unknown[0]!r}, which is no world of this study.")
+    for name in {cell.estimator: None for cell in cells}:
         kind = find(name)
         try:
             kind(**config.parameters.get(name, {}))

@@ -1,0 +1,169 @@
+"""The diagnosis of a log: calibration, restarts, compatible rewards, overlap, advice, and a verdict."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simbench.diagnosis.advice import ENOUGH, Worth, worth_of_knowledge
+from simbench.diagnosis.click_model import Calibration, click_calibration
+from simbench.diagnosis.profile import Profile, profile_likelihood, prompt_folds
+from simbench.errors import BadInput
+from simbench.log import FeedbackLog
+from simbench.registry import find
+from simbench.restarts import Restarts, train_restarts
+
+RESTARTS = 8
+RANKS_ALIKE = 0.88  # least rank correlation of equally likely rewards at which the ranking is decided
+LEVEL_DECIDED = 0.3  # widest set of compatible mean rewards at which the level is
+MISFIT = 0.1  # gap of a calibration bin, in probability, beyond which the click model is not believed
+IDENTIFIED, RANKING_ONLY, NOT_IDENTIFIED = "identified", "ranking identified, level not", "not identified"
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How far the fitted propensity leaves anything to learn from.
+
+    Parameters
+    ----------
+    quantiles : dict of float
+        Of ``α̂``, at .01, .5 and .99.
+    below_5_percent : float
+        Share of the responses with ``α̂ < .05``: their missing clicks say next to nothing.
+    effective_sample_share : float
+        Kish's, of the weights ``1/α̂`` over the clicked.
+    """
+
+    quantiles: dict[float, float]
+    below_5_percent: float
+    effective_sample_share: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Everything that a log says about the reward fitted on it.
+
+    Parameters
+    ----------
+    log : FeedbackLog
+    restarts : Restarts
+    calibration : Calibration
+    profile : Profile or None
+        None where the log tells the class prior: it is the mean reward.
+    overlap : Overlap
+    advice : list of Worth
+        Empty where none was asked for.
+    """
+
+    log: FeedbackLog
+    restarts: Restarts
+    calibration: Calibration
+    profile: Profile | None
+    overlap: Overlap
+    advice: list[Worth]
+
+    @property
+    def verdict(self) -> str:
+        """One of :data:`IDENTIFIED`, :data:`RANKING_ONLY`, :data:`NOT_IDENTIFIED`."""
+        if self.restarts.rank_agreement[0] < RANKS_ALIKE:
+            return NOT_IDENTIFIED
+        if self.profile is not None and self.profile.width > LEVEL_DECIDED:
+            return RANKING_ONLY
+        return IDENTIFIED
+
+    @property
+    def fits(self) -> bool:
+        """Whether the click model is calibrated within :data:`MISFIT`, or not rejected at level .001."""
+        return self.calibration.largest_gap <= MISFIT or self.calibration.p_value > 1e-3
+
+    @property
+    def summary(self) -> str:
+        """The verdict for a decision maker, in a few sentences."""
+        sentences = {
+            IDENTIFIED: "The log decides both the ranking of responses and, within the set of mean rewards "
+            "given here, how good they are. The reward can be used, as far as its assumption holds: that "
+            "context moves only whether users act.",
+            RANKING_ONLY: "The log decides which responses are better, not how good they are: use the reward "
+            "to rank, and do not read it as a probability.",
+            NOT_IDENTIFIED: "The log does not decide between rewards that rank responses differently: fits "
+            "of equal likelihood disagree. Do not use a reward fitted on it without further knowledge.",
+        }
+        parts = [sentences[self.verdict]]
+        if not self.fits:
+            parts.append(
+                f"Beware: the fitted click probability is off by up to {self.calibration.largest_gap:.2f} on "
+                "held-out feedback, so that the model itself is in doubt."
+            )
+        return " ".join([*parts, self._recommendation()]).strip()
+
+    def _recommendation(self) -> str:
+        if not self.advice:
+            return ""
+        now, best = self.advice[0], self.advice[1]
+        labels = next(worth for worth in self.advice if worth.labels)
+        text = f"Most would be gained by {best.knowledge} (expected error {now.rmse:.2f} to {best.rmse:.2f})"
+        if labels is not best:
+            reach = "would bring it to" if labels.rmse <= ENOUGH else "would only bring it to"
+            text += f"; {labels.knowledge} {reach} {labels.rmse:.2f}"
+        return text + "."
+
+
+def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **parameters) -> Diagnosis:
+    """Diagnose a log of one replicate; sees no truth.
+
+    Parameters
+    ----------
+    log : FeedbackLog
+        Feedback of shape (1, n); with what is known. The propensity is taken as unknown: where it is told,
+        the reward is identified and only its use is in question.
+    seed : int
+    advise : bool
+        Work out what further knowledge would be worth (a third of the time).
+    **parameters
+        Hyper-parameters of ``implicitrm``.
+
+    Raises
+    ------
+    BadInput
+        If the log has several replicates, or tells the propensity.
+    """
+    if log.n_replicates != 1:
+        raise BadInput(f"a diagnosis is of one log, got {log.n_replicates} replicates.")
+    if log.propensity is not None:
+        raise BadInput("the propensity is told, so that the reward is identified: fit implicitrm-known.")
+    estimator = find("implicitrm")(**parameters, seed=seed)
+    restarts = train_restarts(estimator, log, [0], RESTARTS)
+    inputs = log.features if log.context is None else log.context
+    reward, propensity = restarts.predict(log.features)[0], restarts.predict_propensity(inputs)[0]
+    if log.always_acts is not None:
+        propensity = np.where(log.always_acts, 1.0, propensity)
+    return Diagnosis(
+        log=log,
+        restarts=restarts,
+        calibration=click_calibration(_unseen_clicks(estimator, log), log.feedback[0]),
+        profile=None if log.class_prior is not None else profile_likelihood(estimator, log),
+        overlap=_overlap(propensity, log.feedback[0]),
+        advice=worth_of_knowledge(log, reward, propensity, estimator) if advise else [],
+    )
+
+
+def _unseen_clicks(estimator, log: FeedbackLog) -> np.ndarray:
+    """Click probability of every response by a fit that did not see it, shape (n,)."""
+    inputs = log.features if log.context is None else log.context
+    probability = np.empty(log.n_rows)
+    for seen, unseen in prompt_folds(log.groups, 4, estimator.seed):
+        model = estimator.fit_replicates(log.rows(seen))
+        alpha = model.predict_propensity(inputs[unseen])[0]
+        if log.always_acts is not None:
+            alpha = np.where(log.always_acts[unseen], 1.0, alpha)
+        gamma, slip = model.predict(log.features[unseen])[0], log.misclick or 0.0
+        probability[unseen] = (gamma + (1 - gamma) * slip) * alpha
+    return probability
+
+
+def _overlap(propensity: np.ndarray, feedback: np.ndarray) -> Overlap:
+    weight = 1 / propensity[feedback == 1].clip(1e-6)
+    return Overlap(
+        quantiles={q: float(np.quantile(propensity, q)) for q in (0.01, 0.5, 0.99)},
+        below_5_percent=float((propensity < 0.05).mean()),
+        effective_sample_share=float(weight.sum() ** 2 / (weight**2).sum() / len(weight)),
+    )
