@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from simbench import __version__
+from simbench import __version__, cli_log
 from simbench.errors import BadInput
 
 app = typer.Typer(
@@ -18,6 +18,8 @@ app = typer.Typer(
 )
 list_app = typer.Typer(no_args_is_help=True, help="Print a catalogue.")
 app.add_typer(list_app, name="list")
+for command in (cli_log.fit, cli_log.score, cli_log.diagnose):
+    app.command()(command)
 
 
 class Format(StrEnum):

@@ -112,12 +112,17 @@ class StackedMLP:
         numbers = [_Parameters(self.sizes, float(i)) for i in range(self.width)]
         return torch.as_tensor(np.concatenate(_interleave(numbers)), dtype=torch.long, device=self.device)
 
-    def _with(self, parameters: Tensor) -> "StackedMLP":
-        other = object.__new__(StackedMLP)
-        other.device, other.width, other.sizes = self.device, self.width, self.sizes
+    @classmethod
+    def of(cls, parameters: Tensor, sizes: list[int]) -> "StackedMLP":
+        """Networks ``sizes[0] -> ... -> sizes[-1]`` with these parameters, one row a block."""
+        other = object.__new__(cls)
+        other.device, other.width, other.sizes = parameters.device, block_width(tuple(sizes[1:-1])), sizes
         other.parameters = parameters
         other._bind()
         return other
+
+    def _with(self, parameters: Tensor) -> "StackedMLP":
+        return StackedMLP.of(parameters, self.sizes)
 
 
 class _Parameters:

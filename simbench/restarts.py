@@ -21,7 +21,8 @@ from simbench.training import RESTART, split_by_prompt, train
 if TYPE_CHECKING:
     from simbench.estimator import Estimator
 
-RULE = "the highest mean reward: more users are satisfied without acting than act without being satisfied"
+RULE = "the highest held-out likelihood, however small its lead"
+RANKS_ALIKE = 0.88  # least rank correlation of equally likely rewards at which their ranking is one
 SAME = 2.0  # standard errors of a paired difference in held-out log-likelihood that are no difference
 SLACK = 1e-4  # nats a response below which a difference is rounding and optimisation, not evidence
 APART = 0.2  # RMS difference of two rewards that is a disagreement: two fits of one law come to .13 by noise
@@ -58,10 +59,8 @@ class Restarts:
 
     @cached_property
     def chosen(self) -> np.ndarray:
-        """Restart kept by :data:`RULE`, shape (R,); where all near ones agree, the best by likelihood."""
-        best = self.held_out_loss.argmin(1)
-        by_rule = np.where(self.near, self.rewards.mean(2), -np.inf).argmax(1)
-        return np.where(self.disagree, by_rule, best)
+        """Restart kept by :data:`RULE`, shape (R,)."""
+        return self.held_out_loss.argmin(1)
 
     @cached_property
     def spread(self) -> np.ndarray:
@@ -96,20 +95,23 @@ class Restarts:
         """One sentence where the log does not decide between rewards, else None."""
         if not self.disagree.any():
             return None
+        alike = self.rank_agreement.min() >= RANKS_ALIKE
+        what = "the level of the reward is not identified" if alike else "the reward is not identified"
         return (
-            f"not identified: restarts reach the same likelihood with rewards up to {self.spread.max():.2f} "
+            f"{what}: restarts reach the same likelihood with rewards up to {self.spread.max():.2f} "
             f"apart (RMS), rank correlation {self.rank_agreement.min():.2f}; kept by rule: {RULE}."
         )
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Kept rewards, shape (R, m)."""
-        return self.model.predict(features)[self._kept()]
+        return self.model.predict(features)[self.kept]
 
     def predict_propensity(self, inputs: np.ndarray) -> np.ndarray:
         """Kept propensities, shape (R, m)."""
-        return self.model.predict_propensity(inputs)[self._kept()]
+        return self.model.predict_propensity(inputs)[self.kept]
 
-    def _kept(self) -> np.ndarray:
+    @property
+    def kept(self) -> np.ndarray:
         replicates, restarts = self.near.shape
         return np.arange(replicates) * restarts + self.chosen
 

@@ -30,11 +30,24 @@ def restarts(near: list[bool], levels: list[float], loss: list[float]) -> Restar
     return Restarts(Told(rewards), np.array([loss]), np.array([near]), (rewards[:, None] + noise)[None])
 
 
-def test_the_rule_chooses_among_equal_likelihoods_only():
-    tied = restarts([True, True, False], [0.2, 0.6, 0.9], [0.30, 0.31, 0.5])
+def test_what_differs_at_equal_likelihood_is_kept_by_the_rule_with_a_warning():
+    tied = restarts([True, True, False], [0.2, 0.6, 0.9], [0.31, 0.30, 0.5])
     assert tied.disagree.all() and tied.chosen.tolist() == [1]
     assert tied.predict(np.zeros((2, 1))).tolist() == [[0.6, 0.6]]
-    assert tied.warning is not None and "highest mean reward" in tied.warning
+    assert tied.warning is not None and "highest held-out likelihood" in tied.warning
+    assert tied.warning.startswith("the level")  # they rank alike
+
+
+def test_rewards_that_rank_differently_are_not_identified_at_all():
+    up = np.linspace(0.1, 0.9, 7)
+    model = Restarts(
+        Told(np.array([0.5, 0.5])),
+        np.array([[0.3, 0.3]]),
+        np.array([[True, True]]),
+        np.stack([up, 1 - up])[None],
+    )
+    assert model.rank_agreement.tolist() == pytest.approx([-1])
+    assert model.warning is not None and model.warning.startswith("the reward is not identified")
 
 
 def test_where_they_agree_the_best_likelihood_is_kept_without_a_warning():

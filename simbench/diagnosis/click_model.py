@@ -63,4 +63,5 @@ def wilson(share: np.ndarray, count: np.ndarray, level: float = 0.95) -> tuple[n
     z = float(norm.ppf(0.5 + level / 2))
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return centre - half, centre + half
+    # at shares of 0 and 1 rounding must not put the share outside
+    return np.minimum(centre - half, share), np.maximum(centre + half, share)

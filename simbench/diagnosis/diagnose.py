@@ -10,10 +10,9 @@ from simbench.diagnosis.profile import Profile, profile_likelihood, prompt_folds
 from simbench.errors import BadInput
 from simbench.log import FeedbackLog
 from simbench.registry import find
-from simbench.restarts import Restarts, train_restarts
+from simbench.restarts import RANKS_ALIKE, Restarts, train_restarts
 
 RESTARTS = 8
-RANKS_ALIKE = 0.88  # least rank correlation of equally likely rewards at which the ranking is decided
 LEVEL_DECIDED = 0.3  # widest set of compatible mean rewards at which the level is
 MISFIT = 0.1  # gap of a calibration bin, in probability, beyond which the click model is not believed
 IDENTIFIED, RANKING_ONLY, NOT_IDENTIFIED = "identified", "ranking identified, level not", "not identified"
@@ -49,6 +48,8 @@ class Diagnosis:
     calibration : Calibration
     profile : Profile or None
         None where the log tells the class prior: it is the mean reward.
+    propensity : ndarray, shape (n,)
+        ``α̂`` of the kept fit.
     overlap : Overlap
     advice : list of Worth
         Empty where none was asked for.
@@ -58,6 +59,7 @@ class Diagnosis:
     restarts: Restarts
     calibration: Calibration
     profile: Profile | None
+    propensity: np.ndarray
     overlap: Overlap
     advice: list[Worth]
 
@@ -141,6 +143,7 @@ def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **paramete
         restarts=restarts,
         calibration=click_calibration(_unseen_clicks(estimator, log), log.feedback[0]),
         profile=None if log.class_prior is not None else profile_likelihood(estimator, log),
+        propensity=propensity,
         overlap=_overlap(propensity, log.feedback[0]),
         advice=worth_of_knowledge(log, reward, propensity, estimator) if advise else [],
     )

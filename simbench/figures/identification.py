@@ -130,7 +130,7 @@ def _footnote(table: pd.DataFrame) -> str:
     size = f"{int(table.n_replicates.iloc[0])} replicates, {int(table['size'].iloc[0]):,} responses."
     return (
         f"{size} Brackets: interval by bootstrap over replicates. Restarts differ: share of logs on which\n"
-        "fits of equal held-out likelihood are over 0.2 apart (RMS). Swapped: share of rewards that rank like "
+        "fits of equal held-out likelihood are over 0.2 apart (RMS). Swapped: share of rewards ranked like "
         "the propensity.\nEmpty: not tried. Context that moves the propensity is logged in exclusive and "
         "confounded, none in shared."
     )
