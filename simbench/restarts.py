@@ -21,7 +21,7 @@ from simbench.training import RESTART, split_by_prompt, train
 if TYPE_CHECKING:
     from simbench.estimator import Estimator
 
-RULE = "the highest held-out likelihood, however small its lead"
+RULE = "the fit that began at even odds where it is among the likeliest, else the likeliest"
 RANKS_ALIKE = 0.88  # least rank correlation of equally likely rewards at which their ranking is one
 SAME = 2.0  # standard errors of a paired difference in held-out log-likelihood that are no difference
 SLACK = 1e-4  # nats a response below which a difference is rounding and optimisation, not evidence
@@ -59,8 +59,9 @@ class Restarts:
 
     @cached_property
     def chosen(self) -> np.ndarray:
-        """Restart kept by :data:`RULE`, shape (R,)."""
-        return self.held_out_loss.argmin(1)
+        """Restart kept by :data:`RULE`, shape (R,); the likeliest where all that are as likely agree."""
+        even_start = self.disagree & self.near[:, 0]
+        return np.where(even_start, 0, self.held_out_loss.argmin(1))
 
     @cached_property
     def spread(self) -> np.ndarray:

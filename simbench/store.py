@@ -64,7 +64,9 @@ class Shards:
 
     def write(self, key: str, predictions: np.ndarray, facts: dict[str, Any]) -> None:
         """Keep predictions of shape (R, m) as float32, and the facts beside them."""
-        blob = save({"predictions": predictions.astype(np.float32)}, {"facts": json.dumps(facts)})
+        # safetensors writes the memory as it lies: a transposed array would come back scrambled
+        whole = np.ascontiguousarray(predictions, dtype=np.float32)
+        blob = save({"predictions": whole}, {"facts": json.dumps(facts)})
         write_whole(self.path(key), lambda to: to.write_bytes(blob))
 
     def read(self, key: str) -> tuple[np.ndarray, dict[str, Any]]:

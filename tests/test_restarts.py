@@ -32,9 +32,10 @@ def restarts(near: list[bool], levels: list[float], loss: list[float]) -> Restar
 
 def test_what_differs_at_equal_likelihood_is_kept_by_the_rule_with_a_warning():
     tied = restarts([True, True, False], [0.2, 0.6, 0.9], [0.31, 0.30, 0.5])
-    assert tied.disagree.all() and tied.chosen.tolist() == [1]
-    assert tied.predict(np.zeros((2, 1))).tolist() == [[0.6, 0.6]]
-    assert tied.warning is not None and "highest held-out likelihood" in tied.warning
+    assert tied.disagree.all() and tied.chosen.tolist() == [0]
+    assert tied.predict(np.zeros((2, 1))).tolist() == [[0.2, 0.2]]
+    assert tied.warning is not None and "even odds" in tied.warning
+    assert restarts([False, True, True], [0.2, 0.6, 0.9], [0.5, 0.31, 0.30]).chosen.tolist() == [2]
     assert tied.warning.startswith("the level")  # they rank alike
 
 

@@ -155,3 +155,9 @@ def test_parquet_and_pictures_are_whole_or_absent(full, tmp_path, monkeypatch, c
     assert "No space left on device" in capsys.readouterr().err.splitlines()[-1]
     after = [name for name in files(tmp_path) if "shards" not in name]
     assert after == (["out/study.json"] if full == "table" else [n for n in before if "shards" not in n])
+
+
+def test_predictions_that_lie_transposed_in_memory_come_back_as_they_are(tmp_path):
+    shards, predictions = Shards(tmp_path), np.arange(6.0).reshape(3, 2).T
+    shards.write("key", predictions, {})
+    assert np.array_equal(shards.read("key")[0], predictions)

@@ -1,10 +1,10 @@
-"""Which further knowledge would help most, and how many labels? Answered on logs drawn from the fit itself.
+"""Which further knowledge would help most, and how many labels? Answered on logs drawn from the fits.
 
-The fitted reward and propensity are taken for the truth, logs are redrawn from them on the same responses,
-and the reward is fitted again with each kind of knowledge: a parametric bootstrap of what it is worth.
+Each of several fits that the log does not tell apart is taken for the truth in turn, a log is redrawn from it
+on the same responses, and the reward is fitted again with each kind of knowledge: a parametric bootstrap over
+what the log leaves open.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,11 @@ from simbench.streams import stream
 LABEL_SHARES = (0.005, 0.01, 0.02, 0.05, 0.1)
 ENOUGH = 0.1  # RMSE of the reward at which labels are called enough
 SHARPEST = 1e-3  # propensities told in the redrawn logs are kept away from 0 and 1
+TRUTHS = 4  # fits that are taken for the truth
+HYPER = (
+    *("hidden", "lr", "batch_size", "epochs", "patience"),
+    *("weight_decay", "validation_share", "seed", "device"),
+)
 
 
 @dataclass(frozen=True)
@@ -28,76 +33,81 @@ class Worth:
     labels: int = 0
 
 
+@dataclass(frozen=True)
+class _Redrawn:
+    """A log drawn from one fit, and that fit."""
+
+    log: FeedbackLog
+    reward: np.ndarray
+    propensity: np.ndarray
+    preference: np.ndarray
+    uniform: np.ndarray
+
+
 def worth_of_knowledge(
-    log: FeedbackLog, reward: np.ndarray, propensity: np.ndarray, estimator: Estimator, replicates: int = 4
+    log: FeedbackLog, rewards: np.ndarray, propensities: np.ndarray, estimator: Estimator
 ) -> list[Worth]:
-    """Error of the reward with each further kind of knowledge, on logs drawn from the fit.
+    """Error of the reward with each further kind of knowledge, on logs drawn from the fits.
 
     Parameters
     ----------
     log : FeedbackLog
         Of one replicate; what it already tells is told in every row of the answer.
-    reward, propensity : ndarray, shape (n,)
-        Of the fit.
+    rewards, propensities : ndarray, shape (k, n)
+        Of fits that the log does not tell apart.
     estimator : Estimator
         Of the ImplicitRM family, with unknown propensity.
-    replicates : int
 
     Returns
     -------
     list of Worth
         "nothing more" first, then by error.
     """
-    propensity = propensity.clip(SHARPEST, 1 - SHARPEST)
-    draws = [
-        stream(estimator.get_params()["seed"], "worth", i).random((3, log.n_rows)) for i in range(replicates)
-    ]
-    preference = np.array([draw[0] < reward for draw in draws])
-    acts = np.array([draw[1] < propensity for draw in draws])
-    again = replace(
-        log.replicates(np.zeros(replicates, dtype=np.int64)), feedback=(preference & acts).astype(np.float32)
-    )
-
-    def error(told: FeedbackLog, who: Estimator = estimator) -> float:
-        fitted = who.fit_replicates(told).predict(log.features)
-        return float(np.sqrt(((fitted - reward) ** 2).mean()))
-
-    knowing = find("implicitrm-known")(**_shared(estimator))
-    nothing = Worth("nothing more", error(again))
+    order = rewards.mean(1).argsort()
+    chosen = order[np.unique(np.linspace(0, len(order) - 1, TRUTHS).round().astype(int))]
+    seed = estimator.get_params()["seed"]
+    drawn = [_redraw(log, rewards[i], propensities[i], seed, number) for number, i in enumerate(chosen)]
+    knowing = find("implicitrm-known")(**{name: getattr(estimator, name) for name in HYPER})
+    nothing = Worth("nothing more", _error(estimator, drawn, lambda one: {}))
     more = [
-        Worth("the class prior", error(replace(again, class_prior=float(reward.mean())))),
-        Worth("the action rate", error(replace(again, action_rate=float(propensity.mean())))),
-        Worth("the propensity", error(replace(again, propensity=propensity), knowing)),
-        _labels(error, again, preference, [draw[2] for draw in draws]),
+        Worth("the class prior", _error(estimator, drawn, lambda o: {"class_prior": float(o.reward.mean())})),
+        Worth(
+            "the action rate", _error(estimator, drawn, lambda o: {"action_rate": float(o.propensity.mean())})
+        ),
+        Worth("the propensity", _error(knowing, drawn, lambda o: {"propensity": o.propensity})),
+        _labels(estimator, drawn),
     ]
     return [nothing, *sorted(more, key=lambda worth: worth.rmse)]
 
 
-def _labels(
-    error: Callable[[FeedbackLog], float], log: FeedbackLog, preference: np.ndarray, draws: list[np.ndarray]
-) -> Worth:
+def _redraw(log: FeedbackLog, reward: np.ndarray, propensity: np.ndarray, seed: int, number: int) -> _Redrawn:
+    propensity = propensity.clip(SHARPEST, 1 - SHARPEST)
+    draws = stream(seed, "worth", number).random((3, log.n_rows))
+    preference = draws[0] < reward
+    feedback = (preference & (draws[1] < propensity)).astype(np.float32)[None]
+    return _Redrawn(replace(log, feedback=feedback), reward, propensity, preference, draws[2])
+
+
+def _error(estimator: Estimator, drawn: list[_Redrawn], told) -> float:
+    """RMSE over all redrawn logs; ``told`` makes of each what is known about it."""
+    squares = []
+    for one in drawn:
+        fitted = estimator.fit_replicates(replace(one.log, **told(one))).predict(one.log.features)[0]
+        squares.append(((fitted - one.reward) ** 2).mean())
+    return float(np.sqrt(np.mean(squares)))
+
+
+def _labels(estimator: Estimator, drawn: list[_Redrawn]) -> Worth:
     """The smallest share of explicit labels that is enough, or the largest tried."""
     rmse, share = np.inf, 0.0
     for share in LABEL_SHARES:
-        labels = np.where(np.array(draws) < share, preference, np.nan).astype(np.float32)
-        rmse = error(replace(log, labels=labels))
+
+        def labels(one: _Redrawn, share: float = share) -> dict:
+            known = np.where(one.uniform < share, one.preference, np.nan)
+            return {"labels": known.astype(np.float32)[None]}
+
+        rmse = _error(estimator, drawn, labels)
         if rmse <= ENOUGH:
             break
-    count = round(share * log.n_rows)
+    count = round(share * len(drawn[0].reward))
     return Worth(f"{count:,} explicit labels", rmse, count)
-
-
-def _shared(estimator: Estimator) -> dict:
-    """Hyper-parameters that every estimator has."""
-    names = (
-        "hidden",
-        "lr",
-        "batch_size",
-        "epochs",
-        "patience",
-        "weight_decay",
-        "validation_share",
-        "seed",
-        "device",
-    )
-    return {name: getattr(estimator, name) for name in names}

@@ -135,7 +135,7 @@ def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **paramete
     estimator = find("implicitrm")(**parameters, seed=seed)
     restarts = train_restarts(estimator, log, [0], RESTARTS)
     inputs = log.features if log.context is None else log.context
-    reward, propensity = restarts.predict(log.features)[0], restarts.predict_propensity(inputs)[0]
+    propensity = restarts.predict_propensity(inputs)[0]
     if log.always_acts is not None:
         propensity = np.where(log.always_acts, 1.0, propensity)
     return Diagnosis(
@@ -145,8 +145,14 @@ def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **paramete
         profile=None if log.class_prior is not None else profile_likelihood(estimator, log),
         propensity=propensity,
         overlap=_overlap(propensity, log.feedback[0]),
-        advice=worth_of_knowledge(log, reward, propensity, estimator) if advise else [],
+        advice=_advice(log, restarts, inputs, estimator) if advise else [],
     )
+
+
+def _advice(log: FeedbackLog, restarts: Restarts, inputs: np.ndarray, estimator) -> list[Worth]:
+    near = restarts.near[0]
+    rewards = restarts.model.predict(log.features)[near]
+    return worth_of_knowledge(log, rewards, restarts.model.predict_propensity(inputs)[near], estimator)
 
 
 def _unseen_clicks(estimator, log: FeedbackLog) -> np.ndarray:

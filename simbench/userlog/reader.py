@@ -183,7 +183,7 @@ def _labels(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
 
 
 def _numbers(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    values = pd.to_numeric(_filled(frame, name, path), errors="coerce").to_numpy(dtype=float)
+    values = pd.to_numeric(_filled(frame, name, path), errors="coerce").to_numpy(dtype=float, copy=True)
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
         raise BadInput(f"{path}, row {row}, column {name!r}: is no number.")
