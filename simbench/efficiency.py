@@ -60,13 +60,14 @@ def logistic_model(world: World) -> ParametricModel:
     """
     train = world.train
     separate = train.features if train.context is None else train.context
-    theta = _logit_coefficients(train.features, train.reward, "reward")
-    eta = _logit_coefficients(separate, train.propensity, "propensity")
+    theta = logit_coefficients(train.features, train.reward, "reward")
+    eta = logit_coefficients(separate, train.propensity, "propensity")
     inputs = (torch.as_tensor(values, dtype=torch.float64) for values in (train.features, separate))
     return ParametricModel(logistic, logistic, theta, eta, *inputs)
 
 
-def _logit_coefficients(inputs: np.ndarray, probability: np.ndarray, what: str) -> Tensor:
+def logit_coefficients(inputs: np.ndarray, probability: np.ndarray, what: str) -> Tensor:
+    """Parameters of the logistic function of these inputs that a probability is; (d + 1,), float64."""
     design = np.column_stack([inputs, np.ones(len(inputs))]).astype(float)
     target = logit(probability.clip(1e-300, 1 - 1e-16))
     found, *_ = np.linalg.lstsq(design, target, rcond=None)
@@ -116,18 +117,40 @@ def reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensity: b
     ndarray, shape (m,), squared probability
         Infinite everywhere where the information is singular: the parameters are not identified.
     """
+    covariance = parameter_covariance(model, knows_propensity)
+    if covariance is None:
+        return np.full(len(inputs), np.inf)
+    gradient = _reward_gradient(model, inputs)
+    return ((gradient @ covariance) * gradient).sum(1).numpy()
+
+
+def mean_reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensity: bool) -> float:
+    """Smallest variance of an unbiased estimate of the mean of ``γ(x)`` over these inputs (m, d)."""
+    covariance = parameter_covariance(model, knows_propensity)
+    if covariance is None:
+        return np.inf
+    gradient = _reward_gradient(model, inputs).mean(0)
+    return float(gradient @ covariance @ gradient)
+
+
+def parameter_covariance(model: ParametricModel, knows_propensity: bool) -> Tensor | None:
+    """The reward parameters' block of the inverse information, (k, k); None where it is singular."""
     information = fisher_information(model, knows_propensity)
     # scaled to unit diagonal, so that units of the inputs do not pass for a lack of information
     scale = information.diagonal().clamp_min(1e-300).rsqrt()
     scaled = information * scale[:, None] * scale
     eigenvalues = torch.linalg.eigvalsh(scaled)
     if eigenvalues[0] < SINGULAR * eigenvalues[-1]:
-        return np.full(len(inputs), np.inf)
+        return None
     covariance = torch.linalg.inv(scaled) * scale[:, None] * scale
     count = len(model.theta)
+    return covariance[:count, :count]
+
+
+def _reward_gradient(model: ParametricModel, inputs: np.ndarray) -> Tensor:
+    """``∇_θ γ(x)``, shape (m, k)."""
     x = torch.as_tensor(inputs, dtype=torch.float64)
-    gradient = torch.func.vmap(torch.func.grad(model.reward), in_dims=(None, 0))(model.theta, x)
-    return ((gradient @ covariance[:count, :count]) * gradient).sum(1).numpy()
+    return torch.func.vmap(torch.func.grad(model.reward), in_dims=(None, 0))(model.theta, x)
 
 
 def mean_bound(world: World, knows_propensity: bool) -> float:

@@ -7,10 +7,12 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import yaml
 
 from simbench.study import StudyConfig
+from simbench.world import PRESETS, build
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,6 +42,21 @@ def test_the_study_of_the_readme_is_valid():
     study = yaml.safe_load(block("README.md", "yaml", "A study can be written down in YAML"))
     study.pop("worlds")
     assert StudyConfig.model_validate(study).replicates == 50
+
+
+def test_the_own_log_example_of_the_readme_runs_as_printed(tmp_path, monkeypatch):
+    log, _ = build(PRESETS["exclusive"], 2.0, 300, 0).draw(range(1))
+    assert log.context is not None
+    frame = (
+        pd.DataFrame(log.features).add_prefix("emb_").assign(prompt_id=log.groups, clicked=log.feedback[0])
+    )
+    frame.assign(user_activity=log.context[:, 0], position=log.context[:, 1]).to_parquet(
+        tmp_path / "log.parquet"
+    )
+    monkeypatch.chdir(tmp_path)
+    names = {"features": log.features}
+    exec(block("README.md", "python", "<!-- own log -->"), names)
+    assert names["reward"].shape == (log.n_rows,) and np.ptp(names["reward"]) > 0
 
 
 def test_every_link_to_a_file_leads_somewhere():

@@ -79,7 +79,8 @@ def as_html(diagnosis: Diagnosis, name: str) -> str:
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Diagnosis of {html.escape(name)}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; color: #222; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62em; color: #222;
+  margin: 2em auto; padding: 0 1em; }}
 .verdict {{ border-left: 8px solid {colour}; padding: .5em 1em; background: #f6f6f6; }}
 .verdict strong {{ color: {colour}; text-transform: uppercase; }}
 table {{ border-collapse: collapse; width: 100%; }}

@@ -57,8 +57,9 @@ class RewardModel:
         scaled = np.asarray(features, dtype=np.float32) * np.float32(self.card["features"]["scale"])
         return self.fitted.predict(scaled)[self.row]
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write the weights, then the card that holds their hash: without a card there is no model."""
+        folder = Path(folder)
         tensors = {
             f"network.{number}": stacked.parameters
             for number, stacked in enumerate(self.fitted.networks.values())

@@ -1,0 +1,78 @@
+"""Do 90 % intervals cover the true reward in 90 % of logs?
+
+python benchmarks/coverage.py > benchmarks/coverage.md
+"""
+
+import sys
+import time
+from dataclasses import replace
+from importlib.metadata import version
+
+import numpy as np
+from scipy.stats import binom
+
+from simbench.intervals import at_estimate, maximum_likelihood, model_at
+from simbench.world import WorldConfig, build
+
+LOGS = 500
+LEVEL = 0.9
+POINTS = 500
+SITUATIONS = [(1.0, 4000, True), (2.0, 4000, True), (2.0, 10_000, False), (3.0, 10_000, False)]
+WORLD = WorldConfig(n_features=8, test_size=1000)
+
+
+def main() -> None:
+    print("# Coverage of 90 % intervals\n\nWritten by `python benchmarks/coverage.py`.\n")
+    print(
+        f"torch {version('torch')}; world `exclusive` with 8 features, logistic heads, {LOGS} logs, intervals from the"
+    )
+    print(
+        f"information at the estimate, at {POINTS} held-out responses. Brackets: 95 %, binomial over logs for the mean"
+    )
+    print("reward; over logs' shares of covered responses for single ones.\n")
+    print(
+        "| bias level | responses | propensity | one response's reward | mean reward | half width, mean reward |"
+    )
+    print("|---|---|---|---|---|---|", flush=True)
+    for bias_level, size, told in SITUATIONS:
+        start = time.perf_counter()
+        covered, mean_covered, half = coverage(bias_level, size, told)
+        error = 1.96 * covered.std() / np.sqrt(LOGS)
+        low, high = (
+            binom.interval(0.95, LOGS, mean_covered.mean()) if mean_covered.mean() < 1 else (LOGS, LOGS)
+        )
+        print(
+            f"| {bias_level:g} | {size:,} | {'known' if told else 'unknown'} | {covered.mean():.3f} "
+            f"[{covered.mean() - error:.3f}, {covered.mean() + error:.3f}] | {mean_covered.mean():.3f} "
+            f"[{low / LOGS:.3f}, {high / LOGS:.3f}] | {half:.3f} |",
+            flush=True,
+        )
+        print(
+            f"{bias_level:g} {size} {told}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True
+        )
+
+
+def coverage(bias_level: float, size: int, told: bool) -> tuple[np.ndarray, np.ndarray, float]:
+    """Share of covered responses and whether the mean is covered, (LOGS,) each; half width of the mean's."""
+    world = build(WORLD, bias_level, size, 0)
+    log, truth = world.draw(range(LOGS))
+    if told:
+        log = replace(log, propensity=truth.propensity)
+    inputs, reward = world.test.features[:POINTS], world.test.reward[:POINTS]
+    fitted = maximum_likelihood(log)
+    rewards = fitted.predict(log.features)
+    propensities = (
+        np.broadcast_to(truth.propensity, rewards.shape) if told else fitted.predict_propensity(log.context)
+    )
+    covered, mean_covered, widths = [], [], []
+    for number in range(LOGS):
+        one = log.replicates(slice(number, number + 1))
+        found = at_estimate(model_at(one, rewards[number], propensities[number]), one, inputs, LEVEL)
+        covered.append(((found.low <= reward) & (reward <= found.high)).mean())
+        mean_covered.append(found.mean_low <= truth.reward.mean() <= found.mean_high)
+        widths.append((found.mean_high - found.mean_low) / 2)
+    return np.array(covered), np.array(mean_covered, dtype=float), float(np.mean(widths))
+
+
+if __name__ == "__main__":
+    main()
