@@ -21,18 +21,18 @@ SITUATIONS = [(1.0, 4000, True), (2.0, 4000, True), (2.0, 10_000, False), (3.0, 
 WORLD = WorldConfig(n_features=8, test_size=1000)
 
 
+HEADER = """# Coverage of 90 % intervals
+
+Written by `python benchmarks/coverage.py`.
+
+World `exclusive` with 8 features, logistic heads, {logs} logs (torch {torch}); intervals from the information
+at the estimate, at {points} held-out responses. Brackets: 95 %, over logs.
+
+| bias level | responses | propensity | one reward | mean reward | half width of the mean's |"""
+
+
 def main() -> None:
-    print("# Coverage of 90 % intervals\n\nWritten by `python benchmarks/coverage.py`.\n")
-    print(
-        f"torch {version('torch')}; world `exclusive` with 8 features, logistic heads, {LOGS} logs, intervals from the"
-    )
-    print(
-        f"information at the estimate, at {POINTS} held-out responses. Brackets: 95 %, binomial over logs for the mean"
-    )
-    print("reward; over logs' shares of covered responses for single ones.\n")
-    print(
-        "| bias level | responses | propensity | one response's reward | mean reward | half width, mean reward |"
-    )
+    print(HEADER.format(logs=LOGS, points=POINTS, torch=version("torch")))
     print("|---|---|---|---|---|---|", flush=True)
     for bias_level, size, told in SITUATIONS:
         start = time.perf_counter()

@@ -186,7 +186,7 @@ def plan_size(
 
 @app.command()
 def figure(
-    name: Annotated[str, typer.Argument(help="Which: bias-variance, identification, plane.")],
+    name: Annotated[str, typer.Argument(help="Which: bias-variance, efficiency, identification, plane.")],
     folder: Annotated[Path, typer.Argument(help="A results folder.")],
     to: Annotated[Path | None, typer.Option(help="Path without suffix [OUT/NAME].")] = None,
 ) -> None:

@@ -95,7 +95,7 @@ def model_at(log: FeedbackLog, reward: np.ndarray, propensity: np.ndarray) -> Pa
     if log.propensity is None:
         eta = logit_coefficients(context, propensity.clip(EDGE, 1 - EDGE), "propensity")
         return ParametricModel(logistic, logistic, theta, eta, x, z)
-    told = torch.as_tensor(propensity, dtype=torch.float64)[:, None]
+    told = torch.as_tensor(np.array(propensity, dtype=float))[:, None]  # a copy: told ones may be read-only
     return ParametricModel(logistic, lambda eta, alpha: alpha[0], theta, theta[:0], x, told)
 
 
@@ -119,7 +119,7 @@ def at_estimate(model: ParametricModel, log: FeedbackLog, inputs: np.ndarray, le
 def bootstrap_intervals(
     estimator: Estimator, log: FeedbackLog, inputs: np.ndarray, level: float = 0.9, resamples: int = 200
 ) -> Intervals:
-    """Parametric bootstrap, all resamples in one stacked training: clicks redrawn from the fit, and fitted again.
+    """Parametric bootstrap, all in one stacked training: clicks redrawn from the fit, and fitted again.
 
     Sees sampling error; the estimator's own bias (early stopping, a network that is too small) it shows only
     as far as the refits repeat it.

@@ -16,6 +16,7 @@ RESTARTS = 8
 LEVEL_DECIDED = 0.3  # widest set of compatible mean rewards at which the level is
 MISFIT = 0.1  # gap of a calibration bin, in probability, beyond which the click model is not believed
 IDENTIFIED, RANKING_ONLY, NOT_IDENTIFIED = "identified", "ranking identified, level not", "not identified"
+MISFITS = "the click model does not fit"
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,11 @@ class Diagnosis:
 
     @property
     def verdict(self) -> str:
-        """One of :data:`IDENTIFIED`, :data:`RANKING_ONLY`, :data:`NOT_IDENTIFIED`."""
+        """One of :data:`IDENTIFIED`, :data:`RANKING_ONLY`, :data:`NOT_IDENTIFIED`, :data:`MISFITS`."""
         if self.restarts.rank_agreement[0] < RANKS_ALIKE:
             return NOT_IDENTIFIED
+        if not self.fits:
+            return MISFITS
         if self.profile is not None and self.profile.width > LEVEL_DECIDED:
             return RANKING_ONLY
         return IDENTIFIED
@@ -88,14 +91,11 @@ class Diagnosis:
             "to rank, and do not read it as a probability.",
             NOT_IDENTIFIED: "The log does not decide between rewards that rank responses differently: fits "
             "of equal likelihood disagree. Do not use a reward fitted on it without further knowledge.",
+            MISFITS: "On feedback that it has not seen, the fitted click probability is off by up to "
+            f"{self.calibration.largest_gap:.2f}: whatever the fits agree on, the model of how users act is "
+            "wrong, or prompts are too few to hold any out. Do not use the reward.",
         }
-        parts = [sentences[self.verdict]]
-        if not self.fits:
-            parts.append(
-                f"Beware: the fitted click probability is off by up to {self.calibration.largest_gap:.2f} on "
-                "held-out feedback, so that the model itself is in doubt."
-            )
-        return " ".join([*parts, self._recommendation()]).strip()
+        return " ".join([sentences[self.verdict], self._recommendation()]).strip()
 
     def _recommendation(self) -> str:
         if not self.advice:

@@ -12,7 +12,12 @@ from simbench.store import write_whole
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FIGURES = {"bias-variance": "bias_variance", "identification": "identification", "plane": "plane"}
+FIGURES = {
+    "bias-variance": "bias_variance",
+    "efficiency": "efficiency",
+    "identification": "identification",
+    "plane": "plane",
+}
 
 
 def save(figure: "Figure", path: Path) -> list[Path]:

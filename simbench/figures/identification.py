@@ -46,9 +46,10 @@ def draw(table: pd.DataFrame) -> Figure:
     BadInput
         If no cell of the study says what its estimator was told.
     """
-    cells = _cells(table)
-    if cells.empty:
+    finished = table[(table.status == "ok") & (table.estimator != "oracle")]
+    if finished.empty:
         raise BadInput("this study has no finished cell of an estimator that was told something.")
+    cells = _cells(finished)
     rows = [name for name in KNOWLEDGE if name in set(cells.knowledge)]
     rows += sorted(set(cells.knowledge) - set(rows))
     levels = sorted(cells.bias_level.unique())
@@ -61,9 +62,8 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _cells(table: pd.DataFrame) -> pd.DataFrame:
+def _cells(ok: pd.DataFrame) -> pd.DataFrame:
     """One row a cell of the map."""
-    ok = table[(table.status == "ok") & (table.estimator != "oracle")]
     index = ["world", "bias_level", "estimator", "knows"]
     wide = ok.pivot_table(index=index, columns="metric", values="value", sort=False).reset_index()
     bounds = ok[ok.metric == "mse"][[*index, "low", "high"]]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from simbench.diagnosis.click_model import click_calibration, wilson
-from simbench.diagnosis.diagnose import IDENTIFIED, NOT_IDENTIFIED, RANKING_ONLY, Diagnosis, diagnose
+from simbench.diagnosis.diagnose import IDENTIFIED, MISFITS, NOT_IDENTIFIED, RANKING_ONLY, Diagnosis, diagnose
 from simbench.diagnosis.profile import Profile, prompt_folds
 from simbench.diagnosis.report import as_html, as_text
 from simbench.errors import BadInput
@@ -44,12 +44,13 @@ def test_folds_hold_whole_prompts_and_every_row_once():
     assert sorted(unseen) == list(range(90))
 
 
-def part(rank: float, width: float | None) -> Diagnosis:
+def part(rank: float, width: float | None, gap: float = 0.0) -> Diagnosis:
     """A diagnosis of which only what the verdict reads is there."""
     grid = np.linspace(0.1, 0.9, 9)
     profile = None if width is None else Profile(grid, grid, grid <= 0.1 + width + 1e-9)
     restarts = SimpleNamespace(rank_agreement=np.array([rank]))
-    return Diagnosis(None, restarts, None, profile, None, None, [])  # type: ignore[arg-type]
+    calibration = SimpleNamespace(largest_gap=gap, p_value=1e-9)
+    return Diagnosis(None, restarts, calibration, profile, None, None, [])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,10 @@ def part(rank: float, width: float | None) -> Diagnosis:
 )
 def test_the_verdict_reads_ranking_first_and_level_second(rank, width, verdict):
     assert part(rank, width).verdict == verdict
+
+
+def test_a_model_that_does_not_fit_identifies_nothing():
+    assert part(0.95, 0.2, gap=0.2).verdict == MISFITS and "0.20" in part(0.95, 0.2, gap=0.2).summary
 
 
 @pytest.fixture(scope="module")
