@@ -55,8 +55,8 @@ def draw(table: pd.DataFrame) -> Figure:
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8)
     replicates = int(table.n_replicates.iloc[0])
     note = (
-        f"{replicates} replicates, bootstrap intervals. Told the propensity: against the bound that knows it; "
-        "else the joint one."
+        f"{replicates} replicates, bootstrap intervals. Told the propensity: against the bound "
+        "that knows it; else the joint one."
     )
     figure.supxlabel(note, fontsize=8, x=0.01, ha="left")
     return figure
