@@ -56,7 +56,7 @@ def main() -> None:
     error, mean_error = (1.96 * values.std() / np.sqrt(MLP_LOGS) for values in (covered, mean_covered))
     print(
         f"\nMLP heads (8,000 responses, bias level 1, propensity known, {MLP_LOGS} logs, bootstrap of "
-        f"{RESAMPLES}): one reward {covered.mean():.3f} ± {error:.3f}, mean reward {mean_covered.mean():.3f} ± "
+        f"{RESAMPLES}): one reward {covered.mean():.3f} ± {error:.3f}, mean {mean_covered.mean():.3f} ± "
         f"{mean_error:.3f}, half width of the mean's {half:.3f}."
     )
 
