@@ -228,11 +228,11 @@ def build(config: WorldConfig, bias_level: float, size: int, seed: int) -> World
         base, is_train, description = _synthetic(config, size, seed)
     else:
         base, is_train, description = _from_real(config, size, seed)
-    alpha = [_propensity(config, base, is_train, bias_level, seed, name) for name in config.signal_names]
-    context = base.context if config.logs_context else None
     always = _who_always_acts(config, base.groups, seed)
-    if always is not None:
-        alpha = [np.where(always, 1.0, own) for own in alpha]
+    alpha = [
+        _propensity(config, base, is_train, always, bias_level, seed, name) for name in config.signal_names
+    ]
+    context = base.context if config.logs_context else None
     more = np.stack(alpha[1:]) if len(alpha) > 1 else None
     whole = Population(base.features, context, base.groups, base.reward, alpha[0], more, always)
     train, test = np.flatnonzero(is_train), np.flatnonzero(~is_train)
@@ -348,21 +348,30 @@ def _split(groups: np.ndarray, rng) -> np.ndarray:
 
 
 def _propensity(
-    config: WorldConfig, base: _Base, is_train: np.ndarray, bias_level: float, seed: int, signal: str
+    config: WorldConfig,
+    base: _Base,
+    is_train: np.ndarray,
+    always: np.ndarray | None,
+    bias_level: float,
+    seed: int,
+    signal: str,
 ) -> np.ndarray:
     """``α`` of every response for one signal; the action rate is solved on the training responses.
 
-    Test responses get the propensity of their own population: it is never scored. The click reads
+    Where some users always act, the others follow the law, at the rate that leaves the mean of all at its
+    target. Test responses get the propensity of their own population: it is never scored. The click reads
     the user's activity and the position; every other signal weighs features or context in its own way.
     """
-    alpha = np.empty(len(base.reward))
+    alpha = np.ones(len(base.reward))
     is_click = signal.split(":")[0] == POSITIVE[0]  # every exposure follows the law of the click
     rng = stream(seed, "salience", config.name, *(() if is_click else (signal,)))
     weight = rng.standard_normal(base.features.shape[1])
     context_weight = rng.standard_normal(base.context.shape[1])
-    for rows in (is_train, ~is_train):
+    for part in (is_train, ~is_train):
+        rows = part if always is None else part & ~always
+        rate = _rate_of_others(config.action_rate, 1 - rows.sum() / part.sum())
         if config.law == "rating":
-            alpha[rows] = rating_law(base.rating[rows], bias_level, config.action_rate)
+            alpha[rows] = rating_law(base.rating[rows], bias_level, rate)
             continue
         if config.salience == "context":
             salience = base.context[rows, 0] + base.context[rows, 1].astype(float)
@@ -372,5 +381,16 @@ def _propensity(
             salience = base.features[rows].astype(float) @ weight
         reward_logit = logit(np.clip(base.reward[rows], 1e-6, 1 - 1e-6))
         salience = confounded_salience(salience, reward_logit, config.confounding)
-        alpha[rows] = logit_law(salience, bias_level, config.action_rate)
+        alpha[rows] = logit_law(salience, bias_level, rate)
     return alpha
+
+
+def _rate_of_others(action_rate: float, always_share: float) -> float:
+    """Mean propensity of those who do not always act, that all together may meet the target."""
+    rate = (action_rate - always_share) / (1 - always_share)
+    if rate <= 0:
+        raise BadInput(
+            f"{always_share:.0%} of the responses are shown to users who always act, more than the action "
+            f"rate {action_rate:g}: lower always_share, or raise the action rate."
+        )
+    return rate
