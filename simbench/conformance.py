@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import spearmanr
 
+from simbench.cell import Cell, fit_cell
 from simbench.estimator import Estimator
 from simbench.grants import BASES
 from simbench.log import FeedbackLog, Truth
-from simbench.study import Cell, fit_cell
 from simbench.world import PRESETS, World, build
 
 SAME = 1e-5  # in probability; float32 sums taken in another order

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from simbench.cell import Cell, Outcome
 from simbench.efficiency import mean_bound
 from simbench.errors import BadInput
 from simbench.grants import in_words
 from simbench.registry import find
 from simbench.score import Estimate, excess, score, verdict
 from simbench.store import Shards, write_whole
-from simbench.study import Cell, Outcome, StudyConfig
+from simbench.study import StudyConfig
 from simbench.world import World, WorldConfig, build
 
 COLUMNS = [

@@ -1,28 +1,23 @@
 """A study: a grid of cells; plan it, run what is missing, and score it into one long table."""
 
-import hashlib
 import json
 import platform
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import numpy as np
 import torch
 from pydantic import BaseModel, Field
 
 from simbench import __version__
+from simbench.cell import Cell, Outcome, run_cell
 from simbench.errors import BadInput
 from simbench.estimator import Estimator
-from simbench.grants import BASES, base, checked, granted, unavailable, variants
-from simbench.log import FeedbackLog
+from simbench.grants import BASES, base, checked, variants
 from simbench.registry import find
 from simbench.store import Shards, write_json
-from simbench.world import PRESETS, World, WorldConfig, build
+from simbench.world import PRESETS, WorldConfig
 
 DEFAULT_ESTIMATORS = (
     "oracle",
@@ -74,49 +69,10 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     device: str = "cpu"
 
 
-class Cell(BaseModel, frozen=True, extra="forbid"):
-    """One estimator in one situation: a value, whose hash names its shard."""
-
-    world: WorldConfig
-    bias_level: float
-    size: int
-    estimator: str
-    parameters: dict[str, Any]
-    replicates: int
-    seed: int
-    grant: tuple[str, ...]
-    label_share: float
-    device: str
-
-    @property
-    def key(self) -> str:
-        """Canonical hash; the version is part of it, since code changes results."""
-        text = json.dumps([__version__, self.model_dump(mode="json")], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
-
-    def built(self) -> World:
-        return _built(self.world, self.bias_level, self.size, self.seed)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a cell ended: ``ok``, ``skipped`` or ``failed``, with the reason of the latter two."""
-
-    cell: Cell
-    status: str
-    reason: str
-    seconds: float
-
-
 class Progress(Protocol):
     """Told of every cell as it ends; a terminal draws a bar, a pipe prints lines."""
 
     def __call__(self, outcome: Outcome, done: int, total: int) -> None: ...
-
-
-@lru_cache(maxsize=2)
-def _built(world: WorldConfig, bias_level: float, size: int, seed: int) -> World:
-    return build(world, bias_level, size, seed)
 
 
 def plan(config: StudyConfig) -> list[Cell]:
@@ -263,96 +219,3 @@ def _outcomes(cells: list[Cell], shards: Shards, jobs: int) -> Iterator[Outcome]
 def _run_in_worker(cell: Cell, shards: Shards, threads: int) -> Outcome:
     torch.set_num_threads(threads)
     return run_cell(cell, shards)
-
-
-def run_cell(cell: Cell, shards: Shards) -> Outcome:
-    """Train, unless the shard is there. A cell that fails is an outcome, and leaves no shard."""
-    kind = find(cell.estimator)
-    there = {
-        "truth",
-        *(base(name) for name in cell.grant),
-        *(["signals"] if len(cell.world.signal_names) > 1 else []),
-    }
-    missing = sorted(kind.needs - there) or unavailable(cell)
-    if missing:
-        return Outcome(cell, "skipped", f"needs {' and '.join(missing)}", 0.0)
-    if shards.has(cell.key):
-        return Outcome(cell, "ok", "", shards.read(cell.key)[1]["seconds"])
-    start = time.perf_counter()
-    try:
-        predictions, facts = fit_cell(cell, kind)
-    except Exception as error:  # other people's code runs here: whatever it raises is this row's reason
-        reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
-        return Outcome(cell, "failed", reason, time.perf_counter() - start)
-    seconds = time.perf_counter() - start
-    shards.write(cell.key, predictions, {**facts, "seconds": seconds})
-    return Outcome(cell, "ok", "", seconds)
-
-
-def fit_cell(
-    cell: Cell, kind: type[Estimator], world: World | None = None
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Draw the log, grant what is granted, fit, and predict the test responses.
-
-    Parameters
-    ----------
-    cell : Cell
-    kind : type of Estimator
-    world : World, optional
-        In place of the cell's own.
-
-    Returns
-    -------
-    predictions : ndarray, shape (R, m)
-    facts : dict
-        ``knows``, in words; ``weights``, see :func:`weight_diagnostics`; ``restarts``, whether they agree,
-        see :class:`simbench.restarts.Restarts`.
-    """
-    world = cell.built() if world is None else world
-    log, truth = world.draw(range(cell.replicates))
-    given, told = granted(cell, kind, log, truth)
-    parameters = {"seed": cell.seed, **cell.parameters}
-    if "device" in kind().get_params():
-        parameters["device"] = cell.device
-    estimator = kind(**parameters)
-    log = replace(log, **given)
-    if "signals" not in kind.needs | kind.optional:
-        log = replace(log, signals=None, negative_signals=())
-    if "truth" in kind.needs:
-        log = log.with_feedback(truth.preference.astype(np.float32))
-    model = estimator.fit_replicates(log)
-    predictions = model.predict(world.test.features)
-    expected = (cell.replicates, len(world.test.features))
-    if np.shape(predictions) != expected:
-        raise ValueError(f"the predictions have shape {np.shape(predictions)}, not {expected}")
-    if not np.isfinite(predictions).all():
-        raise ArithmeticError("the predictions are not finite: training diverged")
-    if "truth" in kind.needs:
-        told.append("truth")
-    if log.context is not None and any(network.inputs == "context" for network in kind.networks):
-        told.append("context")
-    if log.signals is not None:
-        told.append(f"{log.signals.shape[1]} signals")
-    facts = {"knows": ", ".join(told) or "nothing", "weights": weight_diagnostics(log)}
-    return predictions, {**facts, "restarts": getattr(model, "diagnostics", {})}
-
-
-def weight_diagnostics(log: FeedbackLog) -> dict[str, float]:
-    """What the granted propensity makes of inverse propensity weights ``r/α``, means over replicates.
-
-    Returns
-    -------
-    dict
-        Empty without a propensity. ``effective_sample_share``: ``(Σw)² / (n_clicked Σw²)``, Kish's effective
-        sample size as a share of the clicks; ``largest_weight``; ``negative_weight_share``: share of
-        responses on whose ``ℓ0`` the weight ``1 - r/α`` is negative.
-    """
-    if log.propensity is None:
-        return {}
-    weight = log.feedback / log.propensity
-    effective = weight.sum(1) ** 2 / (weight**2).sum(1) / log.feedback.sum(1)
-    return {
-        "effective_sample_share": float(effective.mean()),
-        "largest_weight": float(weight.max(1).mean()),
-        "negative_weight_share": float((weight > 1).mean()),
-    }

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from simbench.cell import Cell
 from simbench.errors import BadInput
 from simbench.estimator import Estimator
 from simbench.grants import granted, variants
 from simbench.log import FeedbackLog
 from simbench.registry import find
 from simbench.streams import seed_of
-from simbench.study import Cell
 from simbench.training import ModelChunks, StackedModel, split_by_prompt
 
 SPACE = {"lr": (3e-4, 3e-2), "weight_decay": (1e-6, 1e-2)}  # log-uniform

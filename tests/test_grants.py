@@ -7,13 +7,14 @@ import pytest
 import torch
 from scipy.special import logit
 
+from simbench.cell import Cell, fit_cell, run_cell
 from simbench.device_log import DeviceLog
 from simbench.errors import BadInput
 from simbench.grants import MEANING, base, checked, granted, in_words, variants
 from simbench.log import FeedbackLog, Truth
 from simbench.registry import find
 from simbench.store import Shards
-from simbench.study import Cell, StudyConfig, fit_cell, plan, run_cell
+from simbench.study import StudyConfig, plan
 from simbench.told_propensity import context_ratio, dispersed, exposure_experiment, shifted
 from simbench.world import PRESETS, build
 

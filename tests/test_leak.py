@@ -5,12 +5,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from simbench.cell import Cell, fit_cell, run_cell
 from simbench.conformance import OtherTruth
 from simbench.grants import BASES, granted
 from simbench.log import FeedbackLog
 from simbench.registry import find, names
 from simbench.store import Shards
-from simbench.study import Cell, fit_cell, run_cell
 from simbench.world import PRESETS, build
 
 GRANTS = BASES

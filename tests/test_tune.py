@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from simbench.cell import Cell
 from simbench.conformance import OtherTruth
 from simbench.errors import BadInput
 from simbench.registry import find
 from simbench.streams import seed_of
-from simbench.study import Cell
 from simbench.training import split_by_prompt
 from simbench.tune import SPACE, held_out_criterion, situation, tune
 from simbench.world import PRESETS

@@ -11,12 +11,12 @@ from scipy.special import expit
 
 from estimators.implicitrm import ImplicitRM
 from estimators.signals import CaptureRecapture, ImplicitRMSignals, capture_recapture
+from simbench.cell import Cell, run_cell
 from simbench.errors import BadInput
 from simbench.estimator import Batch, Outputs
 from simbench.registry import find
 from simbench.risk import check
 from simbench.store import Shards
-from simbench.study import Cell, run_cell
 from simbench.training import train
 from simbench.world import PRESETS, build
 

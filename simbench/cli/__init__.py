@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from simbench import __version__, cli_log
+from simbench import __version__
+from simbench.cli import log
 from simbench.errors import BadInput
 
 app = typer.Typer(
@@ -18,7 +19,7 @@ app = typer.Typer(
 )
 list_app = typer.Typer(no_args_is_help=True, help="Print a catalogue.")
 app.add_typer(list_app, name="list")
-for command in (cli_log.fit, cli_log.score, cli_log.diagnose):
+for command in (log.fit, log.score, log.diagnose):
     app.command()(command)
 
 
@@ -126,9 +127,9 @@ def run(
     Running the same command again does only what is missing.
     """
     flags = dict(locals())  # before anything else is local
-    from simbench import commands
+    from simbench.commands import study
 
-    commands.run(flags)
+    study.run(flags)
 
 
 @app.command()
@@ -144,9 +145,9 @@ def check(
     ] = None,
 ) -> None:
     """Integrate every estimator's risk exactly over the feedback: is it unbiased?"""
-    from simbench import commands
+    from simbench.commands import check
 
-    commands.check(estimators, seed, format, conformance)
+    check.check(estimators, seed, format, conformance)
 
 
 @app.command()
@@ -163,10 +164,10 @@ def tune(
     format: FormatOption = Format.table,
 ) -> None:
     """Search hyper-parameters on held-out feedback, with the same budget for every estimator."""
-    from simbench import commands
+    from simbench.commands import check
 
     cell = {"bias_level": bias_level, "size": size, "replicates": replicates, "seed": seed}
-    commands.tune(estimators, world, cell, grant, trials, out, format)
+    check.tune(estimators, world, cell, grant, trials, out, format)
 
 
 @app.command("plan")
@@ -179,9 +180,9 @@ def plan_size(
     format: FormatOption = Format.table,
 ) -> None:
     """How many logged responses does a target error need?"""
-    from simbench import commands
+    from simbench.commands import plan
 
-    commands.plan_size(world, bias_level, target_rmse, replicates, seed, format)
+    plan.plan_size(world, bias_level, target_rmse, replicates, seed, format)
 
 
 @app.command()
@@ -191,33 +192,33 @@ def figure(
     to: Annotated[Path | None, typer.Option(help="Path without suffix [OUT/NAME].")] = None,
 ) -> None:
     """Draw a figure from a results folder, as PNG and PDF."""
-    from simbench import commands
+    from simbench.commands import figure
 
-    commands.figure(name, folder, to)
+    figure.figure(name, folder, to)
 
 
 @list_app.command("estimators")
 def list_estimators(format: FormatOption = Format.table) -> None:
     """Installed estimators: what each must be told, what it assumes, where it comes from."""
-    from simbench import commands
+    from simbench.commands import catalogue
 
-    commands.list_estimators(format)
+    catalogue.list_estimators(format)
 
 
 @list_app.command("grants")
 def list_grants(format: FormatOption = Format.table) -> None:
     """What a run can tell estimators, and how well."""
-    from simbench import commands
+    from simbench.commands import catalogue
 
-    commands.list_grants(format)
+    catalogue.list_grants(format)
 
 
 @list_app.command("worlds")
 def list_worlds(format: FormatOption = Format.table) -> None:
     """Presets of ``--world``."""
-    from simbench import commands
+    from simbench.commands import catalogue
 
-    commands.list_worlds(format)
+    catalogue.list_worlds(format)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -44,9 +44,9 @@ def fit(
 ) -> None:
     """Fit a reward on your own log, and save it with a card of what it was told."""
     flags = dict(locals())
-    from simbench import commands_log
+    from simbench.commands import log as commands
 
-    commands_log.fit(flags)
+    commands.fit(flags)
 
 
 def score(
@@ -56,9 +56,9 @@ def score(
     out: Annotated[Path, typer.Option(help="Where to: .parquet, .csv or .jsonl.")],
 ) -> None:
     """Write the reward of every response, in a column `reward` beside what the file holds."""
-    from simbench import commands_log
+    from simbench.commands import log as commands
 
-    commands_log.score(model, responses, features, out)
+    commands.score(model, responses, features, out)
 
 
 def diagnose(
@@ -78,6 +78,6 @@ def diagnose(
 ) -> None:
     """Say, without any truth, whether a reward fitted on your log can be believed."""
     flags: dict[str, Any] = dict(locals())
-    from simbench import commands_log
+    from simbench.commands import log as commands
 
-    commands_log.diagnose(flags)
+    commands.diagnose(flags)

@@ -1,0 +1,1 @@
+"""What the commands do; :mod:`simbench.cli` only reads the arguments."""

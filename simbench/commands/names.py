@@ -1,0 +1,31 @@
+"""What flags may name: worlds, grants, and everyone who can be named."""
+
+from difflib import get_close_matches
+
+from simbench import registry
+from simbench.errors import BadInput
+from simbench.grants import checked
+from simbench.world import PRESETS, WorldConfig
+
+ANY_CLASSIFIER = "sklearn"  # a factory: one of its classifiers stands for all
+
+
+def grants(text: str) -> tuple[str, ...]:
+    """The grants of a comma list; ``none`` is none."""
+    names = [name.strip().replace("class-prior", "class prior") for name in text.split(",")]
+    return checked([name for name in names if name not in ("none", "")])
+
+
+def everyone() -> list[str]:
+    """All installed estimators, the oracle first."""
+    names = [name for name in registry.names() if name not in ("oracle", ANY_CLASSIFIER)]
+    return ["oracle", *names, f"{ANY_CLASSIFIER}:LogisticRegression"]
+
+
+def preset(name: str) -> WorldConfig:
+    """The world of this name; :class:`BadInput` with the nearest one."""
+    if name not in PRESETS:
+        near = get_close_matches(name, PRESETS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise BadInput(f"there is no world {name!r}.{hint} See: simbench list worlds.")
+    return PRESETS[name]

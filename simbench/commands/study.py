@@ -1,0 +1,135 @@
+"""``simbench run``: from flags to a study, from results to a printed table."""
+
+import hashlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from pydantic import ValidationError
+
+from simbench.commands.names import everyone, grants, preset
+from simbench.commands.output import CellProgress, console, emit
+from simbench.errors import BadInput
+from simbench.study import StudyConfig, plan
+from simbench.study import run as run_study
+from simbench.world import RealResponses, WorldConfig
+
+WORLD_FLAGS = (
+    *("reward", "base_rate", "action_rate", "misclick", "confounding"),
+    *("signals", "regenerate", "signal_dependence"),
+)
+REAL_FLAGS = (
+    *("prompt_column", "text_column", "rating_column", "votes_column", "link", "slope", "threshold"),
+)
+
+
+def run(flags: dict[str, Any]) -> None:
+    """``simbench run``; ``flags`` as the command line gave them, None where it did not."""
+    config = study_from(flags)
+    out = flags["out"] or Path("results") / _short_hash(config)
+    with CellProgress() as progress:
+        table = run_study(config, out, flags["jobs"], progress)
+    if flags["format"] == "table":
+        _print_study(table, config)
+    else:
+        emit(table, flags["format"])
+    print(f"results: {out / 'results.parquet'}", file=sys.stderr)
+    print(f"picture: simbench figure bias-variance {out}", file=sys.stderr)
+    if (table.status == "failed").any():
+        names = ", ".join(sorted(table[table.status == "failed"].estimator.unique()))
+        print(f"simbench: failed: {names} (the reasons are in the table).", file=sys.stderr)
+        sys.exit(1)
+
+
+def study_from(flags: dict[str, Any]) -> StudyConfig:
+    """The study that the flags, over a YAML file where one is given, describe.
+
+    Raises
+    ------
+    BadInput
+        With what is wrong and where.
+    """
+    raw = _read_yaml(flags["config"]) if flags["config"] is not None else {}
+    values = {name: flags[name] for name in ("replicates", "seed", "margin", "label_share", "device")}
+    values["bias_levels"] = _numbers(flags["bias_level"], float, "--bias-level")
+    values["sizes"] = _numbers(flags["size"], int, "--size")
+    names = _split(flags["estimators"])
+    extra = flags["estimator"] or []
+    if names or extra:
+        base = names or raw.get("estimators") or StudyConfig().estimators
+        base = everyone() if list(base) == ["all"] else base
+        values["estimators"] = list(dict.fromkeys([*base, *extra]))
+    if flags["grant"] is not None:
+        values["grant"] = grants(flags["grant"])
+    raw |= {name: value for name, value in values.items() if value is not None}
+    try:
+        worlds = _worlds(flags, raw.pop("worlds", None))
+        return StudyConfig.model_validate({**raw, "worlds": worlds})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{where or 'the study'}: {first['msg']}, got {first['input']!r}.") from error
+
+
+def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
+    """Presets by name or whole worlds, with the flags laid over them."""
+    chosen = _split(flags["world"]) or given or ["exclusive"]
+    changes = {name: flags[name] for name in WORLD_FLAGS if flags[name] is not None}
+    real = _real(flags)
+    worlds = []
+    for world in chosen:
+        config = preset(world) if isinstance(world, str) else WorldConfig.model_validate(world)
+        described = {**config.model_dump(), **changes}
+        if real is not None:
+            stem = Path(real.path).name.split(".")[0]
+            described |= {"real": real.model_dump(), "name": f"{config.name}:{stem}"}
+        worlds.append(WorldConfig.model_validate(described))
+    return worlds
+
+
+def _real(flags: dict[str, Any]) -> RealResponses | None:
+    given = {name: flags[name] for name in REAL_FLAGS if flags[name] is not None}
+    if flags["responses"] is None:
+        if given or flags["features"] is not None:
+            used = ", ".join(f"--{name.replace('_', '-')}" for name in given) or "--features"
+            raise BadInput(f"{used} describes a file of responses: give it with --responses FILE.")
+        return None
+    features = None if flags["features"] is None else str(flags["features"])
+    return RealResponses(path=str(flags["responses"]), features=features, **given)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from error
+    if not isinstance(value, dict):
+        raise BadInput(f"{path} must hold a mapping of study settings, such as `replicates: 20`.")
+    return value
+
+
+def _split(values: list[str] | None) -> list[str]:
+    return [part.strip() for value in values or [] for part in value.split(",") if part.strip()]
+
+
+def _numbers(values: list[str] | None, kind: Callable[[str], Any], flag: str) -> list[Any] | None:
+    try:
+        return [kind(part) for part in _split(values)] or None
+    except ValueError as error:
+        raise BadInput(f"{flag} must be numbers, separated by commas, got {values}.") from error
+
+
+def _short_hash(config: StudyConfig) -> str:
+    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:10]
+
+
+def _print_study(table: pd.DataFrame, config: StudyConfig) -> None:
+    from simbench.report import print_study
+
+    cells = {(c.world, c.bias_level, c.size): c for c in plan(config)}.values()
+    print_study(table, config, [cell.built() for cell in cells], console())
