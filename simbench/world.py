@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 
 from simbench.errors import BadInput
 from simbench.log import FeedbackLog, Truth
+from simbench.mapped import Matrix, product, take_rows
 from simbench.propensity import confounded_salience, logit_law, rating_law, standardise
 from simbench.signals import NEGATIVE, POSITIVE, action_correlation, dependent_actions
 from simbench.streams import stream
@@ -108,7 +109,7 @@ class Population:
     ``more_propensities``, shape (K - 1, n), are those of the signals after the first, where there are any.
     """
 
-    features: np.ndarray
+    features: Matrix
     context: np.ndarray | None
     groups: np.ndarray
     reward: np.ndarray
@@ -127,8 +128,8 @@ class Population:
         context = None if self.context is None else self.context[rows]
         more = None if self.more_propensities is None else self.more_propensities[:, rows]
         always = None if self.always_acts is None else self.always_acts[rows]
-        own = (self.features[rows], context, self.groups[rows], self.reward[rows], self.propensity[rows])
-        return Population(*own, more, always)
+        own = (take_rows(self.features, rows), context, self.groups[rows], self.reward[rows])
+        return Population(*own, self.propensity[rows], more, always)
 
 
 @dataclass(frozen=True)
@@ -241,7 +242,7 @@ def build(config: WorldConfig, bias_level: float, size: int, seed: int) -> World
 
 @dataclass(frozen=True)
 class _Base:
-    features: np.ndarray
+    features: Matrix
     context: np.ndarray
     groups: np.ndarray
     reward: np.ndarray
@@ -378,7 +379,7 @@ def _propensity(
             if not is_click:
                 salience = base.context[rows].astype(float) @ context_weight
         else:
-            salience = base.features[rows].astype(float) @ weight
+            salience = product(take_rows(base.features, np.flatnonzero(rows)), weight)
         reward_logit = logit(np.clip(base.reward[rows], 1e-6, 1 - 1e-6))
         salience = confounded_salience(salience, reward_logit, config.confounding)
         alpha[rows] = logit_law(salience, bias_level, rate)

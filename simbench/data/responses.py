@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file
 from scipy.special import expit
 
 from simbench.data.text import text_features
 from simbench.errors import BadInput
+from simbench.mapped import IN_MEMORY, MappedMatrix, Matrix, first_not_finite, mean_square, take_rows
 
 PROMPTS = ("group", "prompt_id", "prompt", "question", "instruction")
 TEXTS = ("response", "text", "completion", "answer")
@@ -25,7 +25,7 @@ class Responses:
 
     Parameters
     ----------
-    features : ndarray, shape (n, d), float32
+    features : ndarray or MappedMatrix, shape (n, d), float32
         Scaled by one factor, so that the mean squared entry is 1.
     reward : ndarray, shape (n,), float64 in [0, 1]
         The true reward ``γ`` that the link makes of the rating.
@@ -37,7 +37,7 @@ class Responses:
         One line: rows, prompts, link, features, and what was dropped and why.
     """
 
-    features: np.ndarray
+    features: Matrix
     reward: np.ndarray
     rating: np.ndarray
     groups: np.ndarray
@@ -99,12 +99,16 @@ def load_responses(
     groups = pd.factorize(prompts)[0].astype(np.int64)
     rows = _choose(np.flatnonzero(usable), groups, size, seed)
     if features is not None:
-        matrix, how = read_features(Path(features), len(frame))[rows], Path(features).name
+        matrix, how = take_rows(read_features(Path(features), len(frame)), rows), Path(features).name
     else:
         texts = _column(frame, text_column, TEXTS, "text", path).to_numpy()[rows]
         matrix, empty = text_features(texts, text_dimensions)
         how = f"TF-IDF + SVD, {matrix.shape[1]} dimensions ({empty:,} empty texts)"
-    matrix = matrix / np.sqrt(np.mean(matrix.astype(float) ** 2))
+    root = np.sqrt(mean_square(matrix))
+    if isinstance(matrix, MappedMatrix):
+        matrix = matrix.scaled(float(1 / root))
+    else:
+        matrix = (matrix / root).astype(np.float32)
     groups = np.unique(groups[rows], return_inverse=True)[1].astype(np.int64)
     dropped = int((~usable).sum())
     description = (
@@ -112,7 +116,7 @@ def load_responses(
         f"{dropped:,} dropped for want of a rating; link {link}; features {how}"
     )
     reward = reward_of(rows)
-    return Responses(matrix.astype(np.float32), reward, rating[rows], groups, description)
+    return Responses(matrix, reward, rating[rows], groups, description)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -158,8 +162,8 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def read_features(path: Path, n_rows: int) -> np.ndarray:
-    """Feature matrix of shape (n_rows, d), float32, finite.
+def read_features(path: Path, n_rows: int) -> Matrix:
+    """Feature matrix of shape (n_rows, d), float32, finite; one too large for memory stays on disk.
 
     Raises
     ------
@@ -168,22 +172,16 @@ def read_features(path: Path, n_rows: int) -> np.ndarray:
     """
     if not path.exists():
         raise BadInput(f"{path} does not exist: give the features of the responses.")
-    if path.suffix == ".npy":
-        matrix = np.load(path, allow_pickle=False)
-    elif path.suffix == ".safetensors":
-        tensors = load_file(path)
-        if "embeddings" not in tensors and len(tensors) != 1:
-            raise BadInput(f"{path} holds several tensors ({', '.join(tensors)}), none is 'embeddings'.")
-        matrix = tensors["embeddings"] if "embeddings" in tensors else next(iter(tensors.values()))
-    else:
+    if path.suffix not in (".npy", ".safetensors"):
         raise BadInput(f"{path} must end in .safetensors or .npy.")
-    if matrix.ndim != 2 or len(matrix) != n_rows:
+    matrix = MappedMatrix.open(path)
+    if len(matrix) != n_rows:
         raise BadInput(f"{path} has shape {matrix.shape}, but there are {n_rows} responses: one row each.")
-    matrix = matrix.astype(np.float32)
-    if not np.isfinite(matrix).all():
-        row, column = np.argwhere(~np.isfinite(matrix))[0]
-        raise BadInput(f"{path}: row {row}, column {column} is not finite: embed that response again.")
-    return matrix
+    found = first_not_finite(matrix)
+    if found is not None:
+        raise BadInput(f"{path}: row {found[0]}, column {found[1]} is not finite: embed that response again.")
+    matrix.is_checked = True
+    return matrix[:] if matrix.nbytes <= IN_MEMORY else matrix
 
 
 def _column(

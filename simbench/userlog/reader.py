@@ -10,7 +10,7 @@ import pandas as pd
 from simbench.data.responses import read_frame
 from simbench.errors import BadInput
 from simbench.log import FeedbackLog
-from simbench.userlog.encoding import ContextColumn, feature_scale, raw_features
+from simbench.userlog.encoding import ContextColumn, feature_scale, raw_features, scaled_features
 
 TOLD = (
     *("context", "propensity", "labels", "always_acts", "signals"),
@@ -108,7 +108,7 @@ def read_log(path: Path, columns: LogColumns) -> UserLog:
     if columns.groups is not None:
         groups = pd.factorize(_filled(frame, columns.groups, path))[0]
     log = FeedbackLog(
-        features=(matrix * np.float32(scale)).astype(np.float32),
+        features=scaled_features(matrix, scale),
         feedback=_clicks(frame, columns.feedback, path)[None],
         groups=groups.astype(np.int64),
         context=np.concatenate(encoded, axis=1) if encoded else None,
