@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    _clone_parametrized,  # what clone() does where a class does not say otherwise
+)
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from simbench.errors import BadInput, NotIdentified
 from simbench.log import FeedbackLog
+from simbench.precision import Precision
 
+MEMORY_BUDGET = 2 << 30  # bytes for parameters, optimiser state, activations and feedback of a chunk
 Sampled = TypeVar("Sampled", "Outputs", "Batch")
 
 
@@ -170,6 +176,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
     initial_epochs: ClassVar[int] = 0
     sums_over_samples: ClassVar[bool] = True
     ranks_only: ClassVar[bool] = False
+    # How it is run, which is no hyper-parameter: set on an instance, and kept by scikit-learn's clone.
+    precision: Precision = "fp32"  # of matrix products, see simbench.precision
+    memory_budget: int = MEMORY_BUDGET  # bytes of replicates that train at once; changes no result on a CPU
 
     def __init__(
         self,
@@ -346,6 +355,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """Class by the reward's threshold 1/2, shape (m,)."""
         check_is_fitted(self, "model_")
         return self.classes_[(self.predict_reward(X) > 0.5).astype(int)]
+
+    def __sklearn_clone__(self):
+        other = _clone_parametrized(self)
+        other.precision, other.memory_budget = self.precision, self.memory_budget
+        return other
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

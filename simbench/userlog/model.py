@@ -62,11 +62,11 @@ class RewardModel:
         """Write the weights, then the card that holds their hash: without a card there is no model."""
         folder = Path(folder)
         tensors = {
-            f"network.{number}": stacked.parameters
+            f"network.{number}": stacked.in_blocks().parameters
             for number, stacked in enumerate(self.fitted.networks.values())
         }
         if self.fitted.calibration is not None:
-            tensors["calibration"] = self.fitted.calibration
+            tensors["calibration"] = self.fitted.calibration.cpu()
         content = save(tensors)
         write_whole(folder / WEIGHTS, lambda to: to.write_bytes(content))
         write_json(folder / CARD, {**self.card, "weights_sha256": hashlib.sha256(content).hexdigest()})
