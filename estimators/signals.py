@@ -21,6 +21,7 @@ from simbench.errors import BadInput
 from simbench.estimator import Batch, Estimator, FittedReplicates, Network, Outputs
 from simbench.log import FeedbackLog
 from simbench.losses import cross_entropy
+from simbench.mapped import Matrix
 
 
 def group_log_probabilities(
@@ -160,7 +161,7 @@ class FittedCaptures:
     both: dict[tuple[int, int], FittedReplicates]
     contexts: np.ndarray | None = None
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
+    def predict(self, features: Matrix) -> np.ndarray:
         """Reward probabilities, shape (R, m), float64 in [0, 1]."""
         logs = []
         for context in [None] if self.contexts is None else self.contexts:

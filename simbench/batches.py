@@ -40,8 +40,8 @@ def pool_rows(width: int, batch_size: int, memory: int = IN_MEMORY) -> int:
 def shuffled(n: int, pool: int, order: np.random.Generator) -> list[np.ndarray]:
     """The numbers 0 to n - 1 in random order, in pools of ``pool``.
 
-    What fits in one pool is a full permutation. Beyond that, runs of successive numbers are shuffled, so that a
-    file is read in long runs, and the numbers of every pool are shuffled among themselves.
+    What fits in one pool is a full permutation. Beyond that, runs of successive numbers are shuffled, so
+    that a file is read in long runs, and the numbers of every pool are shuffled among themselves.
     """
     if n <= pool:
         return [order.permutation(n)]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from simbench.errors import BadInput, NotIdentified
 from simbench.log import FeedbackLog
+from simbench.mapped import Matrix
 from simbench.precision import Precision
 
 MEMORY_BUDGET = 2 << 30  # bytes for parameters, optimiser state, activations and feedback of a chunk
@@ -124,7 +125,7 @@ def _take(whole: Sampled, n: int, rows: slice) -> Sampled:
 class FittedReplicates(Protocol):
     """R fitted rewards, one a replicate."""
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
+    def predict(self, features: Matrix) -> np.ndarray:
         """Reward probabilities ``γ̂``, shape (R, m), float64 in [0, 1]."""
         ...
 

@@ -71,14 +71,18 @@ class Feeder(Generic[Key]):
     Parameters
     ----------
     inputs : dict of Matrix
-        What is small or in memory becomes resident on the device once.
+        What is in memory, or small, becomes resident on the device once; on a GPU, all that fits.
     device : torch.device
     dtype : torch.dtype
         Of the matrix products.
+    pool : int, bytes
+        Of float32 up to which a matrix on disk is read whole: what fits in one pool.
     """
 
-    def __init__(self, inputs: Mapping[Key, Matrix], device: torch.device, dtype: torch.dtype):
-        self.device, self.dtype = device, dtype
+    def __init__(
+        self, inputs: Mapping[Key, Matrix], device: torch.device, dtype: torch.dtype, pool: int = IN_MEMORY
+    ):
+        self.device, self.dtype, self.pool = device, dtype, pool
         self._resident: dict[Key, Held] = {}
         self._read: dict[Key, MappedMatrix] = {}
         same: dict[int, Held] = {}  # two networks that read one matrix share its copy
@@ -136,7 +140,7 @@ class Feeder(Generic[Key]):
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             return matrix.shape[0] * matrix.shape[1] * self.dtype.itemsize < SHARE_OF_DEVICE * free
-        return isinstance(matrix, np.ndarray) or matrix.nbytes <= IN_MEMORY
+        return isinstance(matrix, np.ndarray) or matrix.nbytes <= self.pool
 
     def _whole(self, matrix: Matrix) -> Held:
         if isinstance(matrix, np.ndarray):

@@ -156,7 +156,7 @@ class Truth:
 
 
 def check_matrix(name: str, values: Matrix) -> None:
-    """Raise :class:`BadInput` unless ``values`` is a non-empty, finite matrix; read in blocks, a file once."""
+    """Raise :class:`BadInput` unless ``values`` is a non-empty, finite matrix; a file is read once."""
     if values.ndim != 2:
         raise BadInput(f"{name} must be a matrix (rows, columns), got shape {values.shape}.")
     if values.shape[0] == 0 or values.shape[1] == 0:

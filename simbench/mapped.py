@@ -127,7 +127,7 @@ class MappedMatrix:
         numbers = np.arange(len(self))[rows]
         buffer = torch.empty((np.size(numbers), self.shape[1]), dtype=self.stored)
         values = self.read(np.atleast_1d(numbers), buffer).float()
-        scaled = values.numpy() if self.scale == 1 else values.mul_(np.float32(self.scale)).numpy()
+        scaled = values.numpy() if self.scale == 1 else values.mul_(self.scale).numpy()
         return scaled[0] if np.ndim(numbers) == 0 else scaled
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

@@ -76,7 +76,7 @@ class StackedMLP:
 
     @cached_property
     def gradients(self) -> Tensor:
-        """Of every block, shape (n_blocks, length); memory that a network which is not trained does not take."""
+        """Of every block, shape (n_blocks, length); only a network that is trained takes memory for them."""
         gradients = torch.zeros_like(self.parameters)
         for block, row in zip(self.blocks, gradients, strict=True):
             block.train(row)
@@ -169,7 +169,7 @@ class StackedMLP:
 
 
 def repacked(flat: Tensor, sizes: list[int], width: int, replicates: Tensor, new_width: int) -> Tensor:
-    """Flat vectors of blocks (see :meth:`_Block._layers`) with other replicates, in blocks of another width."""
+    """Flat vectors (see :meth:`_Block._layers`) of other replicates, in blocks of another width."""
     replicates = replicates.to(flat.device)
     packed = flat.new_empty((len(replicates) // new_width, flat.shape[1] // width * new_width))
     old, new = _by_replicate(flat, sizes, width), _by_replicate(packed, sizes, new_width)
@@ -346,7 +346,9 @@ class _Scratch:
     them, as each is done with them before the next begins."""
 
     def __init__(self, outputs: list[Tensor]):
-        self.below = [torch.empty(output.shape, device=output.device, dtype=output.dtype) for output in outputs]
+        self.below = [
+            torch.empty(output.shape, device=output.device, dtype=output.dtype) for output in outputs
+        ]
         # Laid out as the activation is, so that the first layer's needs no copy.
         self.masked = [torch.empty_like(output) for output in outputs]
 

@@ -1,4 +1,4 @@
-"""Steps of an epoch, one by one or recorded once and replayed: a GPU's launches cost more than small kernels."""
+"""Steps of an epoch, one by one or recorded once and replayed: launches can cost a GPU more than the work."""
 
 import warnings
 from collections.abc import Callable
@@ -22,9 +22,9 @@ class Steps:
     step : callable
         Of the rows of a batch and the inputs of each network.
     record : Recorder, optional
-        Records the step on batches of the first batch's size; all tensors that it reads and writes must stay
-        where they are as long as this object is used. A step that cannot be recorded, because a loss waits for
-        the device, is run one by one, with a warning.
+        Records the step on batches of the first batch's size; all tensors that it reads and writes must
+        stay where they are as long as this object is used. A step that cannot be recorded, because a loss
+        waits for the device, is run one by one, with a warning.
     """
 
     def __init__(self, step: Callable[[Tensor, dict[Any, Tensor]], None], record: Recorder | None = None):

@@ -78,7 +78,7 @@ class Trainer:
         self.pool = pool_rows(log.features.shape[1], estimator.batch_size, execution.pool)
         inputs = {network: _inputs(network, log) for network in estimator.networks_for(log)}
         dtype = product_dtype(estimator.precision, self.device)
-        self.feeder = Feeder(inputs, self.device, dtype)
+        self.feeder = Feeder(inputs, self.device, dtype, execution.pool)
         self.networks = {
             network: StackedMLP(
                 matrix.shape[1],
@@ -126,7 +126,8 @@ class Trainer:
         steps = self._steps(optimiser, self.estimator.objective)
         for epoch in range(self.estimator.epochs):
             self._epoch(steps, order)
-            loss = self._held_out_loss().cpu().numpy()  # the only time in an epoch that the device is waited for
+            # the only time in an epoch that the device is waited for
+            loss = self._held_out_loss().cpu().numpy()
             open_ = waited[training] < self.estimator.patience
             improved = open_ & (loss < best_loss[training])
             best_loss[training] = np.where(improved, loss, best_loss[training])
@@ -250,9 +251,7 @@ class Trainer:
             return
         rows = np.arange(self.log.feedback.shape[1])
         with torch.no_grad():
-            state = self.estimator.epoch_state(
-                self._predict(rows), self.log.batch(self.log.tensor(rows), {})
-            )
+            state = self.estimator.epoch_state(self._predict(rows), self.log.batch(self.log.tensor(rows), {}))
         for key, value in state.items():
             # in the same memory, from which a recorded step reads
             self.state[key] = self.state[key].copy_(value) if key in self.state else value.clone()

@@ -79,8 +79,11 @@ def train(
 
 
 def chunk_size(estimator: "Estimator", log: FeedbackLog, memory_budget: int) -> int:
-    """Replicates that fit the budget, at least one block of them: parameters, gradients, optimiser state, best
-    parameters, activations and feedback. The features come on top, once."""
+    """Replicates that fit the budget, at least one block of them.
+
+    Counted are parameters, gradients, optimiser state, best parameters, activations and feedback; the
+    features come on top, once.
+    """
     widths = [log.features.shape[1], *estimator.hidden, 1]
     weights = sum(a * b + b for a, b in pairwise(widths))
     activations = 4 * max(estimator.batch_size, ROWS) * sum(widths[1:])
