@@ -16,6 +16,7 @@ import numpy as np
 from simbench.errors import BadInput
 from simbench.estimator import Estimator
 from simbench.log import FeedbackLog, Truth
+from simbench.registry import class_prior_method
 from simbench.streams import stream
 from simbench.told_propensity import context_ratio, dispersed, exposure_experiment, shifted
 
@@ -24,6 +25,8 @@ MEANING = {
     "propensity:estimated": "by an experiment that shows 2,000 (or =N) responses known to be good",
     "propensity:context": "clicks by context over their maximum: the mean reward is the same in every "
     "context, and in the best one a satisfied user always acts",
+    "propensity:of-good": "P(act | good, features): the propensity where it does not depend on what makes a "
+    "response good, its mean over the good ratings where users act on a rating that is drawn",
     "propensity:distorted": "logit α times .5 (or =F), its mean kept: below 1, understates how unequally "
     "users act",
     "propensity:shifted": "logit α plus 1 (or =B): misstates how many act",
@@ -159,6 +162,8 @@ def _value(kind: str, strength: float, cell: Situation, log: FeedbackLog, truth:
     match kind:
         case "propensity":
             return truth.propensity
+        case "propensity:of-good":
+            return truth.propensity if truth.propensity_of_good is None else truth.propensity_of_good
         case "propensity:estimated":
             return exposure_experiment(log, truth, int(strength), cell.seed, "exposure", cell.world.name)
         case "propensity:context":
@@ -172,9 +177,7 @@ def _value(kind: str, strength: float, cell: Situation, log: FeedbackLog, truth:
         case "class prior:distorted":
             return float(min(strength * truth.reward.mean(), 0.99))
         case "class prior:elkan-noto" | "class prior:tice" | "class prior:km2":
-            from estimators.class_prior import estimated_prior
-
-            return estimated_prior(kind.split(":")[1], log, cell.seed)
+            return class_prior_method(kind.split(":")[1])(log, cell.seed)
         case "labels":
             return _labels(cell, truth, cell.label_share if math.isnan(strength) else strength)
         case "action rate":

@@ -28,7 +28,8 @@ OTHER_METRICS = {
 def situation_lines(world: World) -> list[str]:
     """What a world is and what its law realised."""
     facts = world.realised()
-    preset = world.config.name.split(":")[0]
+    name = world.config.name
+    preset = name if name in DESCRIPTIONS else name.split(":")[0]
     return [
         f"world {world.config.name}: {DESCRIPTIONS.get(preset, 'as configured')}",
         world.description,

@@ -112,7 +112,8 @@ def _efficiency(cell: Cell, mse: Estimate, knows: str) -> dict[str, Estimate]:
 @lru_cache(maxsize=64)
 def _bound(world: WorldConfig, bias_level: float, size: int, seed: int, known: bool) -> float | None:
     """Mean bound on the test responses, or None where the world has no logistic law of one signal."""
-    if world.misclick > 0 or len(world.signal_names) > 1 or world.always_share > 0:
+    several = len(world.signal_names) > 1
+    if world.misclick > 0 or several or world.always_share > 0 or world.ratings is not None:
         return None
     try:
         return mean_bound(build(world, bias_level, size, seed), known)

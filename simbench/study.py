@@ -41,6 +41,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     ----------
     estimators_in : dict
         Estimators of some worlds, by the world's name, in place of ``estimators``.
+    sizes : tuple of int
+        Training responses; by default each world's own number.
     grant : tuple of str
         What the run tells those who ask for it, by the names of :data:`simbench.grants.MEANING`; with
         several variants of one, those who ask for it are run once with each. The rate of misclicks is not
@@ -58,7 +60,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     estimators: tuple[str, ...] = DEFAULT_ESTIMATORS
     estimators_in: dict[str, tuple[str, ...]] = {}
     parameters: dict[str, dict[str, Any]] = {}
-    sizes: tuple[int, ...] = (10_000,)
+    sizes: tuple[int, ...] = ()
     replicates: int = Field(default=20, ge=1)
     seed: int = Field(default=0, ge=0)
     grant: tuple[str, ...] = ("propensity", "class prior")
@@ -91,7 +93,7 @@ def plan(config: StudyConfig) -> list[Cell]:
             device=config.device,
         )
         for world in config.worlds
-        for size in config.sizes
+        for size in config.sizes or (world.default_size,)
         for bias_level in config.bias_levels
         for name in config.estimators_in.get(world.name, config.estimators)
         for grant in _grants(config, find(name))

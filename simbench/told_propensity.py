@@ -37,11 +37,13 @@ def exposure_experiment(log: FeedbackLog, truth: Truth, exposed: int, *axes: str
     """
     inputs = log.features if log.context is None else log.context
     share = truth.reward / truth.reward.sum()
+    # the responses shown are good: where users act on a drawn rating, on a good one
+    acts = truth.propensity if truth.propensity_of_good is None else truth.propensity_of_good
     estimates = np.empty(log.feedback.shape)
     for replicate in range(log.n_replicates):
         rng = stream(*axes, replicate)
         rows = rng.choice(log.n_rows, exposed, p=share)
-        acted = rng.random(exposed) < truth.propensity[rows]
+        acted = rng.random(exposed) < acts[rows]
         if acted.all() or not acted.any():
             raise BadInput(f"the exposure experiment with {exposed} responses saw one kind of user only.")
         model = LogisticRegression(C=10.0, max_iter=1000).fit(inputs[rows], acted)

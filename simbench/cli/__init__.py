@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from simbench import __version__
-from simbench.cli import log
+from simbench.cli import language, log
 from simbench.errors import BadInput
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 list_app = typer.Typer(no_args_is_help=True, help="Print a catalogue.")
 app.add_typer(list_app, name="list")
-for command in (log.fit, log.score, log.diagnose):
+for command in (log.fit, log.score, log.diagnose, language.embed):
     app.command()(command)
 
 
@@ -74,7 +74,9 @@ def run(
         list[str] | None, typer.Option(help="One more: a name, or package.module:Class.")
     ] = None,
     replicates: Annotated[int | None, typer.Option(help="Redrawn logs [20].")] = None,
-    size: Annotated[list[str] | None, typer.Option(help="Training responses, comma list [10000].")] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="Training responses, comma list [10000; a twin's own].")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random [0].")] = None,
     grant: Annotated[
         str | None,
@@ -90,6 +92,7 @@ def run(
     action_rate: Annotated[float | None, typer.Option(help="Share acted on [.3].")] = None,
     misclick: Annotated[float | None, typer.Option(help="P(click | bad, active).")] = None,
     confounding: Annotated[float | None, typer.Option(help="ρ of salience and reward.")] = None,
+    features_dim: Annotated[int | None, typer.Option(help="Width of synthetic features [32].")] = None,
     signals: Annotated[
         int | None, typer.Option(help="Positive signals logged: click, copy, upvote [1].")
     ] = None,

@@ -78,6 +78,8 @@ def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
     """Presets by name or whole worlds, with the flags laid over them."""
     chosen = _split(flags["world"]) or given or ["exclusive"]
     changes = {name: flags[name] for name in WORLD_FLAGS if flags[name] is not None}
+    if flags["features_dim"] is not None:
+        changes["n_features"] = flags["features_dim"]
     real = _real(flags)
     worlds = []
     for world in chosen:
