@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from simbench import __version__
-from simbench.estimator import Estimator
+from simbench import __version__, training
+from simbench.estimator import MEMORY_BUDGET, Estimator
 from simbench.grants import base, granted, unavailable
 from simbench.log import FeedbackLog
+from simbench.mapped import Matrix
+from simbench.precision import Precision
 from simbench.registry import find
 from simbench.store import Shards
 from simbench.world import World, WorldConfig, build
@@ -32,11 +34,14 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     grant: tuple[str, ...]
     label_share: float
     device: str
+    precision: Precision = "fp32"
+    memory_budget: int = MEMORY_BUDGET
 
     @property
     def key(self) -> str:
-        """Canonical hash; the version is part of it, since code changes results."""
-        text = json.dumps([__version__, self.model_dump(mode="json")], sort_keys=True)
+        """Canonical hash; the version is part of it, since code changes results. Memory does not."""
+        described = self.model_dump(mode="json", exclude={"memory_budget"})
+        text = json.dumps([__version__, described], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     def built(self) -> World:
@@ -113,8 +118,8 @@ def fit_cell(
         log = replace(log, signals=None, negative_signals=())
     if "truth" in kind.needs:
         log = log.with_feedback(truth.preference.astype(np.float32))
-    model = estimator.fit_replicates(log)
-    predictions = model.predict(world.test.features)
+    estimator.precision, estimator.memory_budget = cell.precision, cell.memory_budget
+    predictions, restarts = fit_in_chunks(estimator, log, world.test.features)
     expected = (cell.replicates, len(world.test.features))
     if np.shape(predictions) != expected:
         raise ValueError(f"the predictions have shape {np.shape(predictions)}, not {expected}")
@@ -127,7 +132,35 @@ def fit_cell(
     if log.signals is not None:
         told.append(f"{log.signals.shape[1]} signals")
     facts = {"knows": ", ".join(told) or "nothing", "weights": weight_diagnostics(log)}
-    return predictions, {**facts, "restarts": getattr(model, "diagnostics", {})}
+    return predictions, {**facts, "restarts": restarts}
+
+
+def fit_in_chunks(
+    estimator: Estimator, log: FeedbackLog, features: Matrix
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Fit and predict so many replicates at a time as the estimator's memory budget holds.
+
+    Only predictions outlive a chunk, so that memory does not grow with the fitted networks.
+
+    Returns
+    -------
+    predictions : ndarray, shape (R, m)
+    restarts : dict
+        Means over replicates of what restarts say, see :class:`simbench.restarts.Restarts`.
+    """
+    count, chunk = log.n_replicates, log.n_replicates
+    if hasattr(estimator, "hidden"):  # else it is trained by someone else's code, one by one
+        fits = getattr(estimator, "restarts", 1)
+        chunk = max(1, training.chunk_size(estimator, log, estimator.memory_budget) // fits)
+    parts, diagnostics, sizes = [], [], []
+    for start in range(0, count, chunk):
+        numbers = range(start, min(start + chunk, count))
+        model = estimator.fit_replicates(log.replicates(slice(start, numbers.stop)), numbers)
+        parts.append(model.predict(features))
+        diagnostics.append(getattr(model, "diagnostics", {}))
+        sizes.append(len(numbers))
+    means = {key: float(np.average([d[key] for d in diagnostics], weights=sizes)) for key in diagnostics[0]}
+    return parts[0] if len(parts) == 1 else np.concatenate(parts), means
 
 
 def weight_diagnostics(log: FeedbackLog) -> dict[str, float]:

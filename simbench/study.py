@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ByteSize, Field
 
 from simbench import __version__
 from simbench.cell import Cell, Outcome, run_cell
 from simbench.errors import BadInput
-from simbench.estimator import Estimator
+from simbench.estimator import MEMORY_BUDGET, Estimator
 from simbench.grants import BASES, base, checked, variants
+from simbench.precision import Precision, product_dtype
 from simbench.registry import find
 from simbench.store import Shards, write_json
 from simbench.world import PRESETS, WorldConfig
@@ -50,6 +51,10 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     alternatives : tuple of tuple of str
         Whole grants in place of ``grant``, each tried on its own: an estimator runs once with every one that
         tells it something else, and not where another would tell what this one leaves it without.
+    precision : {"fp32", "tf32", "bf16"}
+        Of matrix products, see :mod:`simbench.precision`.
+    memory_budget : int or str
+        Bytes, or a text such as "2GB": what the replicates that train at once may take. Decides no number.
     margin : float
         Root-mean-square bias, in units of probability, in excess of the oracle's, below which an
         estimator counts as unbiased.
@@ -69,6 +74,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     margin: float = Field(default=0.05, gt=0)
     level: float = Field(default=0.95, gt=0.5, lt=1)
     device: str = "cpu"
+    precision: Precision = "fp32"
+    memory_budget: ByteSize = Field(default=ByteSize(MEMORY_BUDGET), ge=1 << 20, validate_default=True)
 
 
 class Progress(Protocol):
@@ -91,6 +98,8 @@ def plan(config: StudyConfig) -> list[Cell]:
             grant=grant,
             label_share=config.label_share,
             device=config.device,
+            precision=config.precision,
+            memory_budget=config.memory_budget,
         )
         for world in config.worlds
         for size in config.sizes or (world.default_size,)
@@ -167,6 +176,7 @@ def _validate(config: StudyConfig, cells: list[Cell]) -> None:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise BadInput(f"the device {config.device!r} cannot be used: {reason}.") from error
+    product_dtype(config.precision, torch.device(config.device))
     for cell in {(c.world, c.bias_level, c.size, c.seed): c for c in cells}.values():
         cell.built()
 
@@ -174,7 +184,8 @@ def _validate(config: StudyConfig, cells: list[Cell]) -> None:
 def _claim(out: Path, config: StudyConfig) -> None:
     """Write ``study.json``, or make sure that the one there is of this study."""
     path = out / "study.json"
-    description = json.loads(config.model_dump_json())
+    # with more or less memory, it is the same study
+    description = json.loads(config.model_dump_json(exclude={"memory_budget"}))
     if path.exists():
         try:
             found = json.loads(path.read_text())["config"]
@@ -201,6 +212,7 @@ def environment(config: StudyConfig) -> dict[str, Any]:
         "versions": {name: version(name) for name in packages},
         "python": platform.python_version(),
         "device": config.device,
+        "memory_budget": config.memory_budget,
         "threads": torch.get_num_threads(),
         "seed": config.seed,
     }

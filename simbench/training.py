@@ -28,6 +28,7 @@ __all__ = [
     "ModelChunks",
     "StackedModel",
     "chunk_size",
+    "replicate_bytes",
     "split_by_prompt",
     "train",
 ]
@@ -84,13 +85,18 @@ def chunk_size(estimator: "Estimator", log: FeedbackLog, memory_budget: int) -> 
     Counted are parameters, gradients, optimiser state, best parameters, activations and feedback; the
     features come on top, once.
     """
-    widths = [log.features.shape[1], *estimator.hidden, 1]
-    weights = sum(a * b + b for a, b in pairwise(widths))
-    activations = 4 * max(estimator.batch_size, ROWS) * sum(widths[1:])
-    count = len(estimator.networks_for(log))
     signals = 0 if log.signals is None else log.signals.shape[1]
-    vectors = 7 if estimator.precision == "bf16" else 5
-    per_replicate = 4 * (count * (vectors * weights + activations) + (4 + 2 * signals) * log.n_rows)
+    networks = len(estimator.networks_for(log))
+    each = replicate_bytes(estimator, log.n_rows, log.features.shape[1], networks, signals)
     # a multiple of the block width, so that no block is padded
     width = block_width(estimator.hidden) if torch.device(estimator.device).type == "cpu" else 1
-    return max(width, memory_budget // per_replicate // width * width)
+    return max(width, memory_budget // each // width * width)
+
+
+def replicate_bytes(estimator: "Estimator", rows: int, features: int, networks: int, signals: int) -> int:
+    """What one replicate of a chunk takes, in bytes."""
+    widths = [features, *estimator.hidden, 1]
+    weights = sum(a * b + b for a, b in pairwise(widths))
+    activations = 4 * max(estimator.batch_size, ROWS) * sum(widths[1:])
+    vectors = 7 if estimator.precision == "bf16" else 5
+    return 4 * (networks * (vectors * weights + activations) + (4 + 2 * signals) * rows)

@@ -119,6 +119,12 @@ def run(
     threshold: Annotated[float | None, typer.Option(help="Of the threshold or votes link.")] = None,
     out: Annotated[Path | None, typer.Option(help="Results folder [results/HASH].")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda [cpu].")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of matrix products: fp32, tf32 (cuda) or bf16 [fp32].")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Of the replicates that train at once, such as 500MB [2GiB].")
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; the cores are divided.", min=1)] = 1,
     config: Annotated[
         Path | None, typer.Option("--config", "--study", help="A study in YAML; flags override it.")

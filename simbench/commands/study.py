@@ -10,11 +10,14 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
+from simbench.cell import Cell
 from simbench.commands.names import everyone, grants, preset
 from simbench.commands.output import CellProgress, console, emit
 from simbench.errors import BadInput
+from simbench.registry import find
 from simbench.study import StudyConfig, plan
 from simbench.study import run as run_study
+from simbench.training import replicate_bytes
 from simbench.world import RealResponses, WorldConfig
 
 WORLD_FLAGS = (
@@ -30,6 +33,7 @@ def run(flags: dict[str, Any]) -> None:
     """``simbench run``; ``flags`` as the command line gave them, None where it did not."""
     config = study_from(flags)
     out = flags["out"] or Path("results") / _short_hash(config)
+    print(memory_statement(config), file=sys.stderr)
     with CellProgress() as progress:
         table = run_study(config, out, flags["jobs"], progress)
     if flags["format"] == "table":
@@ -44,6 +48,24 @@ def run(flags: dict[str, Any]) -> None:
         sys.exit(1)
 
 
+def memory_statement(config: StudyConfig) -> str:
+    """The budget of the replicates that train at once, and how many fit where not all do."""
+    text = f"memory: replicates that train at once take at most {config.memory_budget.human_readable()}"
+    least: dict[int, Cell] = {}
+    for cell in plan(config):
+        kind = find(cell.estimator)
+        estimator = kind(**cell.parameters)
+        if cell.world.real is None and hasattr(estimator, "hidden"):
+            signals = len(cell.world.signal_names) if "signals" in kind.needs | kind.optional else 0
+            shape = (cell.size, cell.world.n_features, len(estimator.networks), signals)
+            each = replicate_bytes(estimator, *shape) * getattr(estimator, "restarts", 1)
+            least.setdefault(max(1, config.memory_budget // each), cell)
+    if least and min(least) < config.replicates:
+        cell = least[min(least)]
+        text += f": {min(least)} of {config.replicates} for {cell.estimator} at {cell.size:,} responses"
+    return f"{text} (--memory); features, feedback and predictions come on top"
+
+
 def study_from(flags: dict[str, Any]) -> StudyConfig:
     """The study that the flags, over a YAML file where one is given, describe.
 
@@ -53,7 +75,10 @@ def study_from(flags: dict[str, Any]) -> StudyConfig:
         With what is wrong and where.
     """
     raw = _read_yaml(flags["config"]) if flags["config"] is not None else {}
-    values = {name: flags[name] for name in ("replicates", "seed", "margin", "label_share", "device")}
+    values: dict[str, Any] = {"memory_budget": flags["memory"]}
+    values |= {
+        name: flags[name] for name in ("replicates", "seed", "margin", "label_share", "device", "precision")
+    }
     values["bias_levels"] = _numbers(flags["bias_level"], float, "--bias-level")
     values["sizes"] = _numbers(flags["size"], int, "--size")
     names = _split(flags["estimators"])
@@ -127,7 +152,7 @@ def _numbers(values: list[str] | None, kind: Callable[[str], Any], flag: str) ->
 
 
 def _short_hash(config: StudyConfig) -> str:
-    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:10]
+    return hashlib.sha256(config.model_dump_json(exclude={"memory_budget"}).encode()).hexdigest()[:10]
 
 
 def _print_study(table: pd.DataFrame, config: StudyConfig) -> None:
