@@ -27,8 +27,8 @@ __all__ = [
     "RESTART",
     "ModelChunks",
     "StackedModel",
+    "chunk_of_shape",
     "chunk_size",
-    "replicate_bytes",
     "split_by_prompt",
     "train",
 ]
@@ -80,23 +80,25 @@ def train(
 
 
 def chunk_size(estimator: "Estimator", log: FeedbackLog, memory_budget: int) -> int:
-    """Replicates that fit the budget, at least one block of them.
+    """Replicates of this log that fit the budget, at least one block of them."""
+    signals = 0 if log.signals is None else log.signals.shape[1]
+    shape = (log.n_rows, log.features.shape[1], len(estimator.networks_for(log)), signals)
+    return chunk_of_shape(estimator, *shape, memory_budget)
+
+
+def chunk_of_shape(
+    estimator: "Estimator", rows: int, features: int, networks: int, signals: int, memory_budget: int
+) -> int:
+    """Replicates of a log of this shape that fit the budget, at least one block of them.
 
     Counted are parameters, gradients, optimiser state, best parameters, activations and feedback; the
     features come on top, once.
     """
-    signals = 0 if log.signals is None else log.signals.shape[1]
-    networks = len(estimator.networks_for(log))
-    each = replicate_bytes(estimator, log.n_rows, log.features.shape[1], networks, signals)
-    # a multiple of the block width, so that no block is padded
-    width = block_width(estimator.hidden) if torch.device(estimator.device).type == "cpu" else 1
-    return max(width, memory_budget // each // width * width)
-
-
-def replicate_bytes(estimator: "Estimator", rows: int, features: int, networks: int, signals: int) -> int:
-    """What one replicate of a chunk takes, in bytes."""
     widths = [features, *estimator.hidden, 1]
     weights = sum(a * b + b for a, b in pairwise(widths))
     activations = 4 * max(estimator.batch_size, ROWS) * sum(widths[1:])
     vectors = 7 if estimator.precision == "bf16" else 5
-    return 4 * (networks * (vectors * weights + activations) + (4 + 2 * signals) * rows)
+    each = 4 * (networks * (vectors * weights + activations) + (4 + 2 * signals) * rows)
+    # a multiple of the block width, so that no block is padded
+    width = block_width(estimator.hidden) if torch.device(estimator.device).type == "cpu" else 1
+    return max(width, memory_budget // each // width * width)

@@ -56,7 +56,7 @@ def test_the_fitted_networks_of_a_chunk_do_not_outlive_it(monkeypatch):
 def test_the_run_states_its_budget():
     assert memory_statement(SMALL).startswith("memory: replicates that train at once take at most 2.0GiB (")
     text = memory_statement(FRUGAL)
-    assert "at most 1.0MiB: " in text and " of 20 for implicitrm at 300 responses" in text
+    assert "at most 1.0MiB: " in text and "4 of 20 for implicitrm at 300 responses" in text
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from simbench.errors import BadInput
 from simbench.registry import find
 from simbench.study import StudyConfig, plan
 from simbench.study import run as run_study
-from simbench.training import replicate_bytes
+from simbench.training import chunk_of_shape
 from simbench.world import RealResponses, WorldConfig
 
 WORLD_FLAGS = (
@@ -58,8 +58,8 @@ def memory_statement(config: StudyConfig) -> str:
         if cell.world.real is None and hasattr(estimator, "hidden"):
             signals = len(cell.world.signal_names) if "signals" in kind.needs | kind.optional else 0
             shape = (cell.size, cell.world.n_features, len(estimator.networks), signals)
-            each = replicate_bytes(estimator, *shape) * getattr(estimator, "restarts", 1)
-            least.setdefault(max(1, config.memory_budget // each), cell)
+            fits = chunk_of_shape(estimator, *shape, config.memory_budget)
+            least.setdefault(max(1, fits // getattr(estimator, "restarts", 1)), cell)
     if least and min(least) < config.replicates:
         cell = least[min(least)]
         text += f": {min(least)} of {config.replicates} for {cell.estimator} at {cell.size:,} responses"
