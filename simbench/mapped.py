@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from simbench.errors import BadInput
@@ -59,6 +58,8 @@ class MappedMatrix:
         BadInput
             If the file is damaged, or holds no matrix of floating-point numbers.
         """
+        from safetensors import SafetensorError
+
         try:
             array, kind = _map_npy(path) if path.suffix == ".npy" else _map_safetensors(path)
         except (OSError, ValueError, SafetensorError) as error:
@@ -196,6 +197,8 @@ def _map_npy(path: Path) -> tuple[np.ndarray, str]:
 
 
 def _map_safetensors(path: Path) -> tuple[np.ndarray, str]:
+    from safetensors import safe_open
+
     with safe_open(path, framework="np") as file:  # checks the header and the file's length
         names = list(file.keys())
     if "embeddings" not in names and len(names) != 1:
