@@ -8,8 +8,8 @@ encoder needs transformers as well, and is left out with a sentence where that i
 
 Tables: ``ceilings`` (measured rates that the others are shares of), ``heads`` (the paper's size, 28,264 x
 4,096, heads 256-64, R replicates), ``estimators`` (ImplicitRM against naive), ``agreement`` (with the CPU,
-and of recorded steps with unrecorded ones), ``profile`` (where the time of an epoch goes), ``study`` (12 estimators x
-32 replicates x 100 epochs), ``encoder`` (a randomly initialised 1B LLaMA).
+and of recorded steps with unrecorded ones), ``profile`` (where the time of an epoch goes), ``study`` (12
+estimators x 32 replicates x 100 epochs), ``encoder`` (a randomly initialised 1B LLaMA).
 """
 
 import argparse
