@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -137,19 +138,31 @@ def test_bfloat16_moves_predictions_a_little(told, small_world):
     assert 1e-5 < gap < 0.02
 
 
-def test_precision_is_said_and_set_nowhere_else(told):
-    before = torch.get_float32_matmul_precision()
+def test_a_precision_that_is_not_there_is_refused(told):
     estimator = find("naive")(epochs=1)
-    estimator.precision = "tf32"
-    with pytest.raises(BadInput, match="tf32 is a mode of NVIDIA GPUs"):
-        train(estimator, told, range(10))
-    estimator.precision = "fp8"
-    with pytest.raises(BadInput, match="precision must be one of"):
-        train(estimator, told, range(10))
-    assert torch.get_float32_matmul_precision() == before
-    from sklearn.base import clone
-
+    for precision, message in (("tf32", "tf32 is a mode of NVIDIA GPUs"), ("fp8", "must be one of")):
+        estimator.precision = precision
+        with pytest.raises(BadInput, match=message):
+            train(estimator, told, range(10))
     assert clone(estimator).precision == "fp8"
+
+
+def test_pytorchs_switch_is_set_for_the_training_alone(told, monkeypatch):
+    """What someone else set is neither used nor changed."""
+    within, original = [], Trainer.run
+
+    def watched(self):
+        within.append(torch.get_float32_matmul_precision())
+        return original(self)
+
+    monkeypatch.setattr(Trainer, "run", watched)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        train(find("naive")(epochs=1), told, range(10))
+        assert within == ["highest"] and torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 class Operations(TorchDispatchMode):
