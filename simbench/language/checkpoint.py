@@ -62,8 +62,8 @@ class Checkpoints:
             index = json.loads((self.folder / INDEX).read_text())
             if index["run"] != self.run:
                 raise BadInput(
-                    f"{self.folder} holds a checkpoint of another run (log, model or settings differ): choose "
-                    "another --out, or say --force to begin anew."
+                    f"{self.folder} holds a checkpoint of another run (log, model or settings differ): "
+                    "choose another --out, or say --force to begin anew."
                 )
             self._best = index["best"]
             return index["step"], self._read(index["last"]), index["facts"]

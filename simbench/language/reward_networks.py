@@ -4,8 +4,9 @@ Training the architecture's own classifier (``score`` on the last token of LLaMA
 on BERT's pooler) is what makes the result one that plain ``AutoModelForSequenceClassification`` loads.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from simbench.errors import BadInput
 from simbench.estimator import Network, Outputs
 from simbench.language.encoder import TextEncoder
-from simbench.language.loading import Loaded, load
+from simbench.language.loading import Loaded, is_causal, load
 from simbench.language.pooling import pool
 from simbench.streams import seed_of
 
@@ -80,30 +81,53 @@ def load_reward_model(
     model = found.model
     if getattr(model.config, "is_encoder_decoder", False):
         raise BadInput(f"{name} is an encoder-decoder: choose an encoder or a causal language model.")
-    own = {"tokenizer": found.tokenizer, "causal": found.causal, "name": name, "revision": found.revision}
+    causal = is_causal(base_of(model).config)
+    own = {"tokenizer": found.tokenizer, "causal": causal, "name": name, "revision": found.revision}
     with_pad_token(model, found.tokenizer)
     longest = found.own_max_tokens if max_tokens is None else max_tokens
     limit = getattr(base_of(model).config, "max_position_embeddings", None) or longest
     if not 8 <= longest <= limit:
         raise BadInput(f"max-tokens must be from 8 to {limit}, the longest that {name} reads.")
-    own_pooling = "last" if found.causal else "mean"
+    own_pooling = "last" if causal else "mean"
     encoder = TextEncoder(base_of(model), pooling=own_pooling, max_tokens=longest, **own)
     return RewardModelParts(model, encoder, pooling)
 
 
+def read_reward_model(folder: Path, pooling: str, max_tokens: int) -> RewardModelParts:
+    """A reward model that was written, in fp32: encoder and head."""
+    parts = load_reward_model(str(folder), max_tokens=max_tokens)
+    return replace(parts, pooling=pooling)
+
+
 def _load(name: str, pooling: Pooling, revision: str | None, dtype: torch.dtype) -> Loaded:
+    where = {"dtype": dtype, "revision": revision, "gguf_file": None}
     if pooling == "native":
-        kind, options = "AutoModelForSequenceClassification", {"num_labels": 1}
-        return load(name, dtype=dtype, revision=revision, gguf_file=None, kind=kind, **options)
+        _know_pooled_rewards()
+        return load(name, **where, kind="AutoModelForSequenceClassification", num_labels=1)
     if pooling not in ("mean", "cls", "last"):
         raise BadInput(f"pooling must be native, mean, cls or last, got {pooling!r}.")
+    found = load(name, **where)
+    return replace(found, model=pooled_reward(found.model, pooling).to(dtype))
+
+
+def pooled_reward(encoder: Any, pooling: str, **described: Any) -> Any:
+    """A :class:`simbench.language.pooled_reward.PooledRewardModel` on this encoder, with a new head."""
     from simbench.language.pooled_reward import PooledRewardConfig, PooledRewardModel
 
-    found = load(name, dtype=dtype, revision=revision, gguf_file=None)
-    config = PooledRewardConfig(found.model.config.to_dict(), pooling)
-    model = PooledRewardModel(config, found.model).to(dtype)  # pyright: ignore[reportArgumentType]
-    known = (found.revision, found.causal, found.own_pooling, found.own_max_tokens)
-    return Loaded(model, found.tokenizer, *known)
+    return PooledRewardModel(PooledRewardConfig(encoder.config.to_dict(), pooling, **described), encoder)
+
+
+def _know_pooled_rewards() -> None:
+    """Let transformers find simbench's own class for its model type, rather than the code in a folder."""
+    try:
+        from transformers import AutoConfig, AutoModelForSequenceClassification
+    except ImportError:
+        return  # loading says so
+
+    from simbench.language.pooled_reward import PooledRewardConfig, PooledRewardModel
+
+    AutoConfig.register(PooledRewardConfig.model_type, PooledRewardConfig, exist_ok=True)
+    AutoModelForSequenceClassification.register(PooledRewardConfig, PooledRewardModel, exist_ok=True)
 
 
 def base_of(model: Any) -> Any:
