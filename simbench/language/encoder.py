@@ -1,7 +1,6 @@
 """A language model that turns text into one vector: shared by embedding, fine-tuning and export."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,35 +10,11 @@ from torch import Tensor
 from simbench.errors import BadInput
 from simbench.language.loading import load
 from simbench.language.pooling import pool, takes_positions
+from simbench.language.tokens import Tokens, Truncation, tokenise
 
 Pooling = Literal["auto", "mean", "cls", "last"]
 Side = Literal["left", "right"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """Tokenised texts, in the order given, and what was not as it should be.
-
-    Parameters
-    ----------
-    ids : list of list of int
-        At least one and at most ``max_tokens`` a text, special tokens included.
-    cut : ndarray, shape (n,), bool
-        Longer than ``max_tokens``: cut at the end.
-    lost : ndarray, shape (n,), bool
-        Cut so that nothing of the response is left: only its prompt was read.
-    empty : ndarray, shape (n,), bool
-        A response of white space alone.
-    not_text : ndarray, shape (n,), bool
-        A response that is no string, read as empty.
-    """
-
-    ids: list[list[int]]
-    cut: np.ndarray
-    lost: np.ndarray
-    empty: np.ndarray
-    not_text: np.ndarray
 
 
 class TextEncoder:
@@ -53,6 +28,8 @@ class TextEncoder:
     tokenizer : PreTrainedTokenizerBase
     pooling : {"mean", "cls", "last"}
     max_tokens : int
+    truncation : {"prompt", "end"}
+        Which part of a longer text goes (see :func:`simbench.language.tokens.tokenise`).
     causal : bool, default False
         Whether a token sees only those before it.
     name, revision : str, optional
@@ -66,12 +43,14 @@ class TextEncoder:
         *,
         pooling: Literal["mean", "cls", "last"],
         max_tokens: int,
+        truncation: Truncation = "prompt",
         causal: bool = False,
         name: str = "",
         revision: str = "",
     ):
         self.model, self.tokenizer = model, tokenizer
         self.pooling, self.max_tokens, self.causal = pooling, max_tokens, causal
+        self.truncation: Truncation = truncation
         self.name, self.revision = name, revision
         self.takes_positions = takes_positions(model)
 
@@ -84,6 +63,7 @@ class TextEncoder:
         dtype: str = "auto",
         device: str = "cpu",
         max_tokens: int | None = None,
+        truncation: Truncation = "prompt",
         revision: str | None = None,
         gguf_file: str | None = None,
     ) -> Self:
@@ -100,6 +80,8 @@ class TextEncoder:
         device : str
         max_tokens : int, optional
             Default: what the model's authors state, at most 2,048.
+        truncation : {"prompt", "end"}
+            Which part of a longer text goes.
         revision : str, optional
             Branch, tag or commit on the hub.
         gguf_file : str, optional
@@ -112,6 +94,8 @@ class TextEncoder:
         """
         if pooling not in ("auto", "mean", "cls", "last"):
             raise BadInput(f"pooling must be auto, mean, cls or last, got {pooling!r}.")
+        if truncation not in ("prompt", "end"):
+            raise BadInput(f"truncation must be prompt or end, got {truncation!r}.")
         on = _device(device)
         found = load(name, dtype=_dtype(dtype, on), revision=revision, gguf_file=gguf_file)
         chosen = pooling if pooling != "auto" else found.own_pooling or ("last" if found.causal else "mean")
@@ -124,6 +108,7 @@ class TextEncoder:
             found.tokenizer,
             pooling=chosen,  # pyright: ignore[reportArgumentType]
             max_tokens=longest,
+            truncation=truncation,
             causal=found.causal,
             name=name if gguf_file is None else f"{name}/{gguf_file}",
             revision=found.revision,
@@ -156,67 +141,15 @@ class TextEncoder:
             "revision": self.revision,
             "pooling": self.pooling,
             "max_tokens": self.max_tokens,
+            "truncation": self.truncation,
             "dtype": str(self.dtype).removeprefix("torch."),
             "chat_template": self.tokenizer.chat_template is not None,
             "hidden_size": self.hidden_size,
         }
 
-    def render(self, response: str, prompt: str | None = None) -> tuple[str, bool]:
-        """One text, and whether a template wrote its special tokens already.
-
-        With a prompt, and where the tokenizer has a chat template: a turn of the user and one of the
-        assistant. Otherwise prompt, blank line, response; without a prompt the response alone.
-        """
-        if not prompt:
-            return response, False
-        if self.tokenizer.chat_template is None:
-            return f"{prompt}\n\n{response}", False
-        turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
-        return self.tokenizer.apply_chat_template(turns, tokenize=False), True
-
     def tokenise(self, responses: Sequence[Any], prompts: Sequence[Any] | None = None) -> Tokens:
-        """Token ids of every response, each read after its prompt where prompts are given.
-
-        Parameters
-        ----------
-        responses : sequence of n
-            What is no string is read as empty, and marked.
-        prompts : sequence of n, optional
-            What is no string counts as no prompt.
-        """
-        not_text = np.array([not isinstance(text, str) for text in responses], dtype=bool)
-        clean = [text if isinstance(text, str) else "" for text in responses]
-        empty = np.array([not text.strip() for text in clean], dtype=bool)
-        asked = [None] * len(clean) if prompts is None else prompts
-        rendered = [
-            self.render(text, prompt if isinstance(prompt, str) else None)
-            for text, prompt in zip(clean, asked, strict=True)
-        ]
-        ids: list[list[int]] = [[] for _ in rendered]
-        for templated in (False, True):
-            rows = [row for row, (_, by_template) in enumerate(rendered) if by_template == templated]
-            if rows:
-                texts = [rendered[row][0] for row in rows]
-                found = self.tokenizer(texts, add_special_tokens=not templated, verbose=False).input_ids
-                for row, tokens in zip(rows, found, strict=True):
-                    ids[row] = tokens
-        cut = np.array([len(tokens) > self.max_tokens for tokens in ids], dtype=bool)
-        lost = np.zeros(len(ids), dtype=bool)
-        for row in np.flatnonzero(cut):
-            ids[row], lost[row] = self._cut(*rendered[row], clean[row])
-        nothing = self.tokenizer.bos_token_id or self.tokenizer.eos_token_id or self.pad_id
-        ids = [tokens or [nothing] for tokens in ids]
-        return Tokens(ids, cut, lost, empty & ~not_text, not_text)
-
-    def _cut(self, text: str, by_template: bool, response: str) -> tuple[list[int], bool]:
-        """Ids within the limit (closing special tokens kept), and whether the response is wholly gone."""
-        options: dict[str, Any] = {"add_special_tokens": not by_template, "truncation": True}
-        options |= {"max_length": self.max_tokens, "return_offsets_mapping": self.tokenizer.is_fast}
-        found = self.tokenizer(text, **options)
-        if not self.tokenizer.is_fast:
-            return found.input_ids, False
-        read = max(end for _, end in found.offset_mapping)
-        return found.input_ids, bool(response.strip()) and read <= text.rfind(response)
+        """Token ids of every response, each read after its prompt (see :mod:`simbench.language.tokens`)."""
+        return tokenise(self.tokenizer, responses, prompts, self.max_tokens, self.truncation)
 
     def pad(self, ids: Sequence[Sequence[int]], side: Side = "right") -> dict[str, Tensor]:
         """A batch on the model's device, ready for :meth:`hidden`.
