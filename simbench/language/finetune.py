@@ -15,11 +15,11 @@ from simbench.data.responses import read_frame
 from simbench.errors import BadInput
 from simbench.estimator import Estimator
 from simbench.language.checkpoint import Checkpoints
-from simbench.language.embed import Texts, texts_of
-from simbench.language.encoder import Tokens
+from simbench.language.embed import MARKS, Texts, texts_of
 from simbench.language.model import LanguageReward, link_of, versions
 from simbench.language.reward_networks import RewardModelParts, RewardNetworks, load_reward_model, with_lora
 from simbench.language.settings import Settings
+from simbench.language.tokens import Tokens
 from simbench.language.training import EncoderTrainer, Progress, Silent
 from simbench.log import FeedbackLog
 from simbench.userlog.model import configured
@@ -182,7 +182,7 @@ def _at_rest(model: Any, settings: Settings) -> Any:
 def _log_facts(
     path: Path, columns: LogColumns, log: FeedbackLog, texts: Texts, tokens: Tokens
 ) -> dict[str, Any]:
-    marks = {name: int(getattr(tokens, name).sum()) for name in ("cut", "lost", "empty", "not_text")}
+    marks = {name: int(getattr(tokens, name).sum()) for name in MARKS}
     return {
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),

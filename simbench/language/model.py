@@ -20,8 +20,8 @@ from torch import Tensor
 from simbench import __version__
 from simbench.errors import BadInput
 from simbench.estimator import Estimator
-from simbench.language.encoder import Tokens
 from simbench.language.reward_networks import RewardModelParts, read_reward_model
+from simbench.language.tokens import Tokens
 from simbench.language.transformers_folder import write_folder
 from simbench.store import write_json, write_whole
 from simbench.userlog.model import CARD, configured
