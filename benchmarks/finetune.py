@@ -261,17 +261,17 @@ def _heading(out: Path, truth: tuple[np.ndarray, np.ndarray]) -> str:
     texts = cards[0]["log"]["texts"]
     lines = [
         "# Fine-tuned against frozen, naive against ImplicitRM\n",
-        "Written by `python benchmarks/finetune.py report` from runs on AlpacaEval 2 (CC BY-NC, not shipped): "
-        "the logit of a judge's rating is linked to a reward, users click with propensities that read context "
+        "Written by `python benchmarks/finetune.py report`; AlpacaEval 2 (CC BY-NC, not shipped): "
+        "the logit of a judge's rating is linked to a reward, users click with propensities of the context "
         f"(`exclusive`, bias level {BIAS_LEVEL:g}, action rate {ACTION_RATE:g}).\n",
         f"{len(table):,} responses to {table.prompt.nunique():,} prompts to learn from, "
         f"{table.clicked.mean():.2f} of them clicked and {table.good.mean():.2f} good in the first log; "
         f"{len(truth[0]):,} responses to {len(np.unique(truth[1])):,} other prompts to be judged by. "
         f"all-MiniLM-L6-v2, {settings['max_tokens']} tokens ({texts['cut']:,} of the texts were cut), "
         f"{settings['epochs']} epochs of {settings['batch_size']} responses, peak rate "
-        f"{settings['learning_rate']:g}, bf16; early stopping on held-out *feedback* of {SHARE:.0%} of the "
-        "prompts. Frozen: heads 32-16 on the normalised mean-pooled embedding. `oracle` learns from the latent "
-        "preferences. Brackets: 95 % over logs (Student).\n",
+        f"{settings['learning_rate']:g}, bf16; early stopping on the *feedback* of {SHARE:.0%} of "
+        "the prompts. Frozen: heads 32-16 on the normalised mean-pooled embedding. `oracle` learns from the "
+        "latent preferences. Brackets: 95 % over logs (Student).\n",
     ]
     return "\n".join(lines)
 

@@ -24,7 +24,7 @@ from simbench.language.reward_networks import RewardModelParts, read_reward_mode
 from simbench.language.tokens import Tokens
 from simbench.language.transformers_folder import write_folder
 from simbench.store import write_json, write_whole
-from simbench.userlog.model import CARD, configured
+from simbench.userlog.model import CARD, configured, is_language_folder
 
 REWARD, AUXILIARY, KIND = "reward", "auxiliary.safetensors", "language"
 FORMAT = 1
@@ -80,14 +80,6 @@ class LanguageReward:
         write_json(folder / CARD, {"format": FORMAT, "kind": KIND, **self.card, "sha256": hashes})
 
 
-def is_language_model(folder: Path) -> bool:
-    """Whether the folder holds a fine-tuned language model, rather than a head on features."""
-    try:
-        return json.loads((folder / CARD).read_text()).get("kind") == KIND
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
 def load_language_model(folder: str | Path, device: str = "cpu") -> LanguageReward:
     """Read a model that :meth:`LanguageReward.save` wrote; in fp32.
 
@@ -97,7 +89,7 @@ def load_language_model(folder: str | Path, device: str = "cpu") -> LanguageRewa
         If it is missing, damaged, or of another format.
     """
     folder = Path(folder)
-    if not is_language_model(folder):
+    if not is_language_folder(folder):
         raise BadInput(f"{folder} holds no fine-tuned language model: make one with simbench finetune.")
     card = json.loads((folder / CARD).read_text())
     if card["format"] != FORMAT:

@@ -7,6 +7,7 @@ from typing import Any
 
 from simbench.errors import BadInput
 from simbench.language.reward_networks import RewardModelParts
+from simbench.language.template import add_plain_template
 
 CODE = ("pooled_reward.py", "pooling.py")
 
@@ -23,7 +24,11 @@ def write_folder(parts: RewardModelParts, folder: Path, card: dict[str, Any]) ->
     config = model.config
     config.id2label, config.label2id = {0: "reward"}, {"reward": 0}
     config.problem_type = "regression"  # pipelines then report the logit as it is
-    config.simbench = {key: card[key] for key in ("estimator", "told", "link")}
+    config.simbench = {
+        **{key: card[key] for key in ("estimator", "told", "link")},
+        "shift": card.get("shift", 0.0),
+    }
+    add_plain_template(tokenizer)
     is_pooled = parts.pooling != "native"
     if is_pooled:
         module = CODE[0].removesuffix(".py")
