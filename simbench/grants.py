@@ -16,6 +16,7 @@ import numpy as np
 from simbench.errors import BadInput
 from simbench.estimator import Estimator
 from simbench.log import FeedbackLog, Truth
+from simbench.registry import class_prior_method
 from simbench.streams import stream
 from simbench.told_propensity import context_ratio, dispersed, exposure_experiment, shifted
 
@@ -176,9 +177,7 @@ def _value(kind: str, strength: float, cell: Situation, log: FeedbackLog, truth:
         case "class prior:distorted":
             return float(min(strength * truth.reward.mean(), 0.99))
         case "class prior:elkan-noto" | "class prior:tice" | "class prior:km2":
-            from estimators.class_prior import estimated_prior
-
-            return estimated_prior(kind.split(":")[1], log, cell.seed)
+            return class_prior_method(kind.split(":")[1])(log, cell.seed)
         case "labels":
             return _labels(cell, truth, cell.label_share if math.isnan(strength) else strength)
         case "action rate":
