@@ -133,5 +133,5 @@ def _short_hash(config: StudyConfig) -> str:
 def _print_study(table: pd.DataFrame, config: StudyConfig) -> None:
     from simbench.report import print_study
 
-    cells = {(c.world, c.bias_level, c.size): c for c in plan(config)}.values()
-    print_study(table, config, [cell.built() for cell in cells], console())
+    cells = {(c.protocol.name, c.world, c.bias_level, c.size): c for c in plan(config)}.values()
+    print_study(table, config, [(cell.protocol.name, cell.built()) for cell in cells], console())
