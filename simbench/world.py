@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
@@ -14,6 +14,7 @@ from simbench.log import FeedbackLog, Truth
 from simbench.propensity import confounded_salience, logit_law, rating_law, standardise
 from simbench.signals import NEGATIVE, POSITIVE, action_correlation, dependent_actions
 from simbench.streams import stream
+from simbench.traits import trait_column, trait_salience
 
 
 class RealResponses(BaseModel, frozen=True, extra="forbid"):
@@ -39,12 +40,16 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
     ``exposures`` users see every response and act each for themselves, while r* belongs to the response:
     their clicks are logged as so many signals. ``always_share`` of the prompts have users who always act.
     ``signal_dependence`` is the copula correlation of their actions on one response. A misclick is a
-    slip of the click alone.
+    slip of the click alone. ``trait`` names a property of the responses that policies are judged by, and that the
+    propensity reads where ``salience`` is ``trait``: ``feature:K`` of synthetic responses; ``length`` (of the
+    text, in characters) or a numeric column of real ones, which becomes a feature as well, since whoever reads
+    a response sees how long it is.
     """
 
     name: str = "exclusive"
     law: Literal["logit", "rating"] = "logit"
-    salience: Literal["context", "features"] = "context"
+    salience: Literal["context", "features", "trait"] = "context"
+    trait: str | None = None
     confounding: float = Field(default=0.0, ge=-1, le=1)
     misclick: float = Field(default=0.0, ge=0, lt=1)
     signals: int = Field(default=1, ge=1, le=len(POSITIVE))
@@ -62,6 +67,14 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
     n_context: int = Field(default=4, ge=2)
     test_size: int = Field(default=5000, ge=100)
     real: RealResponses | None = None
+
+    @model_validator(mode="after")
+    def _trait_is_there(self) -> "WorldConfig":
+        if self.salience == "trait" and self.trait is None:
+            raise ValueError("salience 'trait' needs a trait, such as feature:31 or length")
+        if self.trait is not None and self.real is None:
+            trait_column(self.trait, self.n_features)
+        return self
 
     @property
     def signal_names(self) -> tuple[str, ...]:
@@ -88,6 +101,7 @@ PRESETS: dict[str, WorldConfig] = {
     "misclick": WorldConfig(name="misclick", misclick=0.05),
     "always": WorldConfig(name="always", salience="features", always_share=0.05),
     "signals": WorldConfig(name="signals", salience="features", signals=2),
+    "copyable": WorldConfig(name="copyable", salience="trait", trait="feature:31", responses_per_prompt=32),
 }
 
 DESCRIPTIONS = {
@@ -98,6 +112,7 @@ DESCRIPTIONS = {
     "misclick": "exclusive, and an active user clicks a bad response with probability .05",
     "always": "shared, and the users of 5 % of the prompts always act when satisfied",
     "signals": "shared, and several signals are logged: click and copy, unless --signals says more",
+    "copyable": "propensity reads one feature of the response (say, how easily it is copied); 32 responses a prompt",
 }
 
 
@@ -105,7 +120,8 @@ DESCRIPTIONS = {
 class Population:
     """Responses and their true reward, before anyone acted. Arrays of n rows.
 
-    ``more_propensities``, shape (K - 1, n), are those of the signals after the first, where there are any.
+    ``more_propensities``, shape (K - 1, n), are those of the signals after the first, where there are any;
+    ``trait``, shape (n,), is the world's named property of the responses in its own unit.
     """
 
     features: np.ndarray
@@ -115,6 +131,7 @@ class Population:
     propensity: np.ndarray
     more_propensities: np.ndarray | None = None
     always_acts: np.ndarray | None = None
+    trait: np.ndarray | None = None
 
     @property
     def propensities(self) -> np.ndarray:
@@ -127,8 +144,9 @@ class Population:
         context = None if self.context is None else self.context[rows]
         more = None if self.more_propensities is None else self.more_propensities[:, rows]
         always = None if self.always_acts is None else self.always_acts[rows]
+        trait = None if self.trait is None else self.trait[rows]
         own = (self.features[rows], context, self.groups[rows], self.reward[rows], self.propensity[rows])
-        return Population(*own, more, always)
+        return Population(*own, more, always, trait)
 
 
 @dataclass(frozen=True)
@@ -234,7 +252,7 @@ def build(config: WorldConfig, bias_level: float, size: int, seed: int) -> World
     ]
     context = base.context if config.logs_context else None
     more = np.stack(alpha[1:]) if len(alpha) > 1 else None
-    whole = Population(base.features, context, base.groups, base.reward, alpha[0], more, always)
+    whole = Population(base.features, context, base.groups, base.reward, alpha[0], more, always, base.trait)
     train, test = np.flatnonzero(is_train), np.flatnonzero(~is_train)
     return World(config, bias_level, seed, whole.take(train), whole.take(test), description)
 
@@ -246,6 +264,7 @@ class _Base:
     groups: np.ndarray
     reward: np.ndarray
     rating: np.ndarray
+    trait: np.ndarray | None = None
 
 
 def _synthetic(config: WorldConfig, size: int, seed: int) -> tuple[_Base, np.ndarray, str]:
@@ -261,7 +280,8 @@ def _synthetic(config: WorldConfig, size: int, seed: int) -> tuple[_Base, np.nda
     reward = _with_base_rate(signal, is_train, config)
     context = _context(config, groups, rng)
     text = f"{int(is_train.sum()):,} responses to {n_train:,} prompts, {config.n_features} features"
-    return _Base(features, context, groups, reward, _rating_levels(reward)), is_train, text
+    trait = None if config.trait is None else features[:, trait_column(config.trait, config.n_features)]
+    return _Base(features, context, groups, reward, _rating_levels(reward), trait), is_train, text
 
 
 def _features(config: WorldConfig, groups: np.ndarray, n_prompts: int, rng) -> np.ndarray:
@@ -329,11 +349,14 @@ def _from_real(config: WorldConfig, size: int, seed: int) -> tuple[_Base, np.nda
 
     assert config.real is not None
     total = round(size * 1.25)  # a fifth of the prompts or rows becomes the test set
-    data = load_responses(**config.real.model_dump(), size=total, seed=seed)
+    data = load_responses(**config.real.model_dump(), trait=config.trait, size=total, seed=seed)
     rng = stream(seed, "responses", config.name, size)
     is_train = _split(data.groups, rng)
     context = _context(config, data.groups, rng)
-    base = _Base(data.features, context, data.groups, data.reward, data.rating)
+    features = data.features
+    if data.trait is not None:
+        features = np.column_stack([features, trait_salience(config.trait, data.trait)]).astype(np.float32)
+    base = _Base(features, context, data.groups, data.reward, data.rating, data.trait)
     text = f"{data.description}; {int(is_train.sum()):,} to train, {int((~is_train).sum()):,} to test"
     return base, is_train, text
 
@@ -377,6 +400,9 @@ def _propensity(
             salience = base.context[rows, 0] + base.context[rows, 1].astype(float)
             if not is_click:
                 salience = base.context[rows].astype(float) @ context_weight
+        elif config.salience == "trait" and is_click:
+            assert base.trait is not None
+            salience = trait_salience(config.trait, base.trait[rows])
         else:
             salience = base.features[rows].astype(float) @ weight
         reward_logit = logit(np.clip(base.reward[rows], 1e-6, 1 - 1e-6))

@@ -99,6 +99,14 @@ def run(
     signal_dependence: Annotated[
         float | None, typer.Option(help="Copula correlation of the signals' actions [0].")
     ] = None,
+    responses_per_prompt: Annotated[int | None, typer.Option(help="Of synthetic worlds [5].")] = None,
+    trait: Annotated[
+        str | None,
+        typer.Option(help="Users act on it: feature:K; of real responses length or a numeric column."),
+    ] = None,
+    downstream: Annotated[
+        bool, typer.Option("--downstream", help="Also measure policies: value against KL.")
+    ] = False,
     responses: Annotated[
         Path | None, typer.Option(help="Real responses: jsonl, jsonl.gz, csv or parquet.")
     ] = None,
@@ -183,6 +191,24 @@ def plan_size(
     from simbench.commands import plan
 
     plan.plan_size(world, bias_level, target_rmse, replicates, seed, format)
+
+
+@app.command()
+def downstream(
+    folder: Annotated[Path, typer.Argument(help="A results folder.")],
+    reward: Annotated[
+        str, typer.Option(help="What policies exponentiate: probability, logit, or both by comma.")
+    ] = "probability",
+    at: Annotated[float, typer.Option(help="KL in nats at which the printed table compares.")] = 1.0,
+    format: FormatOption = Format.table,
+) -> None:
+    """What a policy gains from every fitted reward: value under the true one, against KL.
+
+    Exact, over each prompt's finite set of responses: tilting by exp(reward/β), and best of n.
+    """
+    from simbench.commands import downstream
+
+    downstream.downstream(folder, reward, at, format)
 
 
 @app.command()
