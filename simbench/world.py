@@ -40,10 +40,10 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
     ``exposures`` users see every response and act each for themselves, while r* belongs to the response:
     their clicks are logged as so many signals. ``always_share`` of the prompts have users who always act.
     ``signal_dependence`` is the copula correlation of their actions on one response. A misclick is a
-    slip of the click alone. ``trait`` names a property of the responses that policies are judged by, and that the
-    propensity reads where ``salience`` is ``trait``: ``feature:K`` of synthetic responses; ``length`` (of the
-    text, in characters) or a numeric column of real ones, which becomes a feature as well, since whoever reads
-    a response sees how long it is.
+    slip of the click alone. ``trait`` names a property of the responses that policies are judged by, and
+    that the propensity reads where ``salience`` is ``trait``: ``feature:K`` of synthetic responses;
+    ``length`` (of the text, in characters) or a numeric column of real ones, which becomes a feature as
+    well, since whoever reads a response sees how long it is.
     """
 
     name: str = "exclusive"
@@ -112,7 +112,8 @@ DESCRIPTIONS = {
     "misclick": "exclusive, and an active user clicks a bad response with probability .05",
     "always": "shared, and the users of 5 % of the prompts always act when satisfied",
     "signals": "shared, and several signals are logged: click and copy, unless --signals says more",
-    "copyable": "propensity reads one feature of the response (say, how easily it is copied); 32 responses a prompt",
+    "copyable": "propensity reads one feature of the response (say, how easily it is copied); 32 responses "
+    "a prompt",
 }
 
 

@@ -151,11 +151,12 @@ def check(
         bool | None,
         typer.Option(help="Run the conformance kit [on estimators from outside].", show_default=False),
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder that keeps the verdicts, for a figure.")] = None,
 ) -> None:
     """Integrate every estimator's risk exactly over the feedback: is it unbiased?"""
     from simbench.commands import check
 
-    check.check(estimators, seed, format, conformance)
+    check.check(estimators, seed, format, conformance, out)
 
 
 @app.command()
@@ -213,7 +214,13 @@ def downstream(
 
 @app.command()
 def figure(
-    name: Annotated[str, typer.Argument(help="Which: bias-variance, efficiency, identification, plane.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Which: groups, bias-variance, risk, identification, efficiency, leaks, comparison, "
+            "learning-rate, reliability, value-kl, throughput, plane."
+        ),
+    ],
     folder: Annotated[Path, typer.Argument(help="A results folder.")],
     to: Annotated[Path | None, typer.Option(help="Path without suffix [OUT/NAME].")] = None,
 ) -> None:
@@ -221,6 +228,19 @@ def figure(
     from simbench.commands import figure
 
     figure.figure(name, folder, to)
+
+
+@app.command()
+def figures(
+    folder: Annotated[Path, typer.Argument(help="A folder of results folders, named as the steps of repro.")],
+    everything: Annotated[bool, typer.Option("--all", help="Draw all that the paper has.")] = False,
+    only: Annotated[str | None, typer.Option(help="Draw these: names by comma, as in `figure`.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Where to [FOLDER/figures].")] = None,
+) -> None:
+    """Draw the figures of the paper, as PNG and PDF in its sizes; exit code 1 where some could not be."""
+    from simbench.commands import figure
+
+    figure.figures(folder, everything, only, to)
 
 
 @list_app.command("estimators")

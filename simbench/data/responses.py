@@ -213,7 +213,9 @@ def _trait(frame: pd.DataFrame, trait: str, text_column: str | None, path: Path)
     values = pd.to_numeric(frame[trait], errors="coerce").to_numpy(dtype=float)
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise BadInput(f"{path}, row {row}, column {trait!r}: the trait must be a finite number in every row.")
+        raise BadInput(
+            f"{path}, row {row}, column {trait!r}: the trait must be a finite number in every row."
+        )
     return values
 
 

@@ -20,7 +20,7 @@ from simbench.world import World
 
 COLUMNS = [
     *("world", "law", "bias_level", "size", "estimator", "knows", "reward", "policy", "strength"),
-    *("metric", "value", "low", "high", "n_replicates"),
+    *("metric", "value", "low", "high", "n_replicates", "trait"),
 ]
 FILE = "downstream.parquet"
 TRUTH, REFERENCE = "truth", "reference"
@@ -77,9 +77,10 @@ def downstream_table(folder: Path, settings: Downstream | None = None) -> pd.Dat
     DataFrame
         One row per cell, policy, strength and metric. ``policy``: ``tilted`` (strength β), ``tilted to KL``
         (strength in nats) or ``best of n``. ``metric``: ``kl`` (nats), ``value`` (``E_π[γ]``, probability),
-        ``value_over_oracle`` (paired by replicate, at the same policy and strength), and where the world has a
-        trait ``trait`` and ``trait_over_oracle`` in its unit. Estimator ``truth`` is the true reward itself,
-        ``reference`` is ``π_ref``. Intervals are over replicates: the test prompts are the same in all.
+        ``value_over_oracle`` (paired by replicate, at the same policy and strength), and where the world has
+        a trait ``trait`` and ``trait_over_oracle`` in its unit. Estimator ``truth`` is the true reward
+        itself, ``reference`` is ``π_ref``. Column ``trait`` names the trait. Intervals are over replicates:
+        the test prompts are the same in all.
 
     Raises
     ------
@@ -168,4 +169,5 @@ def _situation_columns(found: FinishedCell) -> dict[str, Any]:
         "law": cell.world.law,
         "bias_level": cell.bias_level,
         "size": cell.size,
+        "trait": cell.world.trait or "",
     }

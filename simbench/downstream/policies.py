@@ -1,7 +1,7 @@
 """Policies over a prompt's finite set of responses, in closed form: exponential tilting and best-of-n.
 
-The reference ``π_ref`` is uniform over the responses of a prompt: they are its samples. Every expectation is a
-sum over them, so value and KL carry no sampling error of their own.
+The reference ``π_ref`` is uniform over the responses of a prompt: they are its samples. Every expectation is
+a sum over them, so value and KL carry no sampling error of their own.
 """
 
 from dataclasses import dataclass
@@ -87,8 +87,8 @@ def best_of(scores: np.ndarray, n: float) -> np.ndarray:
     """The response with the highest score among n independent draws from ``π_ref``, ties at random.
 
     With ``F`` the share of a prompt's responses that score no higher, ``F⁻`` that score lower, the winner is
-    in a group of ties with probability ``Fⁿ - (F⁻)ⁿ``, and any of it alike. Its KL is therefore exact as well;
-    ``log n - (n-1)/n`` is the limit of many responses without ties, and too large for few.
+    in a group of ties with probability ``Fⁿ - (F⁻)ⁿ``, and any of it alike. Its KL is therefore exact as
+    well; ``log n - (n-1)/n`` is the limit of many responses without ties, and too large for few.
 
     Parameters
     ----------

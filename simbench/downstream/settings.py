@@ -16,8 +16,8 @@ class Downstream(BaseModel, frozen=True, extra="forbid"):
     rewards : tuple of {"probability", "logit"}
         What is exponentiated. The default is the probability ``γ̂``: value is ``E_π[γ]``, and of all policies
         with its KL, ``π_ref exp(γ/β)`` has the highest. So with the true reward the curve is the frontier,
-        and what an estimator falls short of it is the error of its ``γ̂`` alone. The logit is what most training
-        code feeds to its policy optimiser; even the true one is then off the frontier.
+        and what an estimator falls short of it is the error of its ``γ̂`` alone. The logit is what most
+        training code feeds to its policy optimiser; even the true one is then off the frontier.
     betas : tuple of float
         Tilting at these β: at equal β a reward on a smaller scale moves the policy less.
     kls : tuple of float
