@@ -84,16 +84,25 @@ def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
     changes = {name: flags[name] for name in WORLD_FLAGS if flags[name] is not None}
     if flags["trait"] is not None:
         changes["salience"] = "trait"
+    if flags["features_dim"] is not None:
+        changes["n_features"] = flags["features_dim"]
     real = _real(flags)
     worlds = []
     for world in chosen:
-        config = preset(world) if isinstance(world, str) else WorldConfig.model_validate(world)
+        config = preset(world) if isinstance(world, str) else _described(world)
         described = {**config.model_dump(), **changes}
         if real is not None:
             stem = Path(real.path).name.split(".")[0]
             described |= {"real": real.model_dump(), "name": f"{config.name}:{stem}"}
         worlds.append(WorldConfig.model_validate(described))
     return worlds
+
+
+def _described(world: dict[str, Any]) -> WorldConfig:
+    """A world in a study file: all of it, or a preset with changes (``preset: twin:helpsteer``)."""
+    changes = dict(world)
+    start = preset(changes.pop("preset")).model_dump() if "preset" in changes else {}
+    return WorldConfig.model_validate({**start, **changes})
 
 
 def _real(flags: dict[str, Any]) -> RealResponses | None:
@@ -137,5 +146,5 @@ def _short_hash(config: StudyConfig) -> str:
 def _print_study(table: pd.DataFrame, config: StudyConfig) -> None:
     from simbench.report import print_study
 
-    cells = {(c.world, c.bias_level, c.size): c for c in plan(config)}.values()
-    print_study(table, config, [cell.built() for cell in cells], console())
+    cells = {(c.protocol.name, c.world, c.bias_level, c.size): c for c in plan(config)}.values()
+    print_study(table, config, [(cell.protocol.name, cell.built()) for cell in cells], console())
