@@ -20,20 +20,20 @@ from simbench.intervals import (
     model_at,
 )
 from simbench.registry import find
-from simbench.world import PRESETS, WorldConfig, build
+from simbench.world import PRESETS, World, WorldConfig, build
 
-LOGS = 500
+LOGS, PART = 500, 50  # simulated, and fitted at once
 LEVEL = 0.9
 POINTS = 500
 SITUATIONS = [(1.0, 4000, True), (2.0, 4000, True), (2.0, 10_000, False)]
-MLP_LOGS, RESAMPLES = 40, 100
-REFUSALS = [("shared", 0.0), ("shared", 2.0), ("exclusive", 0.0), ("exclusive", 2.0), ("confounded", 2.0)]
-REFUSAL_LOGS = 20
+MLP_LOGS, RESAMPLES = 20, 100
+REFUSALS = [("shared", 0.0), ("shared", 2.0), ("exclusive", 2.0), ("confounded", 2.0)]
+REFUSAL_LOGS, REFUSAL_SIZE = 20, 4000
 WORLD = WorldConfig(n_features=8, test_size=1000)
 
 
-REFUSAL_HEADER = """Refused or given where the propensity is unknown (10,000 responses, logistic heads); and how many of the
-intervals given hold the true mean reward:
+REFUSAL_HEADER = """Refused or given where the propensity is unknown (4,000 responses, logistic heads); and how many
+of the intervals given hold the true mean reward:
 
 | world, bias level | refused | given and right |"""
 HEADER = """# Coverage of 90 % intervals
@@ -84,7 +84,8 @@ def with_networks() -> str:
 
 def refusals(name: str, bias_level: float) -> str:
     """How many logs of one world are refused; a row of the second table."""
-    world = build(PRESETS[name].model_copy(update={"n_features": 8, "test_size": 1000}), bias_level, 10_000, 0)
+    config = PRESETS[name].model_copy(update={"n_features": 8, "test_size": 1000})
+    world = build(config, bias_level, REFUSAL_SIZE, 0)
     log, truth = world.draw(range(REFUSAL_LOGS))
     refused, right, mean = 0, 0, float(truth.reward.mean())
     for number in range(REFUSAL_LOGS):
@@ -115,7 +116,14 @@ def bootstrap_coverage() -> tuple[np.ndarray, np.ndarray, float]:
 def coverage(bias_level: float, size: int, told: bool) -> tuple[np.ndarray, np.ndarray, float]:
     """Share of covered responses and whether the mean is covered, (LOGS,) each; half width of the mean's."""
     world = build(WORLD, bias_level, size, 0)
-    log, truth = world.draw(range(LOGS))
+    parts = [coverage_of(world, range(start, start + PART), told) for start in range(0, LOGS, PART)]
+    covered, mean_covered, widths = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return covered, mean_covered, float(widths.mean())
+
+
+def coverage_of(world: World, logs: range, told: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As :func:`coverage`, of some of the logs, all fitted at once; half widths too are of each log."""
+    log, truth = world.draw(logs)
     if told:
         log = replace(log, propensity=truth.propensity)
     inputs, reward = world.test.features[:POINTS], world.test.reward[:POINTS]
@@ -125,13 +133,14 @@ def coverage(bias_level: float, size: int, told: bool) -> tuple[np.ndarray, np.n
         np.broadcast_to(truth.propensity, rewards.shape) if told else fitted.predict_propensity(log.context)
     )
     covered, mean_covered, widths = [], [], []
-    for number in range(LOGS):
+    for number in range(len(logs)):
         one = log.replicates(slice(number, number + 1))
         found = at_estimate(model_at(one, rewards[number], propensities[number]), one, inputs, LEVEL)
         covered.append(((found.low <= reward) & (reward <= found.high)).mean())
         mean_covered.append(found.mean_low <= truth.reward.mean() <= found.mean_high)
         widths.append((found.mean_high - found.mean_low) / 2)
-    return np.array(covered), np.array(mean_covered, dtype=float), float(np.mean(widths))
+    print(f"{logs}, mean reward covered in {sum(mean_covered)}", file=sys.stderr, flush=True)
+    return np.array(covered), np.array(mean_covered, dtype=float), np.array(widths)
 
 
 if __name__ == "__main__":

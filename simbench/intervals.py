@@ -25,8 +25,8 @@ from simbench.registry import find
 from simbench.restarts import train_restarts
 from simbench.streams import stream
 
-# maximum likelihood: logistic heads, all rows in one batch, nothing held out, no penalty, until the likelihood
-# itself has not risen for 60 epochs; SciPy's maximum to 1e-7 nats a response
+# maximum likelihood: logistic heads, all rows in one batch, nothing held out, no penalty, until the
+# likelihood itself has not risen for 60 epochs; SciPy's maximum to 1e-7 nats a response
 MAXIMUM_LIKELIHOOD: dict[str, Any] = {
     "hidden": (),
     "lr": 0.1,
