@@ -32,8 +32,8 @@ REFUSAL_LOGS, REFUSAL_SIZE = 20, 4000
 WORLD = WorldConfig(n_features=8, test_size=1000)
 
 
-REFUSAL_HEADER = """Refused or given where the propensity is unknown (4,000 responses, logistic heads); and how many
-of the intervals given hold the true mean reward:
+REFUSAL_HEADER = """Refused or given where the propensity is unknown (4,000 responses, logistic heads);
+and how many of the intervals given hold the true mean reward:
 
 | world, bias level | refused | given and right |"""
 HEADER = """# Coverage of 90 % intervals
