@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from simbench import __version__, training
+from simbench import __version__
 from simbench.estimator import MEMORY_BUDGET, Estimator
 from simbench.grants import base, granted, unavailable
 from simbench.log import FeedbackLog
-from simbench.mapped import Matrix
 from simbench.precision import Precision
+from simbench.protocol import Protocol
 from simbench.registry import find
 from simbench.store import Shards
+from simbench.supervision import fit_under
 from simbench.world import World, WorldConfig, build
 
 
@@ -36,6 +37,7 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     device: str
     precision: Precision = "fp32"
     memory_budget: int = MEMORY_BUDGET
+    protocol: Protocol = Protocol()
 
     @property
     def key(self) -> str:
@@ -43,6 +45,21 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
         described = self.model_dump(mode="json", exclude={"memory_budget"})
         text = json.dumps([__version__, described], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def arguments(self, kind: type[Estimator]) -> dict[str, Any]:
+        """What the estimator is made with."""
+        there = kind().get_params()
+        device = {"device": self.device} if "device" in there else {}
+        return {"seed": self.seed, **self.parameters, **device}
+
+    def settings(self, kind: type[Estimator]) -> list[dict[str, Any]]:
+        """What the protocol tries of its hyper-parameters, each once; the first changes nothing."""
+        there = kind().get_params()
+        tried: list[dict[str, Any]] = []
+        for setting in self.protocol.tries(self.estimator):
+            own = {name: value for name, value in setting.items() if name in there}
+            tried += [] if own in tried else [own]
+        return tried
 
     def built(self) -> World:
         return _built(self.world, self.bias_level, self.size, self.seed)
@@ -104,22 +121,25 @@ def fit_cell(
     predictions : ndarray, shape (R, m)
     facts : dict
         ``knows``, in words; ``weights``, see :func:`weight_diagnostics`; ``restarts``, whether they agree,
-        see :class:`simbench.restarts.Restarts`.
+        see :class:`simbench.restarts.Restarts`; ``settings``, which was kept in each replicate.
     """
     world = cell.built() if world is None else world
     log, truth = world.draw(range(cell.replicates))
     given, told = granted(cell, kind, log, truth)
-    parameters = {"seed": cell.seed, **cell.parameters}
-    if "device" in kind().get_params():
-        parameters["device"] = cell.device
-    estimator = kind(**parameters)
     log = replace(log, **given)
     if "signals" not in kind.needs | kind.optional:
         log = replace(log, signals=None, negative_signals=())
     if "truth" in kind.needs:
         log = log.with_feedback(truth.preference.astype(np.float32))
-    estimator.precision, estimator.memory_budget = cell.precision, cell.memory_budget
-    predictions, restarts = fit_in_chunks(estimator, log, world.test.features)
+    settings, protocol = cell.settings(kind), cell.protocol
+
+    def make(setting: dict[str, Any]) -> Estimator:
+        estimator = kind(**{**cell.arguments(kind), **setting})
+        estimator.precision, estimator.memory_budget = cell.precision, cell.memory_budget
+        return estimator
+
+    calibrated = protocol.calibrates(cell.estimator)
+    predictions, restarts, chosen = fit_under(protocol, make, settings, log, truth, world.test, calibrated)
     expected = (cell.replicates, len(world.test.features))
     if np.shape(predictions) != expected:
         raise ValueError(f"the predictions have shape {np.shape(predictions)}, not {expected}")
@@ -131,36 +151,9 @@ def fit_cell(
         told.append("context")
     if log.signals is not None:
         told.append(f"{log.signals.shape[1]} signals")
+    told += protocol.told(cell.estimator)
     facts = {"knows": ", ".join(told) or "nothing", "weights": weight_diagnostics(log)}
-    return predictions, {**facts, "restarts": restarts}
-
-
-def fit_in_chunks(
-    estimator: Estimator, log: FeedbackLog, features: Matrix
-) -> tuple[np.ndarray, dict[str, float]]:
-    """Fit and predict so many replicates at a time as the estimator's memory budget holds.
-
-    Only predictions outlive a chunk, so that memory does not grow with the fitted networks.
-
-    Returns
-    -------
-    predictions : ndarray, shape (R, m)
-    restarts : dict
-        Means over replicates of what restarts say, see :class:`simbench.restarts.Restarts`.
-    """
-    count, chunk = log.n_replicates, log.n_replicates
-    if hasattr(estimator, "hidden"):  # else it is trained by someone else's code, one by one
-        fits = getattr(estimator, "restarts", 1)
-        chunk = max(1, training.chunk_size(estimator, log, estimator.memory_budget) // fits)
-    parts, diagnostics, sizes = [], [], []
-    for start in range(0, count, chunk):
-        numbers = range(start, min(start + chunk, count))
-        model = estimator.fit_replicates(log.replicates(slice(start, numbers.stop)), numbers)
-        parts.append(model.predict(features))
-        diagnostics.append(getattr(model, "diagnostics", {}))
-        sizes.append(len(numbers))
-    means = {key: float(np.average([d[key] for d in diagnostics], weights=sizes)) for key in diagnostics[0]}
-    return parts[0] if len(parts) == 1 else np.concatenate(parts), means
+    return predictions, {**facts, "restarts": restarts, "settings": chosen.tolist()}
 
 
 def weight_diagnostics(log: FeedbackLog) -> dict[str, float]:

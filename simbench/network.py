@@ -152,6 +152,24 @@ class StackedMLP:
             repacked(self.parameters.cpu(), self.sizes, self.width, replicates, width), self.sizes
         )
 
+    def layers_of(self, replicate: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Weights (fan_out, fan_in) and biases (fan_out,) of one replicate, layer by layer, float32."""
+        block, place = self.blocks[replicate // self.width], replicate % self.width
+        weights, biases = [], []
+        last = len(self.sizes) - 2
+        for layer, fan_out in enumerate(self.sizes[1:]):
+            weight, bias = block.weights[layer], block.biases[layer]
+            if layer == last:
+                weight, bias = weight[place], bias[place, :, 0]
+            elif layer == 0:
+                columns = slice(place * fan_out, (place + 1) * fan_out)
+                weight, bias = weight[:, columns].T, bias[columns]
+            else:
+                weight, bias = weight[place].T, bias[place, 0]
+            weights.append(weight.cpu().numpy().copy())
+            biases.append(bias.cpu().numpy().copy())
+        return weights, biases
+
     @classmethod
     def of(
         cls,

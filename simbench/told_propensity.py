@@ -77,6 +77,29 @@ def context_ratio(log: FeedbackLog) -> np.ndarray:
     return estimates.clip(SMALLEST, 1)
 
 
+def label_derived(feedback: np.ndarray, kappa: float, action_rate: float) -> np.ndarray:
+    """The published code's propensity: its rating law applied to the click as if that were the rating.
+
+    ``k = ρ / (r̄ + (1 - r̄) κ⁴)``, ``π = k`` where there is a click and ``k κ⁴`` where there is none, at most
+    1. Two numbers a log: divided by it, a loss is a weighting of the two classes that makes little of clicks.
+
+    Parameters
+    ----------
+    feedback : ndarray, shape (R, n), in {0, 1}
+    kappa : float in (0, 1]
+        Of the simulator, which no log shows.
+    action_rate : float
+        ``ρ``; hard-wired to .2 in the published code, whatever the simulator's is.
+
+    Returns
+    -------
+    ndarray, shape (R, n), in (0, 1]
+    """
+    rate = feedback.mean(axis=1, keepdims=True, dtype=float)
+    k = action_rate / (rate + (1 - rate) * kappa**4)
+    return np.minimum(1, np.where(feedback == 1, k, k * kappa**4))
+
+
 def dispersed(propensity: np.ndarray, factor: float) -> np.ndarray:
     """``logit α* = factor · logit α + b``, with ``b`` such that the mean stays: who acts is wrong.
 

@@ -12,6 +12,7 @@ from simbench.batches import Pool, batches_of_pairs, batches_of_rows, in_order, 
 from simbench.device_log import DeviceLog
 from simbench.estimator import Batch, Network, Outputs
 from simbench.feeding import Feed, Feeder
+from simbench.holdout import Holdout, oracle_loss
 from simbench.log import FeedbackLog
 from simbench.mapped import IN_MEMORY
 from simbench.network import StackedMLP, block_width, repacked
@@ -64,6 +65,7 @@ class Trainer:
         log: FeedbackLog,
         numbers: list[int],
         order_axes: tuple[int, ...],
+        holdout: Holdout,
         execution: Execution,
     ):
         self.estimator, self.device = estimator, torch.device(estimator.device)
@@ -74,7 +76,9 @@ class Trainer:
         rows = np.r_[np.arange(len(numbers)), np.repeat(len(numbers) - 1, padding)]
         self.log = self.whole_log = DeviceLog(log, rows, self.device)
         self.groups, self.order_axes = log.groups, order_axes
-        self.train_rows, self.held_out = self._split()
+        self.train_rows, self.held_out = self._split(holdout)
+        clean = holdout.oracle_labels
+        self.oracle_labels = None if clean is None else self.log.tensor(clean[rows][:, self.held_out])
         self.pool = pool_rows(log.features.shape[1], estimator.batch_size, execution.pool)
         inputs = {network: _inputs(network, log) for network in estimator.networks_for(log)}
         dtype = product_dtype(estimator.precision, self.device)
@@ -96,10 +100,11 @@ class Trainer:
             stacked.parameters_changed()
         self.state: dict[str, Tensor] = {}
 
-    def _split(self) -> tuple[np.ndarray, np.ndarray]:
+    def _split(self, holdout: Holdout) -> tuple[np.ndarray, np.ndarray]:
         estimator, axes = self.estimator, self.order_axes
         seed = seed_of(estimator.seed, "split", *axes)
-        train_rows, held_out = split_by_prompt(self.groups, estimator.validation_share, seed)
+        units = holdout.units(self.groups)
+        train_rows, held_out = split_by_prompt(units, estimator.validation_share, seed)
         if estimator.reads_pairs:
             pairing = np.random.default_rng(seed_of(estimator.seed, "pairs", *axes))
             held_out = draw_pairs(held_out, self.groups, pairing).ravel()
@@ -223,6 +228,8 @@ class Trainer:
         """Drop the other replicates, with their feedback and the optimiser's state."""
         members = torch.from_numpy(kept).to(self.device)
         self.log = self.log.keep(members)
+        if self.oracle_labels is not None:
+            self.oracle_labels = self.oracle_labels[members]
         self.state = {key: value[members] for key, value in self.state.items()}
         for network in self.networks.values():
             if self.execution.wide:
@@ -242,7 +249,11 @@ class Trainer:
         self._refresh_state()
         batch = self.log.batch(self.log.tensor(self.held_out), self.state)
         with torch.no_grad():
-            loss = self.estimator.selection_loss(self._predict(self.held_out), batch).double()
+            out = self._predict(self.held_out)
+            if self.oracle_labels is None:
+                loss = self.estimator.selection_loss(out, batch).double()
+            else:
+                loss = oracle_loss(self.estimator, out, batch, self.oracle_labels)
         # A replicate that diverged never counts as better.
         return torch.nan_to_num(loss, nan=torch.inf)
 

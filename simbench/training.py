@@ -14,11 +14,12 @@ import torch
 
 from simbench.batches import split_by_prompt
 from simbench.errors import BadInput
+from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
 from simbench.network import block_width
 from simbench.precision import products_in
 from simbench.stacked_model import ROWS, ModelChunks, StackedModel
-from simbench.trainer import RESTART, Execution, Trainer
+from simbench.trainer import RESTART, Execution, Objective, Trainer
 
 if TYPE_CHECKING:
     from simbench.estimator import Estimator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RESTART",
     "ModelChunks",
+    "Objective",
     "StackedModel",
     "chunk_of_shape",
     "chunk_size",
@@ -40,6 +42,7 @@ def train(
     replicates: Sequence[int],
     memory_budget: int | None = None,
     independent_order: bool = False,
+    holdout: Holdout | None = None,
     execution: Execution | None = None,
 ) -> StackedModel | ModelChunks:
     """Train one network (pair) per row of ``log.feedback``, in chunks that fit the memory budget.
@@ -57,6 +60,8 @@ def train(
     independent_order : bool
         Give every replicate its own held-out split and batch order; slow (one at a time). Used to
         measure what sharing them costs, see ``benchmarks/batch_order.py``.
+    holdout : Holdout, optional
+        What is held out, and by what it stops a fit, where that is not whole prompts and feedback.
     execution : Execution, optional
         By default what suits the device.
 
@@ -69,13 +74,14 @@ def train(
     budget = estimator.memory_budget if memory_budget is None else memory_budget
     chunk = 1 if independent_order else chunk_size(estimator, log, budget)
     how = Execution.on(torch.device(estimator.device)) if execution is None else execution
-    models = []
+    held_out_by, models = holdout or Holdout(), []
     with products_in(estimator.precision):
         for start in range(0, len(replicates), chunk):
             rows = slice(start, start + chunk)
             order = (replicates[start],) if independent_order else ()
             part = estimator.prepare(log.replicates(rows))
-            models.append(Trainer(estimator, part, list(replicates[rows]), order, how).run())
+            numbers, own = list(replicates[rows]), held_out_by.replicates(rows)
+            models.append(Trainer(estimator, part, numbers, order, own, how).run())
     return models[0] if len(models) == 1 else ModelChunks(models)
 
 

@@ -21,7 +21,7 @@ SAFERLHF = OrdinalRatings(levels=(0, 1, 2, 3), shares=(0.47, 0.071, 0.279, 0.18)
 
 # AUROC that a head trained on clean labels reaches on the published data; of UltraFeedback, what the twin
 # reaches at the R² of .508 to which the published correlation of .71 amounts.
-ATTAINABLE_AUROC = {"twin:helpsteer": 0.815, "twin:ultrafeedback": 0.915, "twin:saferlhf": 0.975}
+ATTAINABLE_AUROC = {"twin:helpsteer": 0.815, "twin:ultrafeedback": 0.919, "twin:saferlhf": 0.975}
 
 
 def _twin(name: str, ratings: OrdinalRatings, size: int, per_prompt: int, reward_scale: float) -> WorldConfig:
@@ -42,9 +42,9 @@ def _twin(name: str, ratings: OrdinalRatings, size: int, per_prompt: int, reward
 TWINS = {
     world.name: world
     for world in (
-        _twin("helpsteer", HELPSTEER, 28_264, 4, 1.54),
-        _twin("ultrafeedback", ULTRAFEEDBACK, 97_816, 2, 2.85),
-        _twin("saferlhf", SAFERLHF, 118_251, 2, 6.1),
+        _twin("helpsteer", HELPSTEER, 28_264, 4, 1.6),
+        _twin("ultrafeedback", ULTRAFEEDBACK, 97_816, 2, 3.06),
+        _twin("saferlhf", SAFERLHF, 118_251, 2, 6.8),
     )
 }
 
