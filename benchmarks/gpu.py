@@ -30,6 +30,7 @@ from estimators.implicitrm import ImplicitRM, ImplicitRMKnown, ImplicitRMPrior
 from estimators.inverse_propensity import IPS, NNPU, SNIPS, UPU
 from estimators.naive import BalancedNaive, Naive
 from simbench.estimator import Estimator
+from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
 from simbench.precision import products_in
 from simbench.trainer import Execution, Trainer
@@ -156,7 +157,7 @@ class Epochs:
     def __init__(self, machine: Machine, kind: type[Estimator], log: FeedbackLog, precision: str):
         self.precision, how = precision, Execution.on(machine.device)
         made = estimator(machine, kind, precision)
-        self.trainer = Trainer(made, log, list(range(log.n_replicates)), (), how)
+        self.trainer = Trainer(made, log, list(range(log.n_replicates)), (), Holdout(), how)
         self.order = np.random.default_rng(0)
         self.steps = self.trainer._steps(self.trainer._optimiser(), made.objective)
         self.flops = flops_an_epoch(made, self.trainer) * log.n_replicates
@@ -260,7 +261,7 @@ def agreement(machine: Machine) -> None:
     def fitted(where: Machine, precision: str, execution: Execution) -> np.ndarray:
         made = estimator(where, ImplicitRM, precision, epochs=2)
         with products_in(precision):
-            return Trainer(made, log, list(range(count)), (), execution).run().predict(probe)
+            return Trainer(made, log, list(range(count)), (), Holdout(), execution).run().predict(probe)
 
     host, usual = Machine("cpu", sizes), Execution.on(machine.device)
     wide = Execution(wide=True)
