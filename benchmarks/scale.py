@@ -4,7 +4,7 @@ Four tables, each measured in processes of their own:
 
 * ``one``: 1,000,000 x 384 float32, `naive` with 256-64, one replicate: the file against the same features in
   memory, turn about; seconds an epoch, and peak resident memory, anonymous and of the file apart;
-* ``growth``: one epoch at 1,250,000 to 10,000,000 rows of float16: time and memory against n;
+* ``growth``: one epoch at 1,250,000 to 10,000,000 rows of float16, default heads: time and memory against n;
 * ``replicates``: peak memory of a study of 100, 300 and 1,000 replicates within ``--memory``;
 * ``precision``: predictions with bfloat16 products against float32, on this CPU.
 
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-D, HIDDEN, BATCH = 384, (256, 64), 1024
+D, HIDDEN, DEFAULT, BATCH = 384, (256, 64), (32, 16), 1024
 GROWTH = (1_250_000, 2_500_000, 5_000_000, 10_000_000)
 
 
@@ -117,7 +117,7 @@ def timed_epochs(estimator, log, epochs: int) -> list[float]:
     return list(np.diff(marks))
 
 
-def fit(out: str, path: str, on_disk: bool, epochs: int) -> None:
+def fit(out: str, path: str, on_disk: bool, epochs: int, hidden: tuple[int, ...] = HIDDEN) -> None:
     """In a process of its own: fit `naive` on the file, mapped or read whole."""
     from simbench.mapped import MappedMatrix
     from simbench.registry import find
@@ -127,7 +127,7 @@ def fit(out: str, path: str, on_disk: bool, epochs: int) -> None:
         start = time.perf_counter()
         log = log_of(matrix)
         checked = time.perf_counter() - start
-        seconds = timed_epochs(find("naive")(hidden=HIDDEN, batch_size=BATCH), log, epochs)
+        seconds = timed_epochs(find("naive")(hidden=hidden, batch_size=BATCH), log, epochs)
     found = {"epochs": seconds, "check": checked, "peak": peak.found, "total": time.perf_counter() - start}
     Path(out).write_text(json.dumps(found))
 
@@ -156,12 +156,12 @@ def one(folder: Path) -> None:
 
 def growth(folder: Path) -> None:
     columns = ("file, GB", "check, s", "one epoch, s", "µs a row", "peak, GB", "anonymous", "file")
-    print(f"| rows x {D} float16 | {' | '.join(columns)} |")
+    print(f"| rows x {D} float16, hidden {'-'.join(map(str, DEFAULT))} | {' | '.join(columns)} |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     seconds, peaks = [], []
     for rows in GROWTH:
         with features(folder, rows, np.float16) as path:
-            found = apart(fit, str(path), True, 1)
+            found = apart(fit, str(path), True, 1, DEFAULT)
             size = path.stat().st_size / 1e9
         seconds.append(found["epochs"][0])
         peaks.append(found["peak"]["all"])
