@@ -3,6 +3,7 @@
 import json
 import mmap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,18 @@ class MappedMatrix:
         filled = out[: len(rows)]
         target = (filled.view(torch.int16) if self.is_bfloat16 else filled).numpy()
         source = self._array.view(np.int16) if self.is_bfloat16 else self._array
-        np.take(source, there, axis=0, out=target, mode="clip")  # "raise" would buffer the whole result
-        self._hand_back()
+        for part in self._spans(there):
+            # "raise" would buffer the whole result
+            np.take(source, there[part], axis=0, out=target[part], mode="clip")
+            self._hand_back()
         return filled
+
+    def _spans(self, rows: np.ndarray) -> list[slice]:
+        """Parts of these rows that lie within a block of the file, so that no more of it becomes resident."""
+        step = max(1, BLOCK // max(1, self._array.itemsize * self._array.shape[1]))
+        blocks = rows // step if (np.diff(rows) >= 0).all() else np.arange(len(rows)) // step
+        cuts = np.flatnonzero(np.diff(blocks)) + 1
+        return [slice(a, b) for a, b in pairwise([0, *cuts.tolist(), len(rows)])]
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Rows as float32; a slice, an integer or an array of integers or truth values."""

@@ -68,7 +68,7 @@ def test_what_is_asked_of_a_whole_matrix_is_found_in_blocks(tmp_path, monkeypatc
     assert np.allclose(product(matrix, weight), expected.astype(float) @ weight, rtol=1e-14)
 
 
-def test_memory_is_handed_back(tmp_path):
+def test_memory_is_handed_back(tmp_path, monkeypatch):
     """After a pass over 64 MB, next to none of it is resident: the mapping's own count in /proc."""
     values = np.zeros((64 << 10, 256), dtype=np.float32)
     np.save(tmp_path / "big.npy", values)
@@ -84,6 +84,13 @@ def test_memory_is_handed_back(tmp_path):
     except FileNotFoundError:
         pytest.skip("no /proc on this system")
     assert first_not_finite(matrix) is None and resident() < 1000
+    most = []
+    monkeypatch.setattr(mapped, "BLOCK", 4 << 20)
+    original = matrix._hand_back
+    monkeypatch.setattr(matrix, "_hand_back", lambda: (most.append(resident()), original()))
+    every_fifth = np.arange(0, len(values), 5)
+    assert np.array_equal(matrix[every_fifth], values[every_fifth])
+    assert len(most) == 16 and max(most) < 2 * (4 << 10)  # scattered rows, a block of the file at a time
 
 
 def test_a_log_takes_a_memmap_and_checks_it_once(tmp_path, monkeypatch):
