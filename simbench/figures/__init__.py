@@ -7,6 +7,7 @@ package named ``figures`` would claim a name that others use.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simbench.location import Location
 from simbench.store import write_whole
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ FIGURES = {
 }
 
 
-def save(figure: "Figure", path: Path) -> list[Path]:
+def save(figure: "Figure", path: Path | Location) -> list[Location]:
     """Write PATH.png (150 dpi) and PATH.pdf, each whole or not at all."""
-    targets = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
-    for target in targets:
-        kind = target.suffix[1:]
+    stem = Location(path)
+    targets = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "pdf")}
+    for kind, target in targets.items():
         write_whole(target, lambda to, kind=kind: figure.savefig(to, dpi=150, format=kind))
-    return targets
+    return list(targets.values())
