@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import platform
+import socket
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -57,10 +58,12 @@ class Ray:
         self.is_ours = not ray.is_initialized()
         if not self.is_ours:
             return self
+        address = self.address or os.environ.get("RAY_ADDRESS", "auto")
         try:
-            ray.init(self.address or "auto", log_to_driver=False, logging_level=logging.ERROR)
+            _listens(address)  # Ray itself would try for a minute
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # ConnectionError, or a version of Ray or Python that does not match
-            where = f" at {self.address}" if self.address else ""
+            where = "" if address == "auto" else f" at {address}"
             said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise BadInput(
                 f"no Ray cluster{where} can be used ({said}): start one (ray start --head), or give its "
@@ -141,6 +144,13 @@ def run_on_node(cell: Cell, shards: Shards, working_folder: str, wanted: dict[st
     exists = Path(working_folder).is_dir()
     with contextlib.chdir(working_folder) if exists else contextlib.nullcontext():
         return run_alone(cell, shards)
+
+
+def _listens(address: str) -> None:
+    """Raise OSError where nobody listens at ``HOST:PORT``."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def versions() -> dict[str, str]:
