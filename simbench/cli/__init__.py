@@ -100,7 +100,7 @@ def run(
         float | None, typer.Option(help="Copula correlation of the signals' actions [0].")
     ] = None,
     responses: Annotated[
-        Path | None, typer.Option(help="Real responses: jsonl, jsonl.gz, csv or parquet.")
+        Path | None, typer.Option(help="Real responses: jsonl(.gz), csv, parquet, or hub:OWNER/DATASET.")
     ] = None,
     features: Annotated[
         Path | None, typer.Option(help="Their embeddings: safetensors or npy; else TF-IDF + SVD.")
