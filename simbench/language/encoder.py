@@ -1,6 +1,5 @@
 """A language model that turns text into one vector: shared by embedding, fine-tuning and export."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from simbench.errors import BadInput
 from simbench.language.loading import load
+from simbench.language.pooling import pool, takes_positions
 from simbench.language.tokens import Tokens, Truncation, tokenise
 
 Pooling = Literal["auto", "mean", "cls", "last"]
@@ -52,7 +52,7 @@ class TextEncoder:
         self.pooling, self.max_tokens, self.causal = pooling, max_tokens, causal
         self.truncation: Truncation = truncation
         self.name, self.revision = name, revision
-        self.takes_positions = _takes_positions(model)
+        self.takes_positions = takes_positions(model)
 
     @classmethod
     def load(
@@ -197,37 +197,6 @@ def _padded_right(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     before = (mask.cumsum(1) == 0).sum(1, keepdim=True)
     places = (torch.arange(mask.shape[1], device=mask.device) + before) % mask.shape[1]
     return {name: batch[name].gather(1, places) for name in ("input_ids", "attention_mask")}
-
-
-def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
-    """Mean, first (``cls``) or last of the unmasked states.
-
-    Parameters
-    ----------
-    hidden : Tensor, shape (b, t, h)
-    mask : Tensor, shape (b, t), 1 where there is a token
-    pooling : {"mean", "cls", "last"}
-
-    Returns
-    -------
-    Tensor, shape (b, h), float32
-    """
-    if pooling == "mean":
-        # padded states may be NaN in some attention kernels: they are filled, not multiplied by 0
-        kept = hidden.float().masked_fill(mask[..., None] == 0, 0.0)
-        return kept.sum(1) / mask.sum(1, keepdim=True)
-    if pooling == "cls":
-        place = (mask.cumsum(1) == 0).sum(1)
-    else:
-        place = mask.shape[1] - 1 - (mask.flip(1).cumsum(1) == 0).sum(1)
-    return hidden[torch.arange(len(hidden), device=hidden.device), place].float()
-
-
-def _takes_positions(model: Any) -> bool:
-    """Whether explicit positions from 0 mean what they say: RoBERTa and its kin count from the padding id."""
-    if "position_ids" not in inspect.signature(model.forward).parameters:
-        return False
-    return not any(hasattr(part, "create_position_ids_from_input_ids") for part in model.modules())
 
 
 def _device(name: str) -> torch.device:

@@ -6,7 +6,8 @@ import torch
 
 from simbench.errors import BadInput
 from simbench.language.batches import equal_width_batches, width_of
-from simbench.language.encoder import TextEncoder, pool
+from simbench.language.encoder import TextEncoder
+from simbench.language.pooling import pool
 from simbench.language.tokens import render
 
 RNG = np.random.default_rng(0)
