@@ -13,7 +13,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from simbench.errors import BadInput, NotIdentified
+from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
+from simbench.losses import cross_entropy
 
 Sampled = TypeVar("Sampled", "Outputs", "Batch")
 
@@ -133,7 +135,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
     hold b first members and then their b partners (see :meth:`Batch.halves`); ``has_epoch_state``;
     ``initial_epochs``, passes over :meth:`initial_objective` before training (an initialisation);
     ``sums_over_samples``, False for a risk that is no mean of per-sample losses; ``ranks_only``, where
-    predictions carry an order but no probability.
+    predictions carry an order but no probability; ``link_formula``, :meth:`link` in NumPy's words, of the
+    logit ``s`` and the calibration ``c``, for the cards of models that leave simbench.
 
     Parameters
     ----------
@@ -170,6 +173,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
     initial_epochs: ClassVar[int] = 0
     sums_over_samples: ClassVar[bool] = True
     ranks_only: ClassVar[bool] = False
+    link_formula: ClassVar[str] = "sigmoid(s)"
 
     def __init__(
         self,
@@ -194,6 +198,10 @@ class Estimator(ClassifierMixin, BaseEstimator):
         self.device = device
 
     # -- the loss ---------------------------------------------------------------------------
+
+    def ideal_loss(self, reward_logit: Tensor, target: Tensor) -> Tensor:
+        """``t ℓ(h, 1) + (1 - t) ℓ(h, 0)`` of the loss whose ideal risk it aims at, one value a sample."""
+        return cross_entropy(reward_logit, target)
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         """Per-sample estimate ``ℓ̂(h; r, what it knows)`` of the ideal loss, shape (..., b)."""
@@ -252,7 +260,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     # -- many replicates at once ------------------------------------------------------------
 
-    def fit_replicates(self, log: FeedbackLog, replicates: Sequence[int] | None = None) -> FittedReplicates:
+    def fit_replicates(
+        self, log: FeedbackLog, replicates: Sequence[int] | None = None, holdout: Holdout | None = None
+    ) -> FittedReplicates:
         """Train one reward per row of ``log.feedback``.
 
         Parameters
@@ -261,6 +271,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
             Feedback of shape (R, n).
         replicates : sequence of int, optional
             Replicate numbers, from which the initial weights derive; default ``range(R)``.
+        holdout : Holdout, optional
+            Given by a study whose protocol departs from the default (see :mod:`simbench.protocol`).
 
         Raises
         ------
@@ -270,7 +282,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         from simbench.training import train
 
         self.require(log)
-        return train(self, log, replicates or range(log.n_replicates))
+        return train(self, log, replicates or range(log.n_replicates), holdout=holdout)
 
     def require(self, log: FeedbackLog) -> None:
         """Raise :class:`BadInput` if the log lacks something that the estimator must be told."""
