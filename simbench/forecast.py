@@ -199,7 +199,8 @@ def _kind_of_work(cell: Cell) -> tuple:
     world = cell.world
     shape = (world.n_features, world.n_context, world.logs_context, len(world.signal_names), str(world.real))
     parameters = repr(sorted(cell.parameters.items()))
-    return (cell.estimator, parameters, shape, min(cell.size, ROWS), _grants(cell), cell.device, cell.protocol.name)
+    how = (_grants(cell), cell.device, cell.protocol.name)
+    return (cell.estimator, parameters, shape, min(cell.size, ROWS), *how)
 
 
 def _grants(cell: Cell) -> tuple[str, ...]:
