@@ -48,6 +48,19 @@ def test_an_embedding_depends_on_its_text_alone(weights, dtype, tolerance, pooli
         assert np.abs(mixed - alone).max() <= tolerance
 
 
+def test_the_model_sees_one_batch_whichever_side_was_padded(llama, monkeypatch):
+    encoder = TextEncoder.load(llama)
+    ids, seen = encoder.tokenise(RESPONSES, PROMPTS).ids, []
+    real = encoder.hidden
+    monkeypatch.setattr(encoder, "hidden", lambda batch: seen.append(batch) or real(batch))
+    with torch.inference_mode():
+        left, right = (encoder.embed(encoder.pad(ids, side, 512)) for side in ("left", "right"))
+    assert torch.equal(left, right) and set(seen[0]) == set(seen[1])
+    wanted = encoder.pad(ids, "right", 512)
+    assert all(torch.equal(batch["input_ids"], wanted["input_ids"]) for batch in seen)
+    assert all(torch.equal(batch["attention_mask"], wanted["attention_mask"]) for batch in seen)
+
+
 @pytest.mark.parametrize("weights", ["minilm", "llama"])
 def test_left_padding_itself_is_read_right(weights, request):
     """As the model sees it, without the shift: what training and exported models do."""
