@@ -116,11 +116,13 @@ def test_an_oracle_stops_where_clean_labels_are_best(world):
 def test_a_replicate_stopped_by_clean_labels_equals_itself_alone(world):
     log, truth = world.draw(range(9))
     labels = truth.preference.astype(np.float32)
-    model = find("naive")(epochs=10, patience=1, lr=0.02)
+    # blocks of one replicate, which leave the stack as they stop
+    model = find("naive")(hidden=(256,), epochs=20, patience=1, lr=0.02)
     together = model.fit_replicates(log, range(9), Holdout("sample", labels))
     alone = model.fit_replicates(log.replicates(slice(4, 5)), range(4, 5), Holdout("sample", labels[4:5]))
     x = world.test.features
     assert np.allclose(together.predict(x)[4], alone.predict(x)[0], atol=1e-6)
+    assert len(set(together.epochs)) > 1
 
 
 def test_calibration_is_isotonic_regression_of_the_held_out_labels(world):
@@ -138,6 +140,11 @@ def test_calibration_is_isotonic_regression_of_the_held_out_labels(world):
 
 
 def test_selection_keeps_for_each_log_the_setting_that_is_best_on_the_test(world):
+    near = Protocol(oracle_selection=True, settings=({"lr": 3.1e-3},))
+    tried = [fitted(Protocol(), world, **setting) for setting in ({}, {"lr": 3.1e-3})]
+    each = np.argmin([((one - world.test.reward) ** 2).mean(1) for one in tried], 0)
+    assert len(set(each)) > 1
+    assert np.array_equal(fitted(near, world), np.stack(tried)[each, np.arange(3)])
     tried = [fitted(Protocol(), world, **setting) for setting in ({}, {"lr": 3e-2}, {"lr": 3e-4})]
     error = [((one - world.test.reward) ** 2).mean(1) for one in tried]
     best = np.stack(tried)[np.argmin(error, 0), np.arange(3)]
@@ -197,3 +204,25 @@ def test_impossible_protocols_are_refused():
         Protocol(oracle_selection=True)
     with pytest.raises(ValidationError):
         Protocol(replicates=0)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "by", "sees"),
+    [
+        (Protocol(), None, False),
+        (Protocol(oracle_calibration=("all",), oracle_selection=True, settings=SETTINGS), None, False),
+        (Protocol(split="sample"), "sample", False),
+        (Protocol(oracle_stopping=True), "prompt", True),
+    ],
+)
+def test_training_is_handed_labels_under_oracle_stopping_alone(protocol, by, sees, world):
+    handed = []
+
+    class Spy(find("naive")):
+        def fit_replicates(self, log, replicates=None, holdout=None):
+            handed.append(holdout)
+            return super().fit_replicates(log, replicates, holdout)
+
+    fit_cell(cell(protocol, epochs=1), Spy, world)
+    assert {None if one is None else one.by for one in handed} == {by}
+    assert any(one is not None and one.oracle_labels is not None for one in handed) == sees
