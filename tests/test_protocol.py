@@ -140,8 +140,8 @@ def test_calibration_is_isotonic_regression_of_the_held_out_labels(world):
 
 
 def test_selection_keeps_for_each_log_the_setting_that_is_best_on_the_test(world):
-    near = Protocol(oracle_selection=True, settings=({"lr": 3.1e-3},))
-    tried = [fitted(Protocol(), world, **setting) for setting in ({}, {"lr": 3.1e-3})]
+    near = Protocol(oracle_selection=True, settings=({"hidden": (64,)},))
+    tried = [fitted(Protocol(), world, **setting) for setting in ({}, {"hidden": (64,)})]
     each = np.argmin([((one - world.test.reward) ** 2).mean(1) for one in tried], 0)
     assert len(set(each)) > 1
     assert np.array_equal(fitted(near, world), np.stack(tried)[each, np.arange(3)])
