@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from simbench import __version__
-from simbench.cli import log
+from simbench.cli import language, log
 from simbench.errors import BadInput
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 list_app = typer.Typer(no_args_is_help=True, help="Print a catalogue.")
 app.add_typer(list_app, name="list")
-for command in (log.fit, log.score, log.diagnose):
+for command in (log.fit, log.score, log.diagnose, language.embed):
     app.command()(command)
 
 
