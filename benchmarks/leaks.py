@@ -29,9 +29,9 @@ BASELINES = (  # of the published tables, naive among them
 )
 HEAD = """# What each leak of the published protocol is worth
 
-Written by `python benchmarks/leaks.py OUT` from `simbench run --study benchmarks/leaks.yaml --out OUT`. Columns: the
-metric under the published protocol *less* that with the named leak closed, mean over paired replicates ± half of
-the 95 % t-interval. *all*: none of them, the honest protocol."""
+Written by `python benchmarks/leaks.py OUT` from `simbench run --study benchmarks/leaks.yaml --out OUT`.
+Columns: the metric under the published protocol *less* that with the named leak closed, mean over paired
+replicates ± half of the 95 % t-interval. *all*: none of them, the honest protocol."""
 Values = dict[tuple[str, str, str], dict[str, np.ndarray]]  # (world, protocol, estimator) -> metric -> (R,)
 
 

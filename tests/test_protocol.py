@@ -1,6 +1,7 @@
 """Protocols: each leak is a switch of its own, and without one nothing of the truth gets in."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 from sklearn.isotonic import IsotonicRegression
 
 from simbench.cell import Cell, fit_cell
+from simbench.commands.study import REAL_FLAGS, WORLD_FLAGS, study_from
 from simbench.errors import BadInput
 from simbench.holdout import Holdout
 from simbench.protocol import Protocol
@@ -18,6 +20,7 @@ from simbench.training import split_by_prompt, train
 from simbench.world import PRESETS, build
 
 TWIN = PRESETS["twin:helpsteer"].model_copy(update={"n_features": 6, "test_size": 200})
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SETTINGS = ({"lr": 3e-2}, {"lr": 3e-4, "no_such_parameter": 1})
 
 
@@ -197,6 +200,44 @@ def test_the_grid_is_run_under_every_protocol(tmp_path):
     assert {"r2", "mae", "rmse"} <= set(rows["published", "naive"].metric)
     with pytest.raises(BadInput, match="same name"):
         run(config.model_copy(update={"protocols": (Protocol(), Protocol())}), tmp_path / "other")
+
+
+FLAGS = {
+    **dict.fromkeys(
+        ("config", "bias_level", "size", "estimators", "estimator", "grant", "world", "responses")
+    ),
+    **dict.fromkeys(("replicates", "seed", "margin", "label_share", "device", "features", "features_dim")),
+    **dict.fromkeys((*WORLD_FLAGS, *REAL_FLAGS)),
+}
+
+
+@pytest.mark.parametrize("name", ["twins-honest", "twins-published", "leaks"])
+def test_the_studies_of_the_twins_are_valid_and_the_honest_ones_leak_nothing(name):
+    config = study_from({**FLAGS, "config": BENCHMARKS / f"{name}.yaml", "features_dim": 8})
+    cells = plan(config)
+    assert {c.world.n_features for c in cells} == {8} and {c.world.name for c in cells} <= PRESETS.keys()
+    for one in cells:
+        leaks = one.protocol.told(one.estimator)
+        honest = one.protocol.name in ("honest", "off: all")
+        assert not (honest and (leaks or one.protocol.split == "sample" or not one.world.capped))
+        assert not (honest and {"propensity", "class prior", "propensity:label-derived"} & set(one.grant))
+    published = {p.name: p for p in config.protocols}.get("published")
+    if published is not None:
+        for protocol in config.protocols:
+            if protocol.name.startswith("off: ") and protocol.name != "off: all":
+                pairs = zip(published.model_dump().items(), protocol.model_dump().values(), strict=True)
+                changed = {key for (key, one), other in pairs if one != other} - {"name"}
+                assert len(changed - {"grant_of"}) == 1, (protocol.name, changed)
+
+
+def test_a_world_in_a_study_file_may_be_a_preset_with_changes(tmp_path):
+    study = tmp_path / "study.yaml"
+    study.write_text("worlds: [{preset: shared, n_features: 7}, exclusive]")
+    first, second = study_from({**FLAGS, "config": study}).worlds
+    assert first == PRESETS["shared"].model_copy(update={"n_features": 7}) and second == PRESETS["exclusive"]
+    study.write_text("worlds: [{preset: shard}]")
+    with pytest.raises(BadInput, match="'shared'"):
+        study_from({**FLAGS, "config": study})
 
 
 def test_impossible_protocols_are_refused():
