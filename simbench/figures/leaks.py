@@ -19,8 +19,7 @@ from simbench.score import over_replicates
 
 PUBLISHED, OFF = "published", "off: "
 METRICS = {"r2": "R²", "auroc": "AUROC"}
-STRONGEST, LINEAR = 1.0, 0.02  # of the colours: a difference of .02 is plainly seen, one of 3 does not hide
-it
+STRONGEST, LINEAR = 1.0, 0.02  # of the colours: .02 is plainly seen, and 3 does not hide it
 
 
 def read(folder: Path) -> pd.DataFrame:
@@ -50,8 +49,7 @@ def read(folder: Path) -> pd.DataFrame:
             key = (cell.world.name, cell.size, cell.bias_level, cell.estimator, cell.protocol.name)
             scores.setdefault(key, _scores(found))
     if not any(key[-1] == PUBLISHED for key in scores):
-        raise BadInput(f"{folder} has no finished cell of protocol {PUBLISHED!r}, against which leaks are
-        measured.")
+        raise BadInput(f"{folder} has no finished cell of protocol {PUBLISHED!r} to measure leaks against.")
     rows = []
     for (*where, protocol), closed in scores.items():
         opened = scores.get((*where, PUBLISHED))
@@ -103,10 +101,8 @@ def draw(worth: pd.DataFrame) -> Figure:
     note(
         figure,
         f"Each leak closed alone, all others open; all: the honest protocol. {replicates_of(worth)}, in "
-        f"pairs by "
-        "replicate. Above 0 the leak flatters. Bold: the interval of the difference is on one side of 0. "
-        "Empty: the "
-        "estimator only ranks. *: the published variant.",
+        "pairs by replicate. Above 0 the leak flatters. Bold: the interval of the difference is on one side of 0. "
+        "Empty: the estimator only ranks. *: the published variant.",
     )
     return figure
 
