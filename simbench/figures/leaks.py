@@ -94,15 +94,15 @@ def draw(worth: pd.DataFrame) -> Figure:
     axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
     for axis, (world, metric) in zip(axes, panels, strict=True):
         image = _panel(axis, worth[(worth.world == world) & (worth.metric == metric)], leaks, names)
-        axis.set_title(f"{world}: {METRICS[metric]} with the leak less {METRICS[metric]} without", pad=3)
+        axis.set_title(f"{world}: {METRICS[metric]} with the leak, less without", pad=3)
     axes[-1].set_xticks(range(len(names)), [name.replace("@published", "*") for name in names], rotation=90)
     bar = figure.colorbar(image, ax=list(axes), aspect=40, pad=0.01)
     plain_ticks(bar.ax, "y", [-1, -0.1, 0, 0.1, 1])
     note(
         figure,
         f"Each leak closed alone, all others open; all: the honest protocol. {replicates_of(worth)}, in "
-        "pairs by replicate. Above 0 the leak flatters. Bold: the interval of the difference is on one side of 0. "
-        "Empty: the estimator only ranks. *: the published variant.",
+        "pairs by replicate. Above 0 the leak flatters. Bold: the interval of the difference is on one side of "
+        "0. Empty: the estimator only ranks. *: the published variant.",
     )
     return figure
 
