@@ -101,8 +101,8 @@ def draw(worth: pd.DataFrame) -> Figure:
     note(
         figure,
         f"Each leak closed alone, all others open; all: the honest protocol. {replicates_of(worth)}, in "
-        "pairs by replicate. Above 0 the leak flatters. Bold: the interval of the difference is on one side of "
-        "0. Empty: the estimator only ranks. *: the published variant.",
+        "pairs by replicate. Above 0 the leak flatters. Bold: the interval of the difference is on one side "
+        "of 0. Empty: the estimator only ranks. *: the published variant.",
     )
     return figure
 
