@@ -35,7 +35,7 @@ def embed(flags: dict[str, Any]) -> None:
             texts, encoder, out, batch_size=batch_size, normalise=flags["normalise"], progress=progress
         )
     print(_summary(card, progress.rate, out))
-    for warning in _warnings(card["texts"], encoder.max_tokens):
+    for warning in text_warnings(card["texts"], encoder.max_tokens):
         print(f"simbench: {warning}", file=sys.stderr)
     print(f"card: {card_path(out)}", file=sys.stderr)
 
@@ -56,7 +56,7 @@ def _summary(card: dict[str, Any], rate: float, out: Path) -> str:
     )
 
 
-def _warnings(texts: dict[str, int], max_tokens: int) -> list[str]:
+def text_warnings(texts: dict[str, Any], max_tokens: int) -> list[str]:
     """What the user should know about the texts; nothing where all was as it should be."""
     n = texts["rows"]
     said = {

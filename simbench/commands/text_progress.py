@@ -58,14 +58,14 @@ class TextProgress:
             left = (self.total - self.done) / self.rate
             self.said = now
             self._say(
-                f"{self.done:,} of {self.total:,} texts, {self.rate:,.1f} texts/s, {_in_words(left)} left"
+                f"{self.done:,} of {self.total:,} texts, {self.rate:,.1f} texts/s, {in_words(left)} left"
             )
 
     def _say(self, text: str) -> None:
         print(f"{self.verb}: {text}", file=sys.stderr, flush=True)
 
 
-def _in_words(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -13,6 +13,7 @@ from simbench.against_labels import expected_r2
 from simbench.errors import BadInput
 from simbench.figures.paper import DOUBLE, in_print, note, plain_ticks, replicates_of, require, sheet
 from simbench.finished import FinishedCell, read_study, situations
+from simbench.location import Location
 from simbench.ranking import expected_auroc
 from simbench.registry import find
 from simbench.score import over_replicates
@@ -22,12 +23,12 @@ METRICS = {"r2": "R²", "auroc": "AUROC"}
 STRONGEST, LINEAR = 1.0, 0.02  # of the colours: .02 is plainly seen, and 3 does not hide it
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path | Location) -> pd.DataFrame:
     """Published less published-with-a-leak-closed, in pairs by replicate, of every world and estimator.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or Location
         Results of a study with a protocol ``published``, and others named ``off: ...``.
 
     Returns

@@ -1,6 +1,5 @@
 """A language model that turns text into one vector: shared by embedding, fine-tuning and export."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from simbench.errors import BadInput
 from simbench.language.loading import load
+from simbench.language.pooling import pool, takes_positions
 from simbench.language.tokens import Tokens, Truncation, tokenise
 
 Pooling = Literal["auto", "mean", "cls", "last"]
@@ -52,7 +52,7 @@ class TextEncoder:
         self.pooling, self.max_tokens, self.causal = pooling, max_tokens, causal
         self.truncation: Truncation = truncation
         self.name, self.revision = name, revision
-        self.takes_positions = _takes_positions(model)
+        self.takes_positions = takes_positions(model)
 
     @classmethod
     def load(
@@ -151,8 +151,10 @@ class TextEncoder:
         """Token ids of every response, each read after its prompt (see :mod:`simbench.language.tokens`)."""
         return tokenise(self.tokenizer, responses, prompts, self.max_tokens, self.truncation)
 
-    def pad(self, ids: Sequence[Sequence[int]], side: Side = "right") -> dict[str, Tensor]:
-        """A batch on the model's device, ready for :meth:`hidden`.
+    def pad(
+        self, ids: Sequence[Sequence[int]], side: Side = "right", width: int | None = None
+    ) -> dict[str, Tensor]:
+        """A batch on the model's device, as wide as its longest text or ``width``.
 
         Returns
         -------
@@ -160,11 +162,11 @@ class TextEncoder:
             ``input_ids`` and ``attention_mask``, shape (b, t), int64; under left padding
             ``position_ids`` too, counted from each text's first token, where the model takes them.
         """
-        longest = max(map(len, ids))
-        tokens = np.full((len(ids), longest), self.pad_id, dtype=np.int64)
+        width = width or max(map(len, ids))
+        tokens = np.full((len(ids), width), self.pad_id, dtype=np.int64)
         mask = np.zeros_like(tokens)
         for row, text in enumerate(ids):
-            where = slice(0, len(text)) if side == "right" else slice(longest - len(text), longest)
+            where = slice(0, len(text)) if side == "right" else slice(width - len(text), width)
             tokens[row, where], mask[row, where] = text, 1
         batch = {"input_ids": tokens, "attention_mask": mask}
         if side == "left" and self.takes_positions:
@@ -181,39 +183,20 @@ class TextEncoder:
         return pool(hidden, mask, self.pooling)
 
     def embed(self, batch: dict[str, Tensor]) -> Tensor:
-        """Pooled last hidden states of a padded batch, shape (b, h), float32, with their gradients."""
+        """Pooled last hidden states of a padded batch, shape (b, h), float32, with their gradients.
+
+        A batch padded on the left is read as if padded on the right: the numbers are the same, to the bit.
+        """
+        batch = _padded_right(batch)
         return self.pool(self.hidden(batch), batch["attention_mask"])
 
 
-def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
-    """Mean, first (``cls``) or last of the unmasked states.
-
-    Parameters
-    ----------
-    hidden : Tensor, shape (b, t, h)
-    mask : Tensor, shape (b, t), 1 where there is a token
-    pooling : {"mean", "cls", "last"}
-
-    Returns
-    -------
-    Tensor, shape (b, h), float32
-    """
-    if pooling == "mean":
-        # padded states may be NaN in some attention kernels: they are filled, not multiplied by 0
-        kept = hidden.float().masked_fill(mask[..., None] == 0, 0.0)
-        return kept.sum(1) / mask.sum(1, keepdim=True)
-    if pooling == "cls":
-        place = (mask.cumsum(1) == 0).sum(1)
-    else:
-        place = mask.shape[1] - 1 - (mask.flip(1).cumsum(1) == 0).sum(1)
-    return hidden[torch.arange(len(hidden), device=hidden.device), place].float()
-
-
-def _takes_positions(model: Any) -> bool:
-    """Whether explicit positions from 0 mean what they say: RoBERTa and its kin count from the padding id."""
-    if "position_ids" not in inspect.signature(model.forward).parameters:
-        return False
-    return not any(hasattr(part, "create_position_ids_from_input_ids") for part in model.modules())
+def _padded_right(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Every text moved to the start of its row."""
+    mask = batch["attention_mask"]
+    before = (mask.cumsum(1) == 0).sum(1, keepdim=True)
+    places = (torch.arange(mask.shape[1], device=mask.device) + before) % mask.shape[1]
+    return {name: batch[name].gather(1, places) for name in ("input_ids", "attention_mask")}
 
 
 def _device(name: str) -> torch.device:

@@ -29,8 +29,16 @@ class Loaded:
     own_max_tokens: int
 
 
-def load(name: str, *, dtype: Any, revision: str | None, gguf_file: str | None) -> Loaded:
-    """The base model (no head) and the tokenizer.
+def load(
+    name: str,
+    *,
+    dtype: Any,
+    revision: str | None,
+    gguf_file: str | None,
+    kind: str = "AutoModel",
+    **options: Any,
+) -> Loaded:
+    """A model and its tokenizer; ``kind`` is the class of transformers, by default the base without a head.
 
     Raises
     ------
@@ -39,7 +47,7 @@ def load(name: str, *, dtype: Any, revision: str | None, gguf_file: str | None) 
     """
     try:
         import transformers
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoTokenizer
     except ImportError as error:
         raise BadInput(MISSING) from error
     folder = Path(name)
@@ -53,12 +61,12 @@ def load(name: str, *, dtype: Any, revision: str | None, gguf_file: str | None) 
     with _quiet(transformers):
         try:
             tokenizer = AutoTokenizer.from_pretrained(name, **where)
-            model = AutoModel.from_pretrained(name, dtype=dtype, **where)
+            model = getattr(transformers, kind).from_pretrained(name, dtype=dtype, **where, **options)
         except Exception as error:  # each library below raises its own; the first line says which file
             raise BadInput(_why(name, local, error)) from error
         where.pop("gguf_file", None)
         pooling, longest = _authors_choices(name, model.config, tokenizer, where)
-    if getattr(model.config, "is_encoder_decoder", False):
+    if kind == "AutoModel" and getattr(model.config, "is_encoder_decoder", False):
         model = model.get_encoder()
     commit = getattr(model.config, "_commit_hash", None)
     known = commit or (hash_of_folder(Path(name), gguf_file) if local else revision or "main")
