@@ -146,5 +146,12 @@ def test_verdicts_that_check_keeps_can_be_drawn(tmp_path, capsys):
     check(["naive", "ips"], 0, "table", False, tmp_path / "risk")
     table = pd.read_parquet(tmp_path / "risk" / "results.parquet")
     assert set(table.estimator) == {"naive", "ips"} and {"case", "verdict", "bias"} <= set(table.columns)
-    figure("risk", tmp_path / "risk", None)
+    figure("risk", str(tmp_path / "risk"), None)
     assert (tmp_path / "risk" / "risk.pdf").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("name", ["groups", "reliability", "throughput"])
+def test_one_figure_is_drawn_from_its_folder(name, reproduction, tmp_path):
+    folder = reproduction / FIGURES[name].steps[0]
+    figure(name, str(folder), str(tmp_path / "drawn"))
+    assert imread(tmp_path / "drawn.png")[..., :3].std() > 0.05
