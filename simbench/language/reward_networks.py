@@ -144,11 +144,12 @@ def with_pad_token(model: Any, tokenizer: Any) -> None:
     """
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         tokenizer.add_special_tokens({"pad_token": PAD})
-        rows = model.get_input_embeddings().weight.shape[0]
+        base = base_of(model)
+        rows = base.get_input_embeddings().weight.shape[0]
         if len(tokenizer) > rows:
-            model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+            base.resize_token_embeddings(len(tokenizer), mean_resizing=False)
             with torch.no_grad():  # masked, so that any value would do; this one is the same every time
-                model.get_input_embeddings().weight[rows:] = 0.0
+                base.get_input_embeddings().weight[rows:] = 0.0
     model.config.pad_token_id = tokenizer.pad_token_id
     base_of(model).config.pad_token_id = tokenizer.pad_token_id
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
