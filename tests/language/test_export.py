@@ -102,8 +102,9 @@ def own_logits(head: Path, rows: int) -> np.ndarray:
     return np.log(reward) - np.log1p(-reward)
 
 
-def test_a_linear_head_on_the_last_token_is_read_but_for_its_bias(texts, models, tmp_path):
-    head = fitted_on(texts, models["llama"], tmp_path, "last", hidden=())
+@pytest.mark.parametrize("name", ["llama", "chat"])  # the template ends with what is often the pad token
+def test_a_linear_head_on_the_last_token_is_read_but_for_its_bias(name, texts, models, tmp_path):
+    head = fitted_on(texts, models[name], tmp_path, "last", hidden=())
     with pytest.raises(BadInput, match=r"no bias.*--allow-shift.*hf-code"):
         export(head, tmp_path / "hf", "hf")
     assert not (tmp_path / "hf").exists()
