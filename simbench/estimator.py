@@ -13,7 +13,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from simbench.errors import BadInput, NotIdentified
+from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
+from simbench.losses import cross_entropy
 
 Sampled = TypeVar("Sampled", "Outputs", "Batch")
 
@@ -197,6 +199,10 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     # -- the loss ---------------------------------------------------------------------------
 
+    def ideal_loss(self, reward_logit: Tensor, target: Tensor) -> Tensor:
+        """``t ℓ(h, 1) + (1 - t) ℓ(h, 0)`` of the loss whose ideal risk it aims at, one value a sample."""
+        return cross_entropy(reward_logit, target)
+
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         """Per-sample estimate ``ℓ̂(h; r, what it knows)`` of the ideal loss, shape (..., b)."""
         raise NotImplementedError(f"{type(self).__name__} must define reward_loss.")
@@ -254,7 +260,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     # -- many replicates at once ------------------------------------------------------------
 
-    def fit_replicates(self, log: FeedbackLog, replicates: Sequence[int] | None = None) -> FittedReplicates:
+    def fit_replicates(
+        self, log: FeedbackLog, replicates: Sequence[int] | None = None, holdout: Holdout | None = None
+    ) -> FittedReplicates:
         """Train one reward per row of ``log.feedback``.
 
         Parameters
@@ -263,6 +271,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
             Feedback of shape (R, n).
         replicates : sequence of int, optional
             Replicate numbers, from which the initial weights derive; default ``range(R)``.
+        holdout : Holdout, optional
+            Given by a study whose protocol departs from the default (see :mod:`simbench.protocol`).
 
         Raises
         ------
@@ -272,7 +282,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         from simbench.training import train
 
         self.require(log)
-        return train(self, log, replicates or range(log.n_replicates))
+        return train(self, log, replicates or range(log.n_replicates), holdout=holdout)
 
     def require(self, log: FeedbackLog) -> None:
         """Raise :class:`BadInput` if the log lacks something that the estimator must be told."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
+from simbench.against_labels import expected_brier, expected_mae, expected_r2
 from simbench.ranking import (
     expected_auroc,
     expected_calibration_error,
@@ -60,7 +61,8 @@ def score(
     -------
     dict of Estimate
         ``bias2``, ``variance``, ``mse`` (squared probability), ``auroc``, ``pairwise_accuracy``,
-        ``brier``, ``nll``, ``calibration_shift``, ``ece``, ``regret``.
+        ``brier``, ``nll``, ``calibration_shift``, ``ece``, ``regret``; of the published evaluation ``r2``,
+        ``mae``, ``rmse`` (see :mod:`simbench.against_labels`).
     """
     gram = gram_matrix(predictions, reward)
     weights = _resamples(len(gram), n_bootstrap, seed)
@@ -71,9 +73,16 @@ def score(
         )
     }
     for name, values in _per_replicate(predictions, reward, groups).items():
-        draws = weights @ values / len(values)
-        estimates[name] = _interval(float(values.mean()), draws, level, len(values))
+        estimates[name] = over_replicates(values, level=level, n_bootstrap=n_bootstrap, seed=seed)
     return estimates
+
+
+def over_replicates(
+    values: np.ndarray, *, level: float = 0.95, n_bootstrap: int = 1000, seed: int = 0
+) -> Estimate:
+    """Mean of a number that every replicate has on its own, shape (R,), with its bootstrap interval."""
+    draws = _resamples(len(values), n_bootstrap, seed) @ values / len(values)
+    return _interval(float(values.mean()), draws, level, len(values))
 
 
 def gram_matrix(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
@@ -168,16 +177,19 @@ def verdict(excess_bias2: Estimate, *, margin: float, n_replicates: int) -> Verd
 def _per_replicate(predictions: np.ndarray, reward: np.ndarray, groups: np.ndarray) -> dict[str, np.ndarray]:
     """Metrics that one replicate has on its own, each of shape (R,)."""
     p = np.asarray(predictions, dtype=float)
-    noise = float((reward * (1 - reward)).mean())
+    brier = expected_brier(p, reward)
     safe = p.clip(1e-12, 1 - 1e-12)
     return {
         "auroc": expected_auroc(p, reward),
         "pairwise_accuracy": pairwise_accuracy(p, reward, groups),
-        "brier": ((p - reward) ** 2).mean(1) + noise,
+        "brier": brier,
         "nll": -(np.log(safe) @ reward + np.log1p(-safe) @ (1 - reward)) / len(reward),
         "calibration_shift": p.mean(1) - reward.mean(),
         "ece": expected_calibration_error(p, reward),
         "regret": regret(p, reward, groups),
+        "r2": expected_r2(p, reward),
+        "mae": expected_mae(p, reward),
+        "rmse": np.sqrt(brier),
     }
 
 

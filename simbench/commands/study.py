@@ -19,7 +19,7 @@ from simbench.world import RealResponses, WorldConfig
 
 WORLD_FLAGS = (
     *("reward", "base_rate", "action_rate", "misclick", "confounding"),
-    *("signals", "regenerate", "signal_dependence"),
+    *("signals", "regenerate", "signal_dependence", "responses_per_prompt", "trait"),
 )
 REAL_FLAGS = (
     *("prompt_column", "text_column", "rating_column", "votes_column", "link", "slope", "threshold"),
@@ -38,6 +38,8 @@ def run(flags: dict[str, Any]) -> None:
         emit(table, flags["format"])
     print(f"results: {out / 'results.parquet'}", file=sys.stderr)
     print(f"picture: simbench figure bias-variance {out}", file=sys.stderr)
+    if config.downstream is not None:
+        print(f"policies: {out / 'downstream.parquet'}, simbench figure value-kl {out}", file=sys.stderr)
     if (table.status == "failed").any():
         names = ", ".join(sorted(table[table.status == "failed"].estimator.unique()))
         print(f"simbench: failed: {names} (the reasons are in the table).", file=sys.stderr)
@@ -62,6 +64,8 @@ def study_from(flags: dict[str, Any]) -> StudyConfig:
         base = names or raw.get("estimators") or StudyConfig().estimators
         base = everyone() if list(base) == ["all"] else base
         values["estimators"] = list(dict.fromkeys([*base, *extra]))
+    if flags["downstream"]:
+        values["downstream"] = raw.get("downstream") or {}
     if flags["grant"] is not None:
         values["grant"] = grants(flags["grant"])
     raw |= {name: value for name, value in values.items() if value is not None}
@@ -78,16 +82,27 @@ def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
     """Presets by name or whole worlds, with the flags laid over them."""
     chosen = _split(flags["world"]) or given or ["exclusive"]
     changes = {name: flags[name] for name in WORLD_FLAGS if flags[name] is not None}
+    if flags["trait"] is not None:
+        changes["salience"] = "trait"
+    if flags["features_dim"] is not None:
+        changes["n_features"] = flags["features_dim"]
     real = _real(flags)
     worlds = []
     for world in chosen:
-        config = preset(world) if isinstance(world, str) else WorldConfig.model_validate(world)
+        config = preset(world) if isinstance(world, str) else _described(world)
         described = {**config.model_dump(), **changes}
         if real is not None:
             stem = Path(real.path).name.split(".")[0]
             described |= {"real": real.model_dump(), "name": f"{config.name}:{stem}"}
         worlds.append(WorldConfig.model_validate(described))
     return worlds
+
+
+def _described(world: dict[str, Any]) -> WorldConfig:
+    """A world in a study file: all of it, or a preset with changes (``preset: twin:helpsteer``)."""
+    changes = dict(world)
+    start = preset(changes.pop("preset")).model_dump() if "preset" in changes else {}
+    return WorldConfig.model_validate({**start, **changes})
 
 
 def _real(flags: dict[str, Any]) -> RealResponses | None:
@@ -131,5 +146,5 @@ def _short_hash(config: StudyConfig) -> str:
 def _print_study(table: pd.DataFrame, config: StudyConfig) -> None:
     from simbench.report import print_study
 
-    cells = {(c.world, c.bias_level, c.size): c for c in plan(config)}.values()
-    print_study(table, config, [cell.built() for cell in cells], console())
+    cells = {(c.protocol.name, c.world, c.bias_level, c.size): c for c in plan(config)}.values()
+    print_study(table, config, [(cell.protocol.name, cell.built()) for cell in cells], console())

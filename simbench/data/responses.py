@@ -36,6 +36,8 @@ class Responses:
         Prompt ids from 0.
     description : str
         One line: rows, prompts, link, features, and what was dropped and why.
+    trait : ndarray, shape (n,), float64, optional
+        The property that was asked for: characters of the text, or a numeric column.
     """
 
     features: np.ndarray
@@ -43,6 +45,7 @@ class Responses:
     rating: np.ndarray
     groups: np.ndarray
     description: str
+    trait: np.ndarray | None = None
 
 
 def load_responses(
@@ -57,6 +60,7 @@ def load_responses(
     slope: float = 1.5,
     threshold: float | None = None,
     text_dimensions: int = 64,
+    trait: str | None = None,
     size: int | None = None,
     seed: int = 0,
 ) -> Responses:
@@ -78,6 +82,8 @@ def load_responses(
     slope : float
     threshold : float, optional
     text_dimensions : int
+    trait : str, optional
+        ``length``, or a numeric column.
     size : int, optional
         Keep about so many rows: whole prompts, or rows where prompts hold over 100 on average.
     seed : int
@@ -114,7 +120,8 @@ def load_responses(
         f"{dropped:,} dropped for want of a rating; link {link}; features {how}"
     )
     reward = reward_of(rows)
-    return Responses(matrix.astype(np.float32), reward, rating[rows], groups, description)
+    named = None if trait is None else _trait(frame, trait, text_column, path)[rows]
+    return Responses(matrix.astype(np.float32), reward, rating[rows], groups, description, named)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -204,6 +211,21 @@ def column_of(
         columns = ", ".join(map(str, frame.columns))
         raise BadInput(f"{path} has no {wanted}; it has: {columns}. Name one with --{what}-column.")
     return frame[name]
+
+
+def _trait(frame: pd.DataFrame, trait: str, text_column: str | None, path: Path) -> np.ndarray:
+    """The named property of every row."""
+    if trait == "length":
+        return column_of(frame, text_column, TEXTS, "text", path).str.len().fillna(0).to_numpy(dtype=float)
+    if trait not in frame:
+        raise BadInput(f"{path} has no column {trait!r} to take the trait from: name one, or `length`.")
+    values = pd.to_numeric(frame[trait], errors="coerce").to_numpy(dtype=float)
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise BadInput(
+            f"{path}, row {row}, column {trait!r}: the trait must be a finite number in every row."
+        )
+    return values
 
 
 def _rating(frame, path: Path, link: str, rating_column, votes_name, slope: float, threshold):

