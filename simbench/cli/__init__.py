@@ -111,7 +111,7 @@ def run(
         bool, typer.Option("--downstream", help="Also measure policies: value against KL.")
     ] = False,
     responses: Annotated[
-        Path | None, typer.Option(help="Real responses: jsonl, jsonl.gz, csv or parquet.")
+        Path | None, typer.Option(help="Real responses: jsonl(.gz), csv, parquet, or hub:OWNER/DATASET.")
     ] = None,
     features: Annotated[
         Path | None, typer.Option(help="Their embeddings: safetensors or npy; else TF-IDF + SVD.")
