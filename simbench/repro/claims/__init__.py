@@ -1,0 +1,23 @@
+"""The claims, one small function each: from what the steps left on disk to a verdict by rule."""
+
+from simbench.repro.claims.claim import Claim
+from simbench.repro.claims.exact import naive_bias, printed_equation, theorem
+from simbench.repro.claims.identification import learned_stratification
+from simbench.repro.claims.scar import scar_methods
+from simbench.repro.claims.square_root import square_root
+from simbench.repro.evidence import Evidence
+from simbench.repro.quantities import Finding
+
+CLAIMS: tuple[Claim, ...] = (
+    naive_bias,
+    scar_methods,
+    theorem,
+    printed_equation,
+    learned_stratification,
+    square_root,
+)
+
+
+def findings(evidence: Evidence) -> list[Finding]:
+    """What became of every claim."""
+    return [claim.examine(evidence) for claim in CLAIMS]

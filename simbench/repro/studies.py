@@ -1,0 +1,52 @@
+"""Study files of the reproduction, and their small forms."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from simbench.commands.names import preset
+from simbench.errors import BadInput
+from simbench.study import StudyConfig
+from simbench.world import WorldConfig
+
+ROOT = Path(__file__).parents[2]
+
+
+def benchmarks() -> Path:
+    """The folder of study files.
+
+    Raises
+    ------
+    BadInput
+        Where simbench was installed without its repository.
+    """
+    folder = ROOT / "benchmarks"
+    if not folder.is_dir():
+        raise BadInput(
+            f"{folder} does not exist: simbench repro runs in a clone of the repository "
+            "(pip install -e . there), whose benchmarks/ holds the studies."
+        )
+    return folder
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study in ``benchmarks/``, and what its small form changes."""
+
+    name: str
+    quick: dict[str, Any] = field(default_factory=dict)
+
+    def config(self, quick: bool = False, **changes: Any) -> StudyConfig:
+        """The study; ``changes`` are laid over it last."""
+        raw = yaml.safe_load((benchmarks() / self.name).read_text())
+        raw |= (self.quick if quick else {}) | changes
+        worlds = [_world(world) for world in raw["worlds"]]
+        named = set(raw["estimators"])
+        parameters = {name: value for name, value in raw.get("parameters", {}).items() if name in named}
+        return StudyConfig.model_validate({**raw, "worlds": worlds, "parameters": parameters})
+
+
+def _world(world: str | dict[str, Any]) -> WorldConfig:
+    return preset(world) if isinstance(world, str) else WorldConfig.model_validate(world)
