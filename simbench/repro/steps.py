@@ -10,7 +10,7 @@ from typing import Any
 
 from simbench import __version__
 from simbench.errors import BadInput
-from simbench.repro import measurements
+from simbench.repro import learning_rate, measurements
 from simbench.repro.studies import StudyFile
 from simbench.store import write_json
 from simbench.study import Progress
@@ -141,6 +141,12 @@ STEPS: tuple[Step, ...] = (
         "efficiency against the Cramér-Rao bound",
         "efficiency.yaml",
         quick={"bias_levels": [1], "estimators": ["oracle", "implicitrm-known"], "replicates": 16},
+    ),
+    Step(
+        "learning-rate",
+        "sensitivity to the learning rate",
+        lambda run, folder: learning_rate.measure(run, folder),
+        lambda run: learning_rate.describe(run),
     ),
 )
 

@@ -3,6 +3,7 @@
 from simbench.repro.claims.claim import Claim
 from simbench.repro.claims.exact import naive_bias, printed_equation, theorem
 from simbench.repro.claims.identification import learned_stratification
+from simbench.repro.claims.learning_rate import best_outside, negative_r2
 from simbench.repro.claims.scar import scar_methods
 from simbench.repro.claims.square_root import square_root
 from simbench.repro.evidence import Evidence
@@ -14,6 +15,8 @@ CLAIMS: tuple[Claim, ...] = (
     theorem,
     printed_equation,
     learned_stratification,
+    negative_r2,
+    best_outside,
     square_root,
 )
 

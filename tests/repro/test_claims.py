@@ -1,0 +1,169 @@
+"""Verdicts follow from the numbers: what is false in constructed results does not hold."""
+
+import pandas as pd
+import pytest
+
+from simbench.repro.claims.exact import naive_bias, printed_equation, theorem
+from simbench.repro.claims.identification import learned_stratification
+from simbench.repro.claims.learning_rate import best_outside, negative_r2
+from simbench.repro.claims.scar import scar_methods
+from simbench.repro.claims.square_root import square_root
+from simbench.repro.document import unfilled
+from simbench.repro.evidence import Evidence
+from simbench.repro.quantities import Verdict
+from tests.repro.conftest import scored
+
+
+def judged(claim, folder):
+    """The finding; every text of it can be filled."""
+    found = claim.examine(Evidence(folder))
+    for text in (found.because, found.rule, *(cell for t in found.tables for row in t.rows for cell in row)):
+        assert unfilled(found.fill(text)) == []
+    return found
+
+
+def identities(error):
+    return pd.DataFrame([{"identity": "naive bias", "case": "SCAR", "points": 9, "error": error}])
+
+
+def risk(**verdicts):
+    cases = {"given": "true posteriors", "fitted": "unknown α"}
+    names = {"defined": "implicitrm", "printed": "implicitrm@printed"}
+    rows = []
+    for key, is_exact in verdicts.items():
+        name, case = key.split("_")
+        label, bias = ("exactly unbiased", 1e-15) if is_exact else ("biased", 0.5)
+        rows.append({"estimator": names[name], "case": cases[case], "verdict": label, "bias": bias})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(1e-15, Verdict.holds), (1e-9, Verdict.fails)])
+def test_naive_bias(finish, error, verdict):
+    assert judged(naive_bias, finish("risk", identities=identities(error))).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("given", "fitted", "verdict"),
+    [(True, True, Verdict.holds), (True, False, Verdict.condition), (False, False, Verdict.fails)],
+)
+def test_theorem(finish, given, fitted, verdict):
+    folder = finish("risk", results=risk(defined_given=given, defined_fitted=fitted))
+    assert judged(theorem, folder).verdict is verdict
+
+
+@pytest.mark.parametrize(("is_exact", "verdict"), [(True, Verdict.holds), (False, Verdict.fails)])
+def test_printed_equation(finish, is_exact, verdict):
+    folder = finish("risk", results=risk(printed_given=is_exact))
+    assert judged(printed_equation, folder).verdict is verdict
+
+
+def test_the_printed_form_is_compared_in_training(finish):
+    finish("risk", results=risk(printed_given=False))
+    mse = {("implicitrm", "mse"): 0.01, ("implicitrm@printed", "mse"): 0.03}
+    table = scored(mse, world="shared", bias_level=2.0, size=10)
+    found = judged(printed_equation, finish("bias-level", replicates=table))
+    assert found.quantities["worse shared 2"].low > 0
+
+
+def curves(**slopes):
+    """Excess bias² that rises by so much a level, by world; of a method that assumes SCAR, and another."""
+    frames = []
+    for world, slope in slopes.items():
+        for level in (0.0, 1.0, 2.0):
+            bias = {("oracle", "bias2"): 0.0, ("upu", "bias2"): 0.01 + slope * level, ("naive", "bias2"): 0.1}
+            frames.append(scored(bias, world=world, bias_level=level, size=10))
+    return pd.concat(frames)
+
+
+@pytest.mark.parametrize(
+    ("slopes", "verdict"),
+    [
+        ({"exclusive": 0.0, "shared": 0.05}, Verdict.condition),
+        ({"exclusive": 0.03, "shared": 0.05}, Verdict.holds),
+        ({"exclusive": 0.0, "shared": -0.05}, Verdict.fails),
+    ],
+)
+def test_scar_methods(finish, slopes, verdict):
+    found = judged(scar_methods, finish("bias-level", replicates=curves(**slopes)))
+    assert found.verdict is verdict
+    assert not any("naive" in key for key in found.quantities)
+
+
+def mapped(**labels):
+    rows = []
+    for key, label in labels.items():
+        world, knows = key.split("_", 1)
+        row = {"metric": "excess_bias2", "estimator": "implicitrm", "world": world, "bias_level": 1.0}
+        row |= {"knows": knows.replace("_", " "), "verdict": label, "value": 0.01, "low": 0.0, "high": 0.02}
+        rows.append({**row, "n_replicates": 8})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("labels", "verdict"),
+    [
+        ({"exclusive_context": "unbiased", "shared_nothing": "unbiased"}, Verdict.holds),
+        ({"exclusive_context": "unbiased", "shared_nothing": "biased"}, Verdict.condition),
+        ({"exclusive_context": "biased", "shared_class_prior": "unbiased"}, Verdict.condition),
+        ({"exclusive_context": "undecided", "shared_nothing": "biased"}, Verdict.fails),
+    ],
+)
+def test_learned_stratification(finish, labels, verdict):
+    assert (
+        judged(learned_stratification, finish("identification", results=mapped(**labels))).verdict is verdict
+    )
+
+
+def rates(**r2):
+    """R² of implicitrm by learning rate, ``lr_0_001=-.2``."""
+    frames = []
+    for key, value in r2.items():
+        rate = float(key.removeprefix("lr_").replace("_", "-" if "e" in key else "."))
+        values = {(n, m): value for n in ("implicitrm", "naive") for m in ("r2", "auroc")}
+        frames.append(scored(values, world="rating", bias_level=0.5, size=10).assign(lr=rate))
+    return pd.concat(frames)
+
+
+def test_a_negative_r2_at_the_claimed_rate(finish):
+    assert (
+        judged(negative_r2, finish("learning-rate", replicates=rates(lr_0_001=-0.2))).verdict is Verdict.holds
+    )
+    assert (
+        judged(negative_r2, finish("learning-rate", replicates=rates(lr_0_001=0.2))).verdict is Verdict.fails
+    )
+    missing = judged(negative_r2, finish("learning-rate", replicates=rates(lr_0_01=0.2)))
+    assert missing.verdict is Verdict.untested
+
+
+def test_the_best_rate_lies_outside(finish):
+    outside = finish("learning-rate", replicates=rates(lr_0_001=0.1, lr_0_01=0.3))
+    assert judged(best_outside, outside).verdict is Verdict.holds
+    inside = finish("learning-rate", replicates=rates(lr_0_001=0.3, lr_0_01=0.1))
+    assert judged(best_outside, inside).verdict is Verdict.fails
+    near = finish("learning-rate", replicates=rates(lr_0_001=0.3, lr_0_01=0.3002))
+    assert judged(best_outside, near).verdict is Verdict.fails
+
+
+def gains(root, implicit):
+    values = {("naive", m): 0.1 for m in ("r2", "mae", "rmse", "auroc")}
+    values |= {("naive-sqrt", m): root for m in ("r2", "mae", "rmse")} | {("naive-sqrt", "auroc"): 0.1}
+    return scored(values | {("implicitrm", m): implicit for m in ("r2", "mae", "rmse", "auroc")})
+
+
+@pytest.mark.parametrize(
+    ("worlds", "verdict"),
+    [
+        ({"a": (0.3, 0.31)}, Verdict.holds),
+        ({"a": (0.3, 0.31), "b": (0.11, 0.31)}, Verdict.condition),
+        ({"a": (0.11, 0.31)}, Verdict.fails),
+        ({"a": (0.3, 0.1)}, Verdict.untested),  # no gain: nothing to share
+    ],
+)
+def test_square_root(finish, worlds, verdict):
+    frames = [gains(*of_one).assign(world=w, bias_level=1.0, size=9) for w, of_one in worlds.items()]
+    assert judged(square_root, finish("rating", replicates=pd.concat(frames))).verdict is verdict
+
+
+def test_a_step_that_was_not_run_is_said_so(finish):
+    found = judged(scar_methods, finish("risk", identities=identities(0.0)))
+    assert found.verdict is Verdict.untested and "`bias-level` has not been run" in found.because
