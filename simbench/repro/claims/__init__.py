@@ -4,8 +4,11 @@ from simbench.repro.claims.claim import Claim
 from simbench.repro.claims.exact import naive_bias, printed_equation, theorem
 from simbench.repro.claims.identification import learned_stratification
 from simbench.repro.claims.learning_rate import best_outside, negative_r2
+from simbench.repro.claims.predictions import PREDICTIONS
+from simbench.repro.claims.public_numbers import public_numbers
 from simbench.repro.claims.scar import scar_methods
 from simbench.repro.claims.square_root import square_root
+from simbench.repro.claims.twins import beats_baselines
 from simbench.repro.evidence import Evidence
 from simbench.repro.quantities import Finding
 
@@ -15,9 +18,12 @@ CLAIMS: tuple[Claim, ...] = (
     theorem,
     printed_equation,
     learned_stratification,
+    beats_baselines,
     negative_r2,
     best_outside,
     square_root,
+    *PREDICTIONS,
+    public_numbers,
 )
 
 

@@ -26,8 +26,8 @@ def slope(scores: Scores, estimator: str, levels: list[float]) -> np.ndarray:
     "2",
     "User preference bias makes PU methods that assume SCAR biased, the more the higher its level.",
     command="simbench repro --only bias-level; simbench figure bias-variance OUT/bias-level",
-    rule="Holds in a world if the excess bias² of every such method rises with the bias level, by more than .05² "
-    "over the levels; under a condition if that is so in some worlds and not in others.",
+    rule="Holds in a world if the excess bias² of every such method rises with the bias level, by more than "
+    ".05² over the levels; under a condition if that is so in some worlds and not in others.",
 )
 def scar_methods(evidence: Evidence) -> Judgement:
     """The trend of every such method in every world, with intervals simultaneous over all of them."""
@@ -57,7 +57,7 @@ def scar_methods(evidence: Evidence) -> Judgement:
             lines.append((world, name, *ends, f"{{{over}}}", "rises" if rises[world][name] else ""))
     verdict = by_share([all(of_world.values()) for of_world in rises.values()])
     counts = "; ".join(
-        f"in `{world}` {sum(found.values())} of {len(found)} rise" for world, found in rises.items()
+        f"{sum(found.values())} of {len(found)} rise in `{world}`" for world, found in rises.items()
     )
     first, last = (f"at level {level:g}" for level in (levels[0], levels[-1]))
     table = Table(
