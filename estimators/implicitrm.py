@@ -14,6 +14,7 @@ from torch.nn.functional import logsigmoid
 
 from simbench.errors import BadInput
 from simbench.estimator import Batch, Estimator, FittedReplicates, Network, Outputs
+from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
 from simbench.losses import (
     cross_entropy,
@@ -165,13 +166,15 @@ class ImplicitRM(Estimator):
         shift = (0.0, 2.0, -2.0, 1.0, -1.0)[restart % 5]
         return shift if head == "reward" else -shift
 
-    def fit_replicates(self, log: FeedbackLog, replicates: Sequence[int] | None = None) -> FittedReplicates:
+    def fit_replicates(
+        self, log: FeedbackLog, replicates: Sequence[int] | None = None, holdout: Holdout | None = None
+    ) -> FittedReplicates:
         if self.restarts == 1 or "propensity" not in self.heads():
-            return super().fit_replicates(log, replicates)
+            return super().fit_replicates(log, replicates, holdout)
         if self.restarts < 1:
             raise BadInput(f"restarts must be at least 1, got {self.restarts}.")
         self.require(log)
-        return train_restarts(self, log, replicates or range(log.n_replicates), self.restarts)
+        return train_restarts(self, log, replicates or range(log.n_replicates), self.restarts, holdout)
 
     @property
     def has_epoch_state(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

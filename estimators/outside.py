@@ -9,6 +9,7 @@ from sklearn.utils import all_estimators
 
 from simbench.errors import BadInput
 from simbench.estimator import Estimator, FittedReplicates
+from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
 from simbench.streams import seed_of
 
@@ -41,7 +42,10 @@ class SklearnEstimator(Estimator):
         self.classifier = classifier
         self.seed = seed
 
-    def fit_replicates(self, log: FeedbackLog, replicates: Sequence[int] | None = None) -> FittedReplicates:
+    def fit_replicates(
+        self, log: FeedbackLog, replicates: Sequence[int] | None = None, holdout: Holdout | None = None
+    ) -> FittedReplicates:
+        """One classifier a replicate, on all of the log: nothing is held out, whatever ``holdout`` says."""
         models = []
         for number, feedback in zip(replicates or range(log.n_replicates), log.feedback, strict=True):
             model = clone(self.classifier)

@@ -19,6 +19,7 @@ from estimators.naive import Naive
 from simbench.dependence import positive_signals
 from simbench.errors import BadInput
 from simbench.estimator import Batch, Estimator, FittedReplicates, Network, Outputs
+from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
 from simbench.losses import cross_entropy
 
@@ -195,7 +196,9 @@ class CaptureRecapture(Estimator):
     networks = (Network(inputs="context"),)
     sums_over_samples = False
 
-    def fit_replicates(self, log: FeedbackLog, replicates: Sequence[int] | None = None) -> FittedReplicates:
+    def fit_replicates(
+        self, log: FeedbackLog, replicates: Sequence[int] | None = None, holdout: Holdout | None = None
+    ) -> FittedReplicates:
         signals = positive_signals(log)
         if signals.shape[1] < 2:
             raise BadInput(f"{self.name} needs two positive signals, and the log does not hold them.")
@@ -204,9 +207,11 @@ class CaptureRecapture(Estimator):
             contexts = log.context[np.linspace(0, log.n_rows - 1, 8).astype(int)]
             log = _with_inputs(log)
         learner = Naive(**self.get_params())
+        # what is fitted are rates of signals, which clean labels of the preference cannot stop
+        units = None if holdout is None else Holdout(holdout.by)
 
         def fitted(feedback: np.ndarray) -> FittedReplicates:
-            return learner.fit_replicates(log.with_feedback(feedback), replicates)
+            return learner.fit_replicates(log.with_feedback(feedback), replicates, units)
 
         single = [fitted(signals[:, k]) for k in range(signals.shape[1])]
         both = {}

@@ -14,8 +14,10 @@ from simbench import __version__
 from simbench.estimator import Estimator
 from simbench.grants import base, granted, unavailable
 from simbench.log import FeedbackLog
+from simbench.protocol import Protocol
 from simbench.registry import find
 from simbench.store import Shards
+from simbench.supervision import fit_under
 from simbench.world import World, WorldConfig, build
 
 
@@ -32,12 +34,28 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     grant: tuple[str, ...]
     label_share: float
     device: str
+    protocol: Protocol = Protocol()
 
     @property
     def key(self) -> str:
         """Canonical hash; the version is part of it, since code changes results."""
         text = json.dumps([__version__, self.model_dump(mode="json")], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def arguments(self, kind: type[Estimator]) -> dict[str, Any]:
+        """What the estimator is made with."""
+        there = kind().get_params()
+        device = {"device": self.device} if "device" in there else {}
+        return {"seed": self.seed, **self.parameters, **device}
+
+    def settings(self, kind: type[Estimator]) -> list[dict[str, Any]]:
+        """What the protocol tries of its hyper-parameters, each once; the first changes nothing."""
+        there = kind().get_params()
+        tried: list[dict[str, Any]] = []
+        for setting in self.protocol.tries(self.estimator):
+            own = {name: value for name, value in setting.items() if name in there}
+            tried += [] if own in tried else [own]
+        return tried
 
     def built(self) -> World:
         return _built(self.world, self.bias_level, self.size, self.seed)
@@ -99,22 +117,26 @@ def fit_cell(
     predictions : ndarray, shape (R, m)
     facts : dict
         ``knows``, in words; ``weights``, see :func:`weight_diagnostics`; ``restarts``, whether they agree,
-        see :class:`simbench.restarts.Restarts`.
+        see :class:`simbench.restarts.Restarts`; ``settings``, which was kept in each replicate.
     """
     world = cell.built() if world is None else world
     log, truth = world.draw(range(cell.replicates))
     given, told = granted(cell, kind, log, truth)
-    parameters = {"seed": cell.seed, **cell.parameters}
-    if "device" in kind().get_params():
-        parameters["device"] = cell.device
-    estimator = kind(**parameters)
     log = replace(log, **given)
     if "signals" not in kind.needs | kind.optional:
         log = replace(log, signals=None, negative_signals=())
     if "truth" in kind.needs:
         log = log.with_feedback(truth.preference.astype(np.float32))
-    model = estimator.fit_replicates(log)
-    predictions = model.predict(world.test.features)
+    settings, protocol = cell.settings(kind), cell.protocol
+    predictions, model, chosen = fit_under(
+        protocol,
+        lambda setting: kind(**{**cell.arguments(kind), **setting}),
+        settings,
+        log,
+        truth,
+        world.test,
+        protocol.calibrates(cell.estimator),
+    )
     expected = (cell.replicates, len(world.test.features))
     if np.shape(predictions) != expected:
         raise ValueError(f"the predictions have shape {np.shape(predictions)}, not {expected}")
@@ -126,8 +148,10 @@ def fit_cell(
         told.append("context")
     if log.signals is not None:
         told.append(f"{log.signals.shape[1]} signals")
+    told += protocol.told(cell.estimator)
     facts = {"knows": ", ".join(told) or "nothing", "weights": weight_diagnostics(log)}
-    return predictions, {**facts, "restarts": getattr(model, "diagnostics", {})}
+    kept = {"restarts": getattr(model, "diagnostics", {}), "settings": chosen.tolist()}
+    return predictions, {**facts, **kept}
 
 
 def weight_diagnostics(log: FeedbackLog) -> dict[str, float]:

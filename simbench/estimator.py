@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from simbench.errors import BadInput, NotIdentified
+from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
 
 Sampled = TypeVar("Sampled", "Outputs", "Batch")
@@ -252,7 +253,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     # -- many replicates at once ------------------------------------------------------------
 
-    def fit_replicates(self, log: FeedbackLog, replicates: Sequence[int] | None = None) -> FittedReplicates:
+    def fit_replicates(
+        self, log: FeedbackLog, replicates: Sequence[int] | None = None, holdout: Holdout | None = None
+    ) -> FittedReplicates:
         """Train one reward per row of ``log.feedback``.
 
         Parameters
@@ -261,6 +264,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
             Feedback of shape (R, n).
         replicates : sequence of int, optional
             Replicate numbers, from which the initial weights derive; default ``range(R)``.
+        holdout : Holdout, optional
+            Given by a study whose protocol departs from the default (see :mod:`simbench.protocol`).
 
         Raises
         ------
@@ -270,7 +275,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         from simbench.training import train
 
         self.require(log)
-        return train(self, log, replicates or range(log.n_replicates))
+        return train(self, log, replicates or range(log.n_replicates), holdout=holdout)
 
     def require(self, log: FeedbackLog) -> None:
         """Raise :class:`BadInput` if the log lacks something that the estimator must be told."""

@@ -16,14 +16,25 @@ import numpy as np
 from simbench.errors import BadInput
 from simbench.estimator import Estimator
 from simbench.log import FeedbackLog, Truth
+from simbench.registry import class_prior_method
 from simbench.streams import stream
-from simbench.told_propensity import context_ratio, dispersed, exposure_experiment, shifted
+from simbench.told_propensity import (
+    context_ratio,
+    dispersed,
+    exposure_experiment,
+    label_derived,
+    shifted,
+)
 
 MEANING = {
     "propensity": "the true propensity of every logged response",
+    "propensity:label-derived": "as the published code: the rating law applied to the click itself, with the "
+    "simulator's κ and a rate of .2 (or =ρ); a function of the click, and no propensity",
     "propensity:estimated": "by an experiment that shows 2,000 (or =N) responses known to be good",
     "propensity:context": "clicks by context over their maximum: the mean reward is the same in every "
     "context, and in the best one a satisfied user always acts",
+    "propensity:of-good": "P(act | good, features): the propensity where it does not depend on what makes a "
+    "response good, its mean over the good ratings where users act on a rating that is drawn",
     "propensity:distorted": "logit α times .5 (or =F), its mean kept: below 1, understates how unequally "
     "users act",
     "propensity:shifted": "logit α plus 1 (or =B): misstates how many act",
@@ -41,6 +52,7 @@ MEANING = {
 BASES = tuple(name for name in MEANING if ":" not in name)
 STRENGTH = {  # of the variants that have one, where none is given; and the smallest
     "propensity:estimated": (2000.0, 50.0),
+    "propensity:label-derived": (0.2, 0.001),
     "propensity:distorted": (0.5, 0.0),
     "propensity:shifted": (1.0, -math.inf),
     "class prior:distorted": (1.3, 0.01),
@@ -55,6 +67,8 @@ class Situation(Protocol):
     def grant(self) -> tuple[str, ...]: ...
     @property
     def seed(self) -> int: ...
+    @property
+    def bias_level(self) -> float: ...
     @property
     def label_share(self) -> float: ...
     @property
@@ -132,6 +146,9 @@ def unavailable(cell: Situation) -> list[str]:
     missing = []
     if "propensity:context" in cell.grant and not cell.world.logs_context:
         missing.append("a world that logs context")
+    law = getattr(cell.world, "law", "")
+    if law != "rating" and any(parsed(name)[0] == "propensity:label-derived" for name in cell.grant):
+        missing.append("a world with the rating law")
     if "always acts" in cell.grant and cell.world.always_share == 0:
         missing.append("a world with users who always act")
     return missing
@@ -159,6 +176,10 @@ def _value(kind: str, strength: float, cell: Situation, log: FeedbackLog, truth:
     match kind:
         case "propensity":
             return truth.propensity
+        case "propensity:of-good":
+            return truth.propensity if truth.propensity_of_good is None else truth.propensity_of_good
+        case "propensity:label-derived":
+            return label_derived(log.feedback, 1 - cell.bias_level, strength)
         case "propensity:estimated":
             return exposure_experiment(log, truth, int(strength), cell.seed, "exposure", cell.world.name)
         case "propensity:context":
@@ -172,9 +193,7 @@ def _value(kind: str, strength: float, cell: Situation, log: FeedbackLog, truth:
         case "class prior:distorted":
             return float(min(strength * truth.reward.mean(), 0.99))
         case "class prior:elkan-noto" | "class prior:tice" | "class prior:km2":
-            from estimators.class_prior import estimated_prior
-
-            return estimated_prior(kind.split(":")[1], log, cell.seed)
+            return class_prior_method(kind.split(":")[1])(log, cell.seed)
         case "labels":
             return _labels(cell, truth, cell.label_share if math.isnan(strength) else strength)
         case "action rate":

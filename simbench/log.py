@@ -137,18 +137,22 @@ class Truth:
     ----------
     reward : ndarray, shape (n,), float64 in [0, 1]
         ``γ(x) = P(r* = 1 | x)``.
-    propensity : ndarray, shape (n,), float64 in (0, 1]
-        ``α(x, z) = P(a = 1 | x, z)``.
+    propensity : ndarray, shape (n,) or (R, n), float64 in (0, 1]
+        ``α(x, z) = P(a = 1 | x, z)``; ``α(t)`` of the rating drawn in each replicate, where ratings are.
     preference : ndarray, shape (R, n), bool
         Latent draws ``r*``.
     always_acts : ndarray, shape (n,), bool, or None
         Whose users always act, where the world has such.
+    propensity_of_good : ndarray, shape (n,), or None
+        ``P(a = 1 | r* = 1, x)`` where it differs from ``propensity``: where users act on a rating that
+        decides on the preference as well. Feedback has the probability ``γ`` times this.
     """
 
     reward: np.ndarray
     propensity: np.ndarray
     preference: np.ndarray
     always_acts: np.ndarray | None = None
+    propensity_of_good: np.ndarray | None = None
 
 
 def check_matrix(name: str, values: np.ndarray) -> None:

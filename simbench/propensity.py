@@ -58,10 +58,17 @@ def logit_law(salience: np.ndarray, bias_level: float, action_rate: float) -> np
     return expit(c + shift)
 
 
-def rating_law(rating: np.ndarray, bias_level: float, action_rate: float) -> np.ndarray:
+def rating_law(
+    rating: np.ndarray,
+    bias_level: float,
+    action_rate: float,
+    shares: np.ndarray | None = None,
+    capped: bool = True,
+) -> np.ndarray:
     """``α = min(1, k κ^(5-t))``, ``κ = 1 - bias_level``, ``k`` solved *with* the cap.
 
-    The published code leaves α uncapped, so that its realised rate falls below the target.
+    The published code takes ``k = ρ / mean κ^(5-t)`` as if there were no cap, so that the realised rate falls
+    below the target ``ρ`` wherever ``k > 1``.
 
     Parameters
     ----------
@@ -70,6 +77,11 @@ def rating_law(rating: np.ndarray, bias_level: float, action_rate: float) -> np.
     bias_level : float in [0, 1)
         ``1 - κ``; 0 is SCAR.
     action_rate : float in (0, 1)
+        ``ρ``.
+    shares : ndarray, shape (n,), optional
+        How often each rating occurs, summing to 1; by default all alike.
+    capped : bool
+        False for the published scale.
 
     Returns
     -------
@@ -84,11 +96,14 @@ def rating_law(rating: np.ndarray, bias_level: float, action_rate: float) -> np.
     spread = rating.max() - rating.min()
     t = 1 + 4 * (rating - rating.min()) / (spread if spread > 0 else 1)
     weight = (1 - bias_level) ** (5 - t)
+    if not capped:
+        return np.minimum(1, action_rate / np.average(weight, weights=shares) * weight)
     largest = np.log(1 / weight.min())  # there every response is capped at 1
-    log_k = brentq(
-        lambda k: np.minimum(1, np.exp(k) * weight).mean() - action_rate, -50, largest + 1, xtol=1e-13
-    )
-    return np.minimum(1, np.exp(log_k) * weight)
+
+    def excess(log_k: float) -> float:
+        return np.average(np.minimum(1, np.exp(log_k) * weight), weights=shares) - action_rate
+
+    return np.minimum(1, np.exp(brentq(excess, -50, largest + 1, xtol=1e-13)) * weight)
 
 
 def _check_rate(action_rate: float) -> None:

@@ -1,15 +1,20 @@
-"""Finds estimators by name: through the entry-point group ``simbench.estimators``, anyone's alike."""
+"""Finds estimators, and methods for the class prior, by name: through entry points, anyone's alike."""
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from simbench.errors import BadInput
+from simbench.log import FeedbackLog
 
 if TYPE_CHECKING:
     from simbench.estimator import Estimator
 
 GROUP = "simbench.estimators"
+CLASS_PRIORS = "simbench.class_priors"
 
 
 def names() -> list[str]:
@@ -46,11 +51,25 @@ def find(name: str) -> "type[Estimator]":
     return _checked(name, found)
 
 
+def class_prior_method(name: str) -> Callable[[FeedbackLog, int], np.ndarray]:
+    """Method of this name: (log, seed) -> ``π`` of every replicate, shape (R,), strictly between 0 and 1.
+
+    Raises
+    ------
+    BadInput
+        If none is installed.
+    """
+    points = {point.name: point for point in entry_points(group=CLASS_PRIORS)}
+    if name not in points:
+        raise BadInput(f"there is no method {name!r} for the class prior; there are: {', '.join(points)}.")
+    return _loaded(points[name])
+
+
 def _loaded(point: EntryPoint):
     try:
         return point.load()
     except Exception as error:  # other people's modules run here: whatever they raise
-        raise BadInput(f"estimator {point.name!r} cannot be imported: {error}.") from error
+        raise BadInput(f"{point.name!r} cannot be imported: {error}.") from error
 
 
 def _checked(name: str, found) -> "type[Estimator]":

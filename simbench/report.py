@@ -28,7 +28,8 @@ OTHER_METRICS = {
 def situation_lines(world: World) -> list[str]:
     """What a world is and what its law realised."""
     facts = world.realised()
-    preset = world.config.name.split(":")[0]
+    name = world.config.name
+    preset = name if name in DESCRIPTIONS else name.split(":")[0]
     return [
         f"world {world.config.name}: {DESCRIPTIONS.get(preset, 'as configured')}",
         world.description,
@@ -51,15 +52,19 @@ def _signal_line(world: World) -> list[str]:
     return [line]
 
 
-def print_study(table: pd.DataFrame, config: StudyConfig, worlds: list[World], console: Console):
-    """Two tables a situation: against the truth; and ranking, calibration and decisions."""
-    for world in worlds:
+def print_study(table: pd.DataFrame, config: StudyConfig, worlds: list[tuple[str, World]], console: Console):
+    """Two tables a situation, which is a protocol's name and a world: against the truth; and ranking,
+    calibration and decisions."""
+    for protocol, world in worlds:
         console.print()
+        if len(config.protocols) > 1:
+            console.print(f"protocol {protocol}", highlight=False)
         for line in situation_lines(world):
             console.print(line, highlight=False, soft_wrap=True)
         here = table[
             (table.world == world.config.name)
             & (table.bias_level == world.bias_level)
+            & (table.protocol == protocol)
             & (table["size"] == _size_of(table, world))
         ]
         console.print(_truth_table(here, config))

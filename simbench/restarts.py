@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
+from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
 from simbench.losses import click_nll
 from simbench.streams import seed_of
@@ -118,7 +119,11 @@ class Restarts:
 
 
 def train_restarts(
-    estimator: "Estimator", log: FeedbackLog, replicates: Sequence[int], restarts: int
+    estimator: "Estimator",
+    log: FeedbackLog,
+    replicates: Sequence[int],
+    restarts: int,
+    holdout: Holdout | None = None,
 ) -> Restarts:
     """Fit every replicate from ``restarts`` starts, all in one stacked training.
 
@@ -130,16 +135,19 @@ def train_restarts(
         Feedback of shape (R, n).
     replicates : sequence of int, length R
     restarts : int
+    holdout : Holdout, optional
+        See :func:`simbench.training.train`; which restart is kept is decided by the feedback all the same.
 
     Returns
     -------
     Restarts
     """
     number = [restart * RESTART + replicate for replicate in replicates for restart in range(restarts)]
-    repeated = log.replicates(np.repeat(np.arange(log.n_replicates), restarts))
-    model = train(estimator, repeated, number)
+    rows = np.repeat(np.arange(log.n_replicates), restarts)
+    holdout = holdout or Holdout()
+    model = train(estimator, log.replicates(rows), number, holdout=holdout.replicates(rows))
     seed = seed_of(estimator.seed, "split")
-    _, held_out = split_by_prompt(log.groups, estimator.validation_share, seed)
+    _, held_out = split_by_prompt(holdout.units(log.groups), estimator.validation_share, seed)
     loss = click_losses(model, log, held_out, restarts)
     rng = np.random.default_rng(seed_of(estimator.seed, "compared rows"))
     rows = np.sort(rng.permutation(log.n_rows)[:ROWS])

@@ -21,7 +21,19 @@ from simbench.study import StudyConfig
 from simbench.world import World, WorldConfig, build
 
 COLUMNS = [
-    *("world", "law", "bias_level", "size", "estimator", "knows", "metric", "value", "low", "high"),
+    *(
+        "world",
+        "law",
+        "bias_level",
+        "size",
+        "protocol",
+        "estimator",
+        "knows",
+        "metric",
+        "value",
+        "low",
+        "high",
+    ),
     *("n_replicates", "status", "reason", "verdict", "seconds"),
 ]
 
@@ -39,13 +51,18 @@ def table(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> pd.Da
         Rows ``excess_bias2`` carry the verdict, and its grounds as the reason.
     """
     rows: list[dict[str, Any]] = []
-    for _, group in groupby(outcomes, key=lambda o: (o.cell.world, o.cell.size, o.cell.bias_level)):
+    for _, group in groupby(outcomes, key=_situation_of):
         rows += _situation(config, list(group), shards)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def _situation_of(outcome: Outcome) -> tuple[str, WorldConfig, int, float]:
+    cell = outcome.cell
+    return cell.protocol.name, cell.world, cell.size, cell.bias_level
+
+
 def _situation(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> list[dict]:
-    """Rows of all estimators of one world, size and bias level."""
+    """Rows of all estimators of one protocol, world, size and bias level."""
     oracle = next((o for o in outcomes if o.cell.estimator == "oracle" and o.status == "ok"), None)
     reference = None if oracle is None else shards.read(oracle.cell.key)[0]
     rows = []
@@ -66,7 +83,7 @@ def _situation(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> 
         rows += [_row(outcome, facts["knows"], name, value) for name, value in all_values]
         if "excess_bias2" in estimates:
             found = verdict(
-                estimates["excess_bias2"], margin=config.margin**2, n_replicates=config.replicates
+                estimates["excess_bias2"], margin=config.margin**2, n_replicates=outcome.cell.replicates
             )
             row = next(row for row in reversed(rows) if row["metric"] == "excess_bias2")
             row["verdict"] = "reference" if outcome is oracle else found.label
@@ -112,7 +129,8 @@ def _efficiency(cell: Cell, mse: Estimate, knows: str) -> dict[str, Estimate]:
 @lru_cache(maxsize=64)
 def _bound(world: WorldConfig, bias_level: float, size: int, seed: int, known: bool) -> float | None:
     """Mean bound on the test responses, or None where the world has no logistic law of one signal."""
-    if world.misclick > 0 or len(world.signal_names) > 1 or world.always_share > 0:
+    several = len(world.signal_names) > 1
+    if world.misclick > 0 or several or world.always_share > 0 or world.ratings is not None:
         return None
     try:
         return mean_bound(build(world, bias_level, size, seed), known)
@@ -144,6 +162,7 @@ def _row(outcome: Outcome, knows: str, metric: str, estimate: Estimate) -> dict[
         "law": cell.world.law,
         "bias_level": cell.bias_level,
         "size": cell.size,
+        "protocol": cell.protocol.name,
         "estimator": cell.estimator,
         "knows": knows,
         "metric": metric,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
+from simbench.against_labels import expected_brier, expected_mae, expected_r2
 from simbench.ranking import (
     expected_auroc,
     expected_calibration_error,
@@ -60,7 +61,8 @@ def score(
     -------
     dict of Estimate
         ``bias2``, ``variance``, ``mse`` (squared probability), ``auroc``, ``pairwise_accuracy``,
-        ``brier``, ``nll``, ``calibration_shift``, ``ece``, ``regret``.
+        ``brier``, ``nll``, ``calibration_shift``, ``ece``, ``regret``; of the published evaluation ``r2``,
+        ``mae``, ``rmse`` (see :mod:`simbench.against_labels`).
     """
     gram = gram_matrix(predictions, reward)
     weights = _resamples(len(gram), n_bootstrap, seed)
@@ -168,16 +170,19 @@ def verdict(excess_bias2: Estimate, *, margin: float, n_replicates: int) -> Verd
 def _per_replicate(predictions: np.ndarray, reward: np.ndarray, groups: np.ndarray) -> dict[str, np.ndarray]:
     """Metrics that one replicate has on its own, each of shape (R,)."""
     p = np.asarray(predictions, dtype=float)
-    noise = float((reward * (1 - reward)).mean())
+    brier = expected_brier(p, reward)
     safe = p.clip(1e-12, 1 - 1e-12)
     return {
         "auroc": expected_auroc(p, reward),
         "pairwise_accuracy": pairwise_accuracy(p, reward, groups),
-        "brier": ((p - reward) ** 2).mean(1) + noise,
+        "brier": brier,
         "nll": -(np.log(safe) @ reward + np.log1p(-safe) @ (1 - reward)) / len(reward),
         "calibration_shift": p.mean(1) - reward.mean(),
         "ece": expected_calibration_error(p, reward),
         "regret": regret(p, reward, groups),
+        "r2": expected_r2(p, reward),
+        "mae": expected_mae(p, reward),
+        "rmse": np.sqrt(brier),
     }
 
 

@@ -2,10 +2,11 @@
 
 import json
 import platform
+import typing
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from pydantic import BaseModel, Field
@@ -13,8 +14,8 @@ from pydantic import BaseModel, Field
 from simbench import __version__
 from simbench.cell import Cell, Outcome, run_cell
 from simbench.errors import BadInput
-from simbench.estimator import Estimator
 from simbench.grants import BASES, base, checked, variants
+from simbench.protocol import Protocol
 from simbench.registry import find
 from simbench.store import Shards, write_json
 from simbench.world import PRESETS, WorldConfig
@@ -41,6 +42,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     ----------
     estimators_in : dict
         Estimators of some worlds, by the world's name, in place of ``estimators``.
+    sizes : tuple of int
+        Training responses; by default each world's own number.
     grant : tuple of str
         What the run tells those who ask for it, by the names of :data:`simbench.grants.MEANING`; with
         several variants of one, those who ask for it are run once with each. The rate of misclicks is not
@@ -48,6 +51,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     alternatives : tuple of tuple of str
         Whole grants in place of ``grant``, each tried on its own: an estimator runs once with every one that
         tells it something else, and not where another would tell what this one leaves it without.
+    protocols : tuple of Protocol
+        How fits are split, stopped, chosen and calibrated; the whole grid is run under each, by name.
     margin : float
         Root-mean-square bias, in units of probability, in excess of the oracle's, below which an
         estimator counts as unbiased.
@@ -58,51 +63,61 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     estimators: tuple[str, ...] = DEFAULT_ESTIMATORS
     estimators_in: dict[str, tuple[str, ...]] = {}
     parameters: dict[str, dict[str, Any]] = {}
-    sizes: tuple[int, ...] = (10_000,)
+    sizes: tuple[int, ...] = ()
     replicates: int = Field(default=20, ge=1)
     seed: int = Field(default=0, ge=0)
     grant: tuple[str, ...] = ("propensity", "class prior")
     alternatives: tuple[tuple[str, ...], ...] = ()
+    protocols: tuple[Protocol, ...] = (Protocol(),)
     label_share: float = Field(default=0.05, gt=0, lt=1)
     margin: float = Field(default=0.05, gt=0)
     level: float = Field(default=0.95, gt=0.5, lt=1)
     device: str = "cpu"
 
 
-class Progress(Protocol):
+class Progress(typing.Protocol):
     """Told of every cell as it ends; a terminal draws a bar, a pipe prints lines."""
 
     def __call__(self, outcome: Outcome, done: int, total: int) -> None: ...
 
 
 def plan(config: StudyConfig) -> list[Cell]:
-    """The cells of a study; cells of one world stand together."""
+    """The cells of a study; cells of one world and protocol stand together."""
     return [
         Cell(
-            world=world,
+            world=under(world, protocol),
             bias_level=bias_level,
             size=size,
             estimator=name,
             parameters=config.parameters.get(name, {}),
-            replicates=config.replicates,
+            replicates=protocol.replicates or config.replicates,
             seed=config.seed,
             grant=grant,
             label_share=config.label_share,
             device=config.device,
+            protocol=protocol,
         )
+        for protocol in config.protocols
         for world in config.worlds
-        for size in config.sizes
+        for size in config.sizes or (world.default_size,)
         for bias_level in config.bias_levels
         for name in config.estimators_in.get(world.name, config.estimators)
-        for grant in _grants(config, find(name))
+        for grant in _grants(config, protocol, name)
     ]
 
 
-def _grants(config: StudyConfig, kind: type[Estimator]) -> list[tuple[str, ...]]:
+def under(world: WorldConfig, protocol: Protocol) -> WorldConfig:
+    """The world as the protocol has its law."""
+    if protocol.capped is None or world.law != "rating":
+        return world
+    return world.model_copy(update={"capped": protocol.capped})
+
+
+def _grants(config: StudyConfig, protocol: Protocol, name: str) -> list[tuple[str, ...]]:
     """What each of an estimator's cells is told."""
-    told = [
-        variant for one in config.alternatives or (config.grant,) for variant in variants(kind, checked(one))
-    ]
+    kind, given = find(name), protocol.grant_of.get(name, protocol.grant)
+    alternatives = config.alternatives or (config.grant,) if given is None else (given,)
+    told = [variant for one in alternatives for variant in variants(kind, checked(one))]
     needs = kind.needs & set(BASES)
     enough = [variant for variant in told if needs <= {base(name) for name in variant}]
     return list(dict.fromkeys(enough if config.alternatives and enough else told))
@@ -151,6 +166,9 @@ def _validate(config: StudyConfig, cells: list[Cell]) -> None:
     unknown = sorted(set(config.estimators_in) - {world.name for world in config.worlds})
     if unknown:
         raise BadInput(f"estimators_in names {unknown[0]!r}, which is no world of this study.")
+    names = [protocol.name for protocol in config.protocols]
+    if len(set(names)) < len(names):
+        raise BadInput(f"two protocols have the same name ({', '.join(names)}): give each its own.")
     for name in {cell.estimator: None for cell in cells}:
         kind = find(name)
         try:

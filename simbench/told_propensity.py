@@ -37,11 +37,13 @@ def exposure_experiment(log: FeedbackLog, truth: Truth, exposed: int, *axes: str
     """
     inputs = log.features if log.context is None else log.context
     share = truth.reward / truth.reward.sum()
+    # the responses shown are good: where users act on a drawn rating, on a good one
+    acts = truth.propensity if truth.propensity_of_good is None else truth.propensity_of_good
     estimates = np.empty(log.feedback.shape)
     for replicate in range(log.n_replicates):
         rng = stream(*axes, replicate)
         rows = rng.choice(log.n_rows, exposed, p=share)
-        acted = rng.random(exposed) < truth.propensity[rows]
+        acted = rng.random(exposed) < acts[rows]
         if acted.all() or not acted.any():
             raise BadInput(f"the exposure experiment with {exposed} responses saw one kind of user only.")
         model = LogisticRegression(C=10.0, max_iter=1000).fit(inputs[rows], acted)
@@ -73,6 +75,29 @@ def context_ratio(log: FeedbackLog) -> np.ndarray:
         rate = model.predict_proba(inputs)[:, 1]
         estimates[replicate] = rate / np.quantile(rate, 0.999)
     return estimates.clip(SMALLEST, 1)
+
+
+def label_derived(feedback: np.ndarray, kappa: float, action_rate: float) -> np.ndarray:
+    """The published code's propensity: its rating law applied to the click as if that were the rating.
+
+    ``k = ρ / (r̄ + (1 - r̄) κ⁴)``, ``π = k`` where there is a click and ``k κ⁴`` where there is none, at most
+    1. Two numbers a log: divided by it, a loss is a weighting of the two classes that makes little of clicks.
+
+    Parameters
+    ----------
+    feedback : ndarray, shape (R, n), in {0, 1}
+    kappa : float in (0, 1]
+        Of the simulator, which no log shows.
+    action_rate : float
+        ``ρ``; hard-wired to .2 in the published code, whatever the simulator's is.
+
+    Returns
+    -------
+    ndarray, shape (R, n), in (0, 1]
+    """
+    rate = feedback.mean(axis=1, keepdims=True, dtype=float)
+    k = action_rate / (rate + (1 - rate) * kappa**4)
+    return np.minimum(1, np.where(feedback == 1, k, k * kappa**4))
 
 
 def dispersed(propensity: np.ndarray, factor: float) -> np.ndarray:

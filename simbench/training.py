@@ -17,6 +17,7 @@ from torch import Tensor
 from simbench.device_log import DeviceLog
 from simbench.errors import BadInput
 from simbench.estimator import Batch, Network, Outputs
+from simbench.holdout import Holdout, oracle_loss
 from simbench.log import FeedbackLog
 from simbench.network import StackedMLP, block_width
 from simbench.pairs import draw_pairs
@@ -97,6 +98,7 @@ def train(
     replicates: Sequence[int],
     memory_budget: int = MEMORY_BUDGET,
     independent_order: bool = False,
+    holdout: Holdout | None = None,
 ):
     """Train one network (pair) per row of ``log.feedback``, in chunks that fit the memory budget.
 
@@ -112,6 +114,8 @@ def train(
     independent_order : bool
         Give every replicate its own held-out split and batch order; slow (one at a time). Used to
         measure what sharing them costs, see ``benchmarks/batch_order.py``.
+    holdout : Holdout, optional
+        What is held out, and by what it stops a fit, where that is not whole prompts and feedback.
 
     Returns
     -------
@@ -119,6 +123,7 @@ def train(
     """
     if len(replicates) != log.n_replicates:
         raise BadInput(f"{len(replicates)} replicate numbers for {log.n_replicates} rows of feedback.")
+    holdout = holdout or Holdout()
     chunk = 1 if independent_order else chunk_size(estimator, log, memory_budget)
     models = []
     for start in range(0, len(replicates), chunk):
@@ -126,7 +131,8 @@ def train(
         part = log.replicates(rows)
         order = (replicates[start],) if independent_order else ()
         part = estimator.prepare(part)
-        models.append(_Trainer(estimator, part, list(replicates[rows]), order).run())
+        trainer = _Trainer(estimator, part, list(replicates[rows]), order, holdout.replicates(rows))
+        models.append(trainer.run())
     return models[0] if len(models) == 1 else ModelChunks(models)
 
 
@@ -146,7 +152,12 @@ class _Trainer:
     """State of one stacked training. Replicates are padded to whole blocks with copies of the last."""
 
     def __init__(
-        self, estimator: "Estimator", log: FeedbackLog, numbers: list[int], order_axes: tuple[int, ...]
+        self,
+        estimator: "Estimator",
+        log: FeedbackLog,
+        numbers: list[int],
+        order_axes: tuple[int, ...],
+        holdout: Holdout,
     ):
         self.estimator, self.device = estimator, torch.device(estimator.device)
         self.n_replicates = len(numbers)
@@ -158,13 +169,15 @@ class _Trainer:
         self.inputs = {network: getattr(self.log, network.inputs) for network in estimator.networks_for(log)}
         self.groups = log.groups
         self.order_axes = order_axes
-        train_rows, held_out = split_by_prompt(
-            log.groups, estimator.validation_share, seed_of(estimator.seed, "split", *order_axes)
-        )
+        seed = seed_of(estimator.seed, "split", *order_axes)
+        units = holdout.units(log.groups)
+        train_rows, held_out = split_by_prompt(units, estimator.validation_share, seed)
         if estimator.reads_pairs:
             pairing = np.random.default_rng(seed_of(estimator.seed, "pairs", *order_axes))
             held_out = draw_pairs(held_out, log.groups, pairing).ravel()
         self.train_rows, self.held_out = self.log.tensor(train_rows), self.log.tensor(held_out)
+        clean = holdout.oracle_labels
+        self.oracle_labels = None if clean is None else self.log.tensor(clean[rows][:, held_out])
         self.networks = {
             network: StackedMLP(
                 inputs.shape[1],
@@ -267,7 +280,11 @@ class _Trainer:
         self._refresh_state()
         batch = self.log.batch(self.held_out, self.state)
         with torch.no_grad():
-            loss = self.estimator.selection_loss(self._predict(self.held_out), batch).double()
+            out = self._predict(self.held_out)
+            if self.oracle_labels is None:
+                loss = self.estimator.selection_loss(out, batch).double()
+            else:
+                loss = oracle_loss(self.estimator, out, batch, self.oracle_labels)
         # A replicate that diverged never counts as better.
         return torch.nan_to_num(loss, nan=torch.inf)
 
@@ -302,6 +319,8 @@ class _Trainer:
         """Drop the blocks in which every replicate has stopped."""
         members = blocks.repeat_interleave(len(self.log.feedback) // len(blocks))
         self.log = self.log.keep(members)
+        if self.oracle_labels is not None:
+            self.oracle_labels = self.oracle_labels[members]
         self.state = {key: value[members] for key, value in self.state.items()}
         kept = blocks.nonzero().flatten().tolist()
         for network in self.networks.values():

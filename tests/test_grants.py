@@ -121,10 +121,23 @@ def test_true_grants_are_the_truth_of_the_log():
     assert told(cell(grant=("misclick:denied",), world="misclick")) == 0
 
 
+def test_in_a_twin_the_propensity_is_of_the_rating_and_that_of_the_good_is_of_the_response():
+    twin = PRESETS["twin:helpsteer"].model_copy(update={"n_features": 4, "test_size": 100})
+    at = cell(world="exclusive").model_copy(update={"world": twin, "bias_level": 0.8, "size": 400})
+    world = at.built()
+    assert np.array_equal(told(at), world.draw(range(3))[1].propensity)
+    of_good = at.model_copy(update={"grant": ("propensity:of-good",)})
+    assert np.array_equal(told(of_good), world.train.propensity)
+    estimated = at.model_copy(update={"grant": ("propensity:estimated=20000",)})
+    # a logistic regression on the features: right to a few percent, and far from the propensity of the bad
+    assert np.abs(told(estimated).mean(0) - world.train.propensity).mean() < 0.03
+
+
 READS = {  # which parts of the truth may move a grant
     "propensity": {"propensity"},
     "propensity:estimated": {"propensity", "reward"},  # whom to show, and whether they acted
     "propensity:context": set(),
+    "propensity:of-good": {"propensity"},
     "propensity:distorted": {"propensity"},
     "propensity:shifted": {"propensity"},
     "class prior": {"reward"},

@@ -33,7 +33,7 @@ def test_feedback_has_its_expectation(name):
     world = build(PRESETS[name], 0.6, 4000, 1)
     log, truth = world.draw(range(40))
     eps = world.config.misclick
-    p = truth.propensity * (truth.reward + (1 - truth.reward) * eps)
+    p = world.train.propensity * (truth.reward + (1 - truth.reward) * eps)
     error = np.sqrt((p * (1 - p)).sum() / 40) / len(p)
     assert abs(log.feedback.mean() - p.mean()) < norm.isf(1e-6 / len(PRESETS) / 2) * error
     assert world.realised()["positive_rate"] == pytest.approx(world.config.base_rate, abs=1e-9)

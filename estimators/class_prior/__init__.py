@@ -20,11 +20,17 @@ def prior_of(log: FeedbackLog, frequency: np.ndarray) -> np.ndarray:
     return (log.feedback.mean(axis=1) / frequency).clip(1e-3, 1 - 1e-3)
 
 
-METHODS = {
-    "elkan-noto": lambda log, seed: prior_of(log, label_frequency(log, seed=seed)),
-    "tice": lambda log, seed: prior_of(log, tice(log, seed)),
-    "km2": km2,
-}
+def by_elkan_noto(log: FeedbackLog, seed: int = 0) -> np.ndarray:
+    """``π`` by the label frequency of Elkan and Noto (KDD 2008), shape (R,)."""
+    return prior_of(log, label_frequency(log, seed=seed))
+
+
+def by_tice(log: FeedbackLog, seed: int = 0) -> np.ndarray:
+    """``π`` by TIcE (Bekker and Davis, AAAI 2018), shape (R,)."""
+    return prior_of(log, tice(log, seed))
+
+
+METHODS = {"elkan-noto": by_elkan_noto, "tice": by_tice, "km2": km2}
 
 
 def estimated_prior(method: str, log: FeedbackLog, seed: int = 0) -> np.ndarray:

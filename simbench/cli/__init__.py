@@ -75,7 +75,9 @@ def run(
         list[str] | None, typer.Option(help="One more: a name, or package.module:Class.")
     ] = None,
     replicates: Annotated[int | None, typer.Option(help="Redrawn logs [20].")] = None,
-    size: Annotated[list[str] | None, typer.Option(help="Training responses, comma list [10000].")] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="Training responses, comma list [10000; a twin's own].")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random [0].")] = None,
     grant: Annotated[
         str | None,
@@ -91,6 +93,7 @@ def run(
     action_rate: Annotated[float | None, typer.Option(help="Share acted on [.3].")] = None,
     misclick: Annotated[float | None, typer.Option(help="P(click | bad, active).")] = None,
     confounding: Annotated[float | None, typer.Option(help="ρ of salience and reward.")] = None,
+    features_dim: Annotated[int | None, typer.Option(help="Width of synthetic features [32].")] = None,
     signals: Annotated[
         int | None, typer.Option(help="Positive signals logged: click, copy, upvote [1].")
     ] = None,

@@ -78,6 +78,8 @@ def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
     """Presets by name or whole worlds, with the flags laid over them."""
     chosen = _split(flags["world"]) or given or ["exclusive"]
     changes = {name: flags[name] for name in WORLD_FLAGS if flags[name] is not None}
+    if flags["features_dim"] is not None:
+        changes["n_features"] = flags["features_dim"]
     real = _real(flags)
     worlds = []
     for world in chosen:
@@ -131,5 +133,5 @@ def _short_hash(config: StudyConfig) -> str:
 def _print_study(table: pd.DataFrame, config: StudyConfig) -> None:
     from simbench.report import print_study
 
-    cells = {(c.world, c.bias_level, c.size): c for c in plan(config)}.values()
-    print_study(table, config, [cell.built() for cell in cells], console())
+    cells = {(c.protocol.name, c.world, c.bias_level, c.size): c for c in plan(config)}.values()
+    print_study(table, config, [(cell.protocol.name, cell.built()) for cell in cells], console())

@@ -1,0 +1,82 @@
+"""What an evaluation allows itself beyond the log; every leak is a switch that is off unless named.
+
+The published evaluation of implicit-feedback reward models stops training, calibrates and chooses
+hyper-parameters by labels that a practitioner does not have (``docs/protocols.md``). Here each is a field;
+those that let the truth in begin with ``oracle_``.
+"""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, model_validator
+
+EVERYONE = "all"
+
+
+class Protocol(BaseModel, frozen=True, extra="forbid"):
+    """How fits are split, stopped, chosen and calibrated; the default lets nothing of the truth in.
+
+    Parameters
+    ----------
+    name : str
+        Stands beside every result.
+    split : {"prompt", "sample"}
+        Unit that is held out: whole prompts, or single responses, whose siblings are then trained on.
+    oracle_stopping : bool
+        Early stopping by cross-entropy against ``r*`` on the held-out responses, in place of the estimator's
+        own criterion on feedback.
+    oracle_calibration : tuple of str
+        Estimators whose predictions are mapped by isotonic regression on the held-out ``r*``; ``all`` for
+        everyone, the fair counterpart of naming some.
+    settings : tuple of dict
+        Hyper-parameters to try besides the shipped ones; of each, those that an estimator has.
+    untuned : tuple of str
+        Estimators for whom only the shipped ones are tried: unequal effort.
+    oracle_selection : bool
+        Of the settings, keep for each log the one with the best R² on the *test* responses, in place of the
+        best by the criterion that stops training.
+    capped : bool, optional
+        Overrides the world's: False is the published scale of the rating law.
+    grant : tuple of str, optional
+        Overrides the study's.
+    grant_of : dict
+        Grants of some estimators, in place of ``grant``.
+    replicates : int, optional
+        Overrides the study's: 1 is one seed and no interval.
+    """
+
+    name: str = "honest"
+    split: Literal["prompt", "sample"] = "prompt"
+    oracle_stopping: bool = False
+    oracle_calibration: tuple[str, ...] = ()
+    settings: tuple[dict[str, Any], ...] = ()
+    untuned: tuple[str, ...] = ()
+    oracle_selection: bool = False
+    capped: bool | None = None
+    grant: tuple[str, ...] | None = None
+    grant_of: dict[str, tuple[str, ...]] = {}
+    replicates: int | None = None
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.oracle_selection and not self.settings:
+            raise ValueError("oracle_selection needs settings to choose from")
+        if self.replicates is not None and self.replicates < 1:
+            raise ValueError("replicates must be at least 1")
+        return self
+
+    def calibrates(self, estimator: str) -> bool:
+        """Whether this estimator's predictions are calibrated on clean labels."""
+        return EVERYONE in self.oracle_calibration or estimator in self.oracle_calibration
+
+    def tries(self, estimator: str) -> tuple[dict[str, Any], ...]:
+        """Settings laid over the shipped ones, the first of which changes nothing."""
+        return ({}, *(() if estimator in self.untuned else self.settings))
+
+    def told(self, estimator: str) -> list[str]:
+        """What of the truth reaches this estimator's fit through the protocol, in words."""
+        leaks = {
+            "oracle stopping": self.oracle_stopping,
+            "oracle calibration": self.calibrates(estimator),
+            "oracle selection": self.oracle_selection and len(self.tries(estimator)) > 1,
+        }
+        return [leak for leak, leaks_in in leaks.items() if leaks_in]

@@ -1,0 +1,1 @@
+"""What worlds are made of: their configuration, presets, responses, ordinal ratings."""
