@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from sklearn.isotonic import isotonic_regression
 
+from simbench.against_labels import expected_brier, expected_mae, expected_r2
 from simbench.ranking import expected_auroc
 from simbench.registry import find
 from simbench.score import gram_matrix
 from simbench.store import Shards, write_whole
 from simbench.study import StudyConfig, plan
 
-SITUATION = ["world", "bias_level", "size"]
+SITUATION = ["world", "bias_level", "size", "protocol"]
 FILE = "replicates.parquet"
 
 
@@ -31,7 +32,7 @@ def scores(predictions: np.ndarray, reward: np.ndarray, ranks_only: bool = False
     Returns
     -------
     dict
-        ``auroc``; ``r2``, ``mae``, ``rmse`` against the preference r* (``R² = 1 - Brier / Var(r*)``);
+        ``auroc``; ``r2``, ``mae``, ``rmse`` against the preference r* (:mod:`simbench.against_labels`);
         ``mse`` and ``bias2`` against γ (squared probability); ``shift`` (mean γ̂ less mean γ);
         ``r2_recalibrated``: R² after the best monotone map of γ̂, which only the truth can give: what
         ranking alone is worth.
@@ -40,16 +41,14 @@ def scores(predictions: np.ndarray, reward: np.ndarray, ranks_only: bool = False
     values = {"auroc": expected_auroc(p, reward)}
     if ranks_only:
         return values
-    noise, spread = float((reward * (1 - reward)).mean()), float(reward.mean() * (1 - reward.mean()))
-    mse = ((p - reward) ** 2).mean(1)
-    best = np.array([((_best_monotone(row, reward) - reward) ** 2).mean() for row in p])
+    best = np.stack([_best_monotone(row, reward) for row in p])
     return values | {
-        "mse": mse,
+        "mse": ((p - reward) ** 2).mean(1),
         "bias2": bias2_by_replicate(p, reward),
-        "r2": 1 - (mse + noise) / spread,
-        "r2_recalibrated": 1 - (best + noise) / spread,
-        "rmse": np.sqrt(mse + noise),
-        "mae": (reward * (1 - p) + (1 - reward) * p).mean(1),
+        "r2": expected_r2(p, reward),
+        "r2_recalibrated": expected_r2(best, reward),
+        "rmse": np.sqrt(expected_brier(p, reward)),
+        "mae": expected_mae(p, reward),
         "shift": p.mean(1) - reward.mean(),
     }
 
@@ -83,8 +82,8 @@ def collect(config: StudyConfig, folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``world, bias_level, size, estimator, knows, replicate, metric, value``. Cells that were
-        skipped or failed have none.
+        Columns ``world, bias_level, size, protocol, estimator, knows, replicate, metric, value``. Cells that
+        were skipped or failed have none.
     """
     shards, frames = Shards(folder / "shards"), []
     for cell in plan(config):
@@ -98,6 +97,7 @@ def collect(config: StudyConfig, folder: Path) -> pd.DataFrame:
             "world": cell.world.name,
             "bias_level": cell.bias_level,
             "size": cell.size,
+            "protocol": cell.protocol.name,
             "estimator": cell.estimator,
             "knows": facts["knows"],
         }
