@@ -11,7 +11,8 @@
    from the same seeds as the first logs of the document, which makes the difference smaller than that of
    independent logs: the true error rate lies below the stated one, and what is lost is power against errors
    of less than that interval.
-4. *Speeds* are the machine's, and are not compared.
+4. *Speeds* are the machine's, and *derived* values (rank correlations, their p-values) follow from others of
+   the same finding that are compared: neither is.
 """
 
 import math
@@ -86,7 +87,7 @@ def _shared(ours: Finding, theirs: Finding) -> list[tuple[str, tuple[Quantity, Q
     """Values of both findings that can be compared."""
     both = [key for key in ours.quantities if key in theirs.quantities]
     pairs = [(key, (ours.quantities[key], theirs.quantities[key])) for key in both]
-    return [(key, pair) for key, pair in pairs if pair[0].kind != "speed"]
+    return [(key, pair) for key, pair in pairs if pair[0].kind in ("exact", "statistical")]
 
 
 def agree(stored: Quantity, rerun: Quantity, error_rate: float) -> bool:
@@ -98,7 +99,7 @@ def agree(stored: Quantity, rerun: Quantity, error_rate: float) -> bool:
     if stored.kind == "exact":
         return difference <= _last_digit(stored) or max(abs(stored.value), abs(rerun.value)) < NOISE
     if stored.error is None or stored.n < 2 or rerun.n < 1:
-        return difference <= _last_digit(stored)
+        raise ValueError(f"a statistical value without an error cannot be compared: {stored!r}")
     spread = stored.error * math.sqrt(stored.n)
     reach = spread * math.sqrt(1 / stored.n + 1 / rerun.n)
     return difference <= reach * float(student.ppf(1 - error_rate / 2, stored.n - 1)) + _last_digit(stored)

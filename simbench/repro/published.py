@@ -13,29 +13,29 @@ import pandas as pd
 
 TWIN_OF = {"hs": "twin:helpsteer", "saferlhf": "twin:saferlhf"}
 
-# Methods of the public code, by the estimators that stand for them here.
-METHOD_OF = {
-    "naive": "naive",
-    "ips": "ips",
-    "dr": "dr@click-observed",
-    "mtips": "multi-ips",
-    "mtdr": "multi-dr",
-    "sdr2": "stable-dr",
-    "counterif": "counter-if",
-    "recrec": "recrec",
-    "bpr": "bpr",
-    "ubpr": "ubpr",
-    "cubpr": "cubpr",
-    "uprl": "upl",
-    "rmf": "ips@squared",
-    "nnpu": "nnpu",
-    "upu": "upu",
-    "pu_naive": "balanced-naive",
-    "wmf": "wmf",
-    "ome_ips": "ome-ips",
-    "ome_dr": "ome-dr",
+# Methods of the public code: the estimator that has its form, and the one that has the form of its source.
+METHODS = {
+    "naive": ("naive", "naive"),
+    "ips": ("ips@published", "ips"),
+    "dr": ("dr@click-observed", "dr"),
+    "mtips": ("multi-ips@published", "multi-ips"),
+    "mtdr": ("multi-dr@published", "multi-dr"),
+    "sdr2": ("stable-dr@published", "stable-dr"),
+    "counterif": ("counter-if", "counter-if"),
+    "recrec": ("recrec@published", "recrec"),
+    "bpr": ("bpr@published", "bpr"),
+    "ubpr": ("ubpr@published", "ubpr"),
+    "cubpr": ("cubpr@published", "cubpr"),
+    "uprl": ("upl@published", "upl"),
+    "rmf": ("rmf@published", "rmf"),
+    "nnpu": ("nnpu@published", "nnpu"),
+    "upu": ("upu@published", "upu"),
+    "ome_ips": ("ome-ips", "ome-ips"),
+    "ome_dr": ("ome-dr", "ome-dr"),
+    "pu_naive": ("balanced-naive", "balanced-naive"),
+    "wmf": ("wmf", "wmf"),
 }
-CONTROLS = ("pu_naive", "wmf")  # of the public code's history, no baselines of the paper
+NO_BASELINES = ("pu_naive", "wmf", "ome_ips", "ome_dr")  # in the public code's history alone
 
 
 @cache
@@ -44,7 +44,23 @@ def published_numbers() -> pd.DataFrame:
     return pd.read_csv(Path(__file__).with_name("published.csv"), dtype={"commit": str})
 
 
+def as_methods(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """The scores of a protocol, estimators named by method; who is no method keeps their name.
+
+    Under the published protocol the published form of a method stands for it where it was run, and the form
+    of its source is left out; under every other protocol it is the other way round.
+    """
+    there, preferred = set(table.estimator), 0 if protocol == "published" else 1
+    names, left_out = {}, set()
+    for method, forms in METHODS.items():
+        first, second = forms[preferred], forms[1 - preferred]
+        chosen = first if first in there else second
+        names[chosen] = method
+        left_out |= set(forms) - {chosen}
+    kept = table[~table.estimator.isin(left_out)]
+    return kept.assign(estimator=kept.estimator.replace(names))
+
+
 def baselines(there: list[str]) -> list[str]:
-    """The estimators, of those that are there, that stand for a baseline of the paper."""
-    names = [name for method, name in METHOD_OF.items() if method not in CONTROLS]
-    return [name for name in there if name.partition("@")[0] in names or name in names]
+    """The methods that are baselines of the paper, of those that are there."""
+    return [name for name in there if name in METHODS and name not in NO_BASELINES]

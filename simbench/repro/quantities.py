@@ -26,8 +26,9 @@ class Quantity(BaseModel, frozen=True, extra="forbid"):
         Standard error of the value.
     n : int
         Independent replicates behind it; 0 for what is exact or counted.
-    kind : {"exact", "statistical", "speed"}
-        How a rerun must agree: to the printed digits, within the error, or not at all (it is the machine's).
+    kind : {"exact", "statistical", "derived", "speed"}
+        How a rerun must agree: to the printed digits, within the error, or not at all: it follows from other
+        values, or it is the machine's.
     digits : int
         Digits behind the point that are printed; negative for significant digits in scientific notation.
     """
@@ -37,7 +38,7 @@ class Quantity(BaseModel, frozen=True, extra="forbid"):
     high: float | None = None
     error: float | None = None
     n: int = 0
-    kind: Literal["exact", "statistical", "speed"] = "statistical"
+    kind: Literal["exact", "statistical", "derived", "speed"] = "statistical"
     digits: int = 3
 
     @model_validator(mode="before")

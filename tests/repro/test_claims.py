@@ -6,10 +6,14 @@ import pytest
 from simbench.repro.claims.exact import naive_bias, printed_equation, theorem
 from simbench.repro.claims.identification import learned_stratification
 from simbench.repro.claims.learning_rate import best_outside, negative_r2
+from simbench.repro.claims.predictions import calibration_shift, label_derived, reorders, simple_baselines
+from simbench.repro.claims.public_numbers import public_numbers
 from simbench.repro.claims.scar import scar_methods
 from simbench.repro.claims.square_root import square_root
+from simbench.repro.claims.twins import beats_baselines
 from simbench.repro.document import unfilled
 from simbench.repro.evidence import Evidence
+from simbench.repro.published import METHODS, TWIN_OF, published_numbers
 from simbench.repro.quantities import Verdict
 from tests.repro.conftest import scored
 
@@ -167,3 +171,87 @@ def test_square_root(finish, worlds, verdict):
 def test_a_step_that_was_not_run_is_said_so(finish):
     found = judged(scar_methods, finish("risk", identities=identities(0.0)))
     assert found.verdict is Verdict.untested and "`bias-level` has not been run" in found.because
+
+
+def twin(protocol, values, world="twin:helpsteer"):
+    """A twin under a protocol: R² by estimator; AUROC the same for all, recalibrated R² alike."""
+    metrics = {(name, "r2"): value for name, value in values.items()}
+    metrics |= {(name, "r2_recalibrated"): 0.3 for name in values}
+    metrics |= {(name, "auroc"): 0.8 for name in values} | {
+        (name, "shift"): v - 0.3 for name, v in values.items()
+    }
+    table = scored(metrics, world=world, bias_level=0.8, size=10, protocol=protocol)
+    return table.assign(knows="nothing")
+
+
+BETTER = {"implicitrm": 0.3, "naive": 0.1, "ips": 0.2, "upu": 0.25}
+WORSE = {"implicitrm": 0.3, "naive": 0.1, "ips": 0.2, "upu": 0.35}
+
+
+@pytest.mark.parametrize(
+    ("published", "honest", "verdict"),
+    [
+        (BETTER, BETTER, Verdict.holds),
+        (BETTER, WORSE, Verdict.condition),
+        (WORSE, WORSE, Verdict.fails),
+    ],
+)
+def test_beats_baselines(finish, published, honest, verdict):
+    finish("twins-published", replicates=twin("published", published))
+    folder = finish("twins-honest", replicates=twin("honest", honest))
+    assert judged(beats_baselines, folder).verdict is verdict
+
+
+def test_a_near_win_is_no_win(finish):
+    folder = finish("twins-honest", replicates=twin("honest", {"implicitrm": 0.2001, "naive": 0.2}))
+    assert judged(beats_baselines, folder).verdict is Verdict.fails
+
+
+@pytest.mark.parametrize(
+    ("honest", "verdict"),
+    [({"naive": 0.1, "ips": 0.2}, Verdict.holds), ({"naive": 0.2, "ips": 0.1}, Verdict.fails)],
+)
+def test_reorders(finish, honest, verdict):
+    finish("twins-published", replicates=twin("published", {"naive": 0.2, "ips@published": 0.1}))
+    assert judged(reorders, finish("twins-honest", replicates=twin("honest", honest))).verdict is verdict
+
+
+def test_calibration_shift(finish):
+    table = twin("published", {"naive": -0.5, "upu": 0.2, "ips": -1.0})
+    assert judged(calibration_shift, finish("twins-published", replicates=table)).verdict is Verdict.holds
+    ranking = table.metric == "r2_recalibrated"  # now what differs is left after recalibration
+    table.loc[ranking, "value"] = table.loc[table.metric == "r2", "value"].to_numpy()
+    assert judged(calibration_shift, finish("twins-published", replicates=table)).verdict is Verdict.fails
+
+
+@pytest.mark.parametrize(("ips", "verdict"), [(-0.5, Verdict.holds), (0.4, Verdict.fails)])
+def test_label_derived(finish, ips, verdict):
+    table = twin("published", {"naive": 0.1, "ips@published": ips, "ips": 9.0})
+    assert judged(label_derived, finish("twins-published", replicates=table)).verdict is verdict
+
+
+@pytest.mark.parametrize(("simple", "verdict"), [(0.4, Verdict.holds), (0.0, Verdict.fails)])
+def test_simple_baselines(finish, simple, verdict):
+    values = {"naive": 0.1, "ips": 0.2, "upu": 0.3, "balanced-naive": simple, "naive-sqrt": simple}
+    assert (
+        judged(simple_baselines, finish("twins-published", replicates=twin("published", values))).verdict
+        is verdict
+    )
+
+
+@pytest.mark.parametrize(("sign", "verdict"), [(1, Verdict.holds), (-1, Verdict.fails)])
+def test_public_numbers(finish, sign, verdict):
+    frames = []
+    for data, world in TWIN_OF.items():
+        rows = published_numbers()
+        rows = rows[rows.data == data]
+        values = {
+            METHODS[m][0]: sign * r2 for m, r2 in zip(rows.method, rows.r2, strict=True) if m in METHODS
+        }
+        frames.append(twin("published", values, world))
+    assert judged(public_numbers, finish("twins-published", replicates=pd.concat(frames))).verdict is verdict
+
+
+def test_the_public_numbers_are_of_known_methods():
+    assert set(published_numbers().method) - set(METHODS) == {"ncrmf"}  # the same as rmf there
+    assert not published_numbers().duplicated(["data", "method"]).any()

@@ -13,7 +13,7 @@ from simbench.repro.quantities import Quantity, Table, by_share, mean_of
 
 HALF = 0.5
 LITTLE = 0.05  # of AUROC
-SIMPLE = ("balanced-naive", "naive-sqrt")
+SIMPLE = ("pu_naive", "naive-sqrt")  # the first is balanced-naive
 ORACLE = "oracle"  # no method: it is told the truth
 
 
@@ -47,7 +47,9 @@ def reorders(evidence: Evidence) -> Judgement:
         names = [name for name in _probable(published[world]) if name in _probable(honest[world])]
         both = published[world], honest[world]
         means = [[scores.of(name, "r2").mean() for name in names] for scores in both]
-        quantities[f"tau {world}"] = Quantity(value=float(kendalltau(*means).statistic), digits=2)
+        quantities[f"tau {world}"] = Quantity(
+            value=float(kendalltau(*means).statistic), digits=2, kind="derived"
+        )
         pairs = list(combinations(names, 2))
         turned = [
             f"{ahead} over {behind}"
@@ -107,8 +109,9 @@ def calibration_shift(evidence: Evidence) -> Judgement:
             "range": mean_of(np.ptp(r2, axis=0), evidence.level),
             "follows": mean_of(np.array(follows), evidence.level, digits=2),
         }
-        quantities |= {f"{name} {world}": value for name, value in found.items()}
-        lines.append((world, str(len(names)), *(f"{{{name} {world}}}" for name in found)))
+        of = f"{world} of {len(names)}"
+        quantities |= {f"{name} {of}": value for name, value in found.items()}
+        lines.append((world, str(len(names)), *(f"{{{name} {of}}}" for name in found)))
         holding.append(
             share.low is not None and share.low > HALF and middle.high is not None and middle.high < LITTLE
         )
@@ -131,7 +134,7 @@ def calibration_shift(evidence: Evidence) -> Judgement:
     "c",
     "Propensities derived from the label make IPS worse than naive (prediction).",
     command="simbench repro --only twins-published",
-    rule="On a twin: the R² of `ips` with them lies below that of naive with the whole interval. Holds if so "
+    rule="On a twin: the R² of IPS with them lies below that of naive with the whole interval. Holds if so "
     "on every twin; under a condition on some.",
 )
 def label_derived(evidence: Evidence) -> Judgement:

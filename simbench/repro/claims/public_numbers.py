@@ -8,8 +8,8 @@ from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.claims.predictions import under
 from simbench.repro.claims.twins import gives
 from simbench.repro.evidence import Evidence, NotMeasured, Scores
-from simbench.repro.published import METHOD_OF, TWIN_OF, published_numbers
-from simbench.repro.quantities import Quantity, Table, Verdict, by_share, exact, mean_of
+from simbench.repro.published import METHODS, TWIN_OF, published_numbers
+from simbench.repro.quantities import Quantity, Table, by_share, exact, mean_of
 
 SIGNIFICANT = 0.05
 FEWEST = 5  # methods, below which a rank correlation says nothing
@@ -20,7 +20,7 @@ FEWEST = 5  # methods, below which a rank correlation says nothing
     "The committed public numbers are found again in pattern: the methods rank by R² as they do there.",
     command="simbench repro --only twins-published",
     rule="On a twin: Spearman's rank correlation of R² is above 0 (one-sided permutation test, p < "
-    "{SIGNIFICANT:g}). Holds if so on both data sets that have public numbers; under a condition on one.",
+    f"{SIGNIFICANT:g}). Holds if so on both data sets that have public numbers; under a condition on one.",
 )
 def public_numbers(evidence: Evidence) -> Judgement:
     """Rank correlation over the methods that both have."""
@@ -30,19 +30,15 @@ def public_numbers(evidence: Evidence) -> Judgement:
         if world not in runs:
             continue
         scores, rows = runs[world], _numbers(data)
-        methods = [
-            m
-            for m in rows.index
-            if m in METHOD_OF and all(gives(scores, METHOD_OF[m], k) for k in ("r2", "auroc"))
-        ]
+        methods = [m for m in rows.index if all(gives(scores, m, k) for k in ("r2", "auroc"))]
         if len(methods) < FEWEST:
             continue
-        ours = [scores.of(METHOD_OF[method], "r2").mean() for method in methods]
+        ours = [scores.of(method, "r2").mean() for method in methods]
         theirs = rows.loc[methods, "r2"].to_numpy()
         correlation, p = rank_correlation(np.array(ours), theirs)
         quantities |= {
-            f"rho {world}": Quantity(value=correlation, digits=2),
-            f"p {world}": Quantity(value=p, digits=4),
+            f"rho {world}": Quantity(value=correlation, digits=2, kind="derived"),
+            f"p {world}": Quantity(value=p, digits=4, kind="derived"),
         }
         found.append(correlation > 0 and p < SIGNIFICANT)
         table, more = _side_by_side(scores, world, rows.loc[methods], evidence.level)
@@ -57,7 +53,7 @@ def public_numbers(evidence: Evidence) -> Judgement:
         if f"rho {world}" in quantities
     ]
     because = f"Over the methods that both have: {'; '.join(texts)}. " + DIFFERENCES
-    return Judgement(by_share(found) if found else Verdict.untested, because, quantities, tuple(tables))
+    return Judgement(by_share(found), because, quantities, tuple(tables))
 
 
 DIFFERENCES = (
@@ -88,10 +84,10 @@ def _side_by_side(
     quantities: dict[str, Quantity] = {}
     lines = []
     for method, row in rows.sort_values("r2", ascending=False).iterrows():
-        name = METHOD_OF[str(method)]
+        name = METHODS[str(method)][0]
         for metric in ("r2", "auroc"):
             quantities[f"there {metric} {method} {world}"] = exact(float(row[metric]), digits=3)
-            quantities[f"here {metric} {method} {world}"] = mean_of(scores.of(name, metric), level)
+            quantities[f"here {metric} {method} {world}"] = mean_of(scores.of(str(method), metric), level)
         slots = (f"{{{side} {m} {method} {world}}}" for m in ("r2", "auroc") for side in ("there", "here"))
         lines.append((str(method), name, *slots))
     columns = ("method", "here", "R² there", "R² here", "AUROC there", "AUROC here")

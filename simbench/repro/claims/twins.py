@@ -2,7 +2,7 @@
 
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured, Scores
-from simbench.repro.published import baselines
+from simbench.repro.published import as_methods, baselines
 from simbench.repro.quantities import Quantity, Table, Verdict, mean_of
 
 OURS = "implicitrm"
@@ -11,14 +11,15 @@ METRICS = {"r2": "R²", "auroc": "AUROC"}
 
 
 def comparisons(evidence: Evidence) -> list[tuple[str, str, Scores]]:
-    """``(protocol, world, scores)`` of every twin under either protocol."""
+    """``(protocol, world, scores)`` of every twin under either protocol, estimators named by method."""
     found = []
     for protocol, step in STEPS.items():
         try:
             scores = evidence.replicates(step)
         except NotMeasured:
             continue
-        found += [(protocol, world, scores.where(world=world)) for world in scores.distinct("world")]
+        named = Scores(as_methods(scores.table, protocol), step)
+        found += [(protocol, world, named.where(world=world)) for world in named.distinct("world")]
     if not found:
         raise NotMeasured("neither `twins-published` nor `twins-honest` has been run")
     return found
