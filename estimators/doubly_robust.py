@@ -27,6 +27,13 @@ def doubly_robust_label(imputed: Tensor, feedback: Tensor, propensity: Tensor, c
     return imputed + (feedback - propensity * imputed) / propensity.clamp_min(clip)
 
 
+def click_observed_label(imputation: Tensor, feedback: Tensor, propensity: Tensor) -> Tensor:
+    """``r/π + (1 - r/π) q`` of an imputation's logit, which is held fixed: the pseudo-label of
+    ``ê + (r/π)(ℓ1 - ê)``, shape (..., b)."""
+    weight = feedback / propensity
+    return weight + (1 - weight) * torch.sigmoid(imputation).detach()
+
+
 class DR(IPS):
     """Doubly robust joint learning: the imputation is trained beside the reward.
 
@@ -110,9 +117,9 @@ class DRClickObserved(DR):
     source = "Wang, Zhang, Sun, Qi, ICML 2019, as published code around ImplicitRM applies it"
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert batch.propensity is not None
-        weight = batch.feedback / batch.propensity.clamp_min(self.smallest)
-        return cross_entropy(out.reward, weight + (1 - weight) * self.imputed(out))
+        assert batch.propensity is not None and out.imputation is not None
+        alpha = batch.propensity.clamp_min(self.smallest)
+        return cross_entropy(out.reward, click_observed_label(out.imputation, batch.feedback, alpha))
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
         assert out.imputation is not None

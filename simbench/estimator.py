@@ -15,6 +15,7 @@ from torch import Tensor
 from simbench.errors import BadInput, NotIdentified
 from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
+from simbench.losses import cross_entropy
 
 Sampled = TypeVar("Sampled", "Outputs", "Batch")
 
@@ -195,6 +196,10 @@ class Estimator(ClassifierMixin, BaseEstimator):
         self.device = device
 
     # -- the loss ---------------------------------------------------------------------------
+
+    def ideal_loss(self, reward_logit: Tensor, target: Tensor) -> Tensor:
+        """``t ℓ(h, 1) + (1 - t) ℓ(h, 0)`` of the loss whose ideal risk it aims at, one value a sample."""
+        return cross_entropy(reward_logit, target)
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         """Per-sample estimate ``ℓ̂(h; r, what it knows)`` of the ideal loss, shape (..., b)."""

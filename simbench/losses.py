@@ -24,6 +24,12 @@ def cross_entropy(logit: Tensor, target: Tensor) -> Tensor:
     return target * loss_positive(logit) + (1 - target) * loss_negative(logit)
 
 
+def squared_error(logit: Tensor, target: Tensor) -> Tensor:
+    """``t (1 - σ(h))² + (1 - t) σ(h)²``: for a label ``t`` in {0, 1} the squared error of the probability."""
+    probability = torch.sigmoid(logit)
+    return target * (1 - probability).square() + (1 - target) * probability.square()
+
+
 def log1mexp(log_p: Tensor) -> Tensor:
     """``log(1 - exp(log_p))`` for ``log_p < 0``, accurate at both ends (Maechler, 2012)."""
     small = log_p > -math.log(2)

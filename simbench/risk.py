@@ -79,7 +79,7 @@ def situation(case: str, n: int = 4096, seed: int = 0) -> Situation:
 
 
 def ideal_loss(hypothesis: Tensor, reward: Tensor) -> Tensor:
-    """``γ ℓ(h, 1) + (1 - γ) ℓ(h, 0)``, one value a sample."""
+    """``γ ℓ(h, 1) + (1 - γ) ℓ(h, 0)`` of cross-entropy, one value a sample."""
     return cross_entropy(hypothesis, reward)
 
 
@@ -156,7 +156,7 @@ def _over_two_signals(estimator: Estimator, at: Situation, case: str) -> Tensor:
 def ideal_for(estimator: Estimator, at: Situation) -> Tensor:
     """The ideal loss that the estimator aims at: of samples, or of pairs."""
     if not estimator.reads_pairs:
-        return ideal_loss(at.hypothesis, at.reward)
+        return estimator.ideal_loss(at.hypothesis, at.reward)
     return ideal_pair_loss(at.hypothesis, at.reward)
 
 
