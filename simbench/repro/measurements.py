@@ -1,14 +1,18 @@
 """What the steps measure that is no study of its own, and what they add to one."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 
+from simbench.errors import BadInput
 from simbench.losses import loss_negative, loss_positive
 from simbench.registry import find
 from simbench.repro import replicates
+from simbench.repro.studies import benchmarks
 from simbench.results import write_table
 from simbench.risk import CASES, EXACT, Situation, expected_loss, ideal_loss, situation
 from simbench.study import StudyConfig, run
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from simbench.repro.steps import Run
 
 IDENTITIES = "identities.parquet"
+THROUGHPUT = "throughput.parquet"
 POINTS = 4096  # of each case
 
 
@@ -37,6 +42,15 @@ def measure_risk(folder: Path, names: list[str] | None) -> None:
     ]
     replicates.write(folder / IDENTITIES, pd.DataFrame(rows).assign(tolerance=EXACT))
     write_table(folder / "results.parquet", verdicts)
+
+
+def measure_throughput(folder: Path) -> None:
+    """Run ``benchmarks/throughput.py``; the timings are this machine's, and are compared with nobody's."""
+    command = [sys.executable, str(benchmarks() / "throughput.py"), "--out", str(folder)]
+    finished = subprocess.run(command, capture_output=True, text=True)
+    if finished.returncode != 0:
+        raise BadInput(f"benchmarks/throughput.py failed: {finished.stderr.strip().splitlines()[-1]}.")
+    write_table(folder / "results.parquet", pd.read_parquet(folder / THROUGHPUT))
 
 
 def naive_bias_error(case: str) -> float:

@@ -7,13 +7,14 @@ import pandas as pd
 from sklearn.isotonic import isotonic_regression
 
 from simbench.against_labels import expected_brier, expected_mae, expected_r2
+from simbench.cell import Cell
 from simbench.ranking import expected_auroc
 from simbench.registry import find
 from simbench.score import gram_matrix
 from simbench.store import Shards, write_whole
 from simbench.study import StudyConfig, plan
 
-SITUATION = ["world", "bias_level", "size", "protocol"]
+COLUMNS = [*("world", "bias_level", "size", "protocol", "estimator", "knows"), "replicate", "metric", "value"]
 FILE = "replicates.parquet"
 
 
@@ -91,19 +92,22 @@ def collect(config: StudyConfig, folder: Path) -> pd.DataFrame:
             continue
         predictions, facts = shards.read(cell.key)
         found = scores(predictions, cell.built().test.reward, find(cell.estimator).ranks_only)
-        frame = pd.DataFrame(found).rename_axis("replicate").reset_index()
-        frame = frame.melt("replicate", var_name="metric")
-        where = {
-            "world": cell.world.name,
-            "bias_level": cell.bias_level,
-            "size": cell.size,
-            "protocol": cell.protocol.name,
-            "estimator": cell.estimator,
-            "knows": facts["knows"],
-        }
-        frames.append(frame.assign(**where))
-    columns = [*SITUATION, "estimator", "knows", "replicate", "metric", "value"]
-    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+        frames.append(as_rows(cell, facts["knows"], found))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def as_rows(cell: Cell, knows: str, metrics: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Metrics of one cell, each of shape (R,), as rows of the long table."""
+    frame = pd.DataFrame(metrics).rename_axis("replicate").reset_index()
+    where = {
+        "world": cell.world.name,
+        "bias_level": cell.bias_level,
+        "size": cell.size,
+        "protocol": cell.protocol.name,
+        "estimator": cell.estimator,
+        "knows": knows,
+    }
+    return frame.melt("replicate", var_name="metric").assign(**where)[COLUMNS]
 
 
 def write(path: Path, table: pd.DataFrame) -> None:

@@ -1,6 +1,7 @@
 """The claims, one small function each: from what the steps left on disk to a verdict by rule."""
 
 from simbench.repro.claims.claim import Claim
+from simbench.repro.claims.downstream import alignment
 from simbench.repro.claims.exact import naive_bias, printed_equation, theorem
 from simbench.repro.claims.identification import learned_stratification
 from simbench.repro.claims.learning_rate import best_outside, negative_r2
@@ -22,6 +23,7 @@ CLAIMS: tuple[Claim, ...] = (
     negative_r2,
     best_outside,
     square_root,
+    alignment,
     *PREDICTIONS,
     public_numbers,
 )

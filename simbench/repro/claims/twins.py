@@ -18,7 +18,7 @@ def comparisons(evidence: Evidence) -> list[tuple[str, str, Scores]]:
             scores = evidence.replicates(step)
         except NotMeasured:
             continue
-        named = Scores(as_methods(scores.table, protocol), step)
+        named = Scores(as_methods(scores.where(protocol=protocol).table, protocol), step)
         found += [(protocol, world, named.where(world=world)) for world in named.distinct("world")]
     if not found:
         raise NotMeasured("neither `twins-published` nor `twins-honest` has been run")
