@@ -27,6 +27,13 @@ def repro(
     ] = False,
     only: Annotated[str | None, typer.Option(help="Steps, comma list [all].")] = None,
     data: Annotated[Data, typer.Option(help="Synthetic twins, or the real data from the hub.")] = Data.twin,
+    responses: Annotated[
+        list[str] | None,
+        typer.Option(help="With --data hub: NAME=FILE or NAME=hub:FOLDER of helpsteer, ..., repeatable."),
+    ] = None,
+    embeddings: Annotated[
+        list[str] | None, typer.Option(help="With --data hub: NAME=FILE of simbench embed, repeatable.")
+    ] = None,
     document: Annotated[
         Path | None,
         typer.Option(help="Where to [paper_repro.md of the repository; in OUT if not the whole is run]."),

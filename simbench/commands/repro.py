@@ -9,6 +9,7 @@ from simbench.commands.output import CellProgress
 from simbench.errors import BadInput
 from simbench.repro import reproduce
 from simbench.repro.document import write
+from simbench.repro.real import RealData
 from simbench.repro.steps import STEPS, Run, Step, chosen
 from simbench.repro.studies import ROOT, benchmarks
 
@@ -31,7 +32,7 @@ def _reproduce(flags: dict[str, Any], steps: list[Step]) -> None:
     is_whole = not flags["quick"] and len(steps) == len(STEPS) and flags["data"] == "twin"
     document, values = _places(flags["document"], None if is_whole else out)
     with CellProgress() as progress:
-        run = Run(out, flags["quick"], flags["jobs"], flags["data"], progress)
+        run = Run(out, flags["quick"], flags["jobs"], _real(flags), progress)
         reproduce.measure(run, steps, _tell)
     found = reproduce.reproduction(run)
     write(found, document, values)
@@ -53,7 +54,7 @@ def _check(flags: dict[str, Any], steps: list[Step]) -> None:
     out = flags["out"] or reproduce.scratch()
     try:
         with CellProgress() as progress:
-            run = Run(out, True, flags["jobs"], flags["data"], progress)
+            run = Run(out, True, flags["jobs"], None, progress)
             outcome = reproduce.rerun_and_compare(document, values, run, steps, _tell)
     finally:
         if flags["out"] is None:
@@ -68,6 +69,16 @@ def _check(flags: dict[str, Any], steps: list[Step]) -> None:
         raise BadInput(f"the rerun measured nothing of what {values} holds: nothing was checked.")
     if outcome.disagreements:
         sys.exit(1)
+
+
+def _real(flags: dict[str, Any]) -> RealData | None:
+    """Where the real data is, if the comparison runs on it."""
+    if flags["data"] == "hub":
+        return RealData.parse(flags["responses"], flags["embeddings"])
+    for name in ("responses", "embeddings"):
+        if flags[name]:
+            raise BadInput(f"--{name} says where the real data is: give it with --data hub.")
+    return None
 
 
 def _places(document: Path | None, folder: Path | None) -> tuple[Path, Path]:

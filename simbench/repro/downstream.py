@@ -24,6 +24,11 @@ NS = (4, 16)  # of best-of-n
 POLICIES = (*(f"KL {kl:g}" for kl in KLS), *(f"best of {n}" for n in NS))
 
 
+def describe(run: "Run") -> dict:
+    """What the step hangs on."""
+    return {"study": FILE.config(run.quick).model_dump(mode="json"), "policies": POLICIES}
+
+
 def measure(run: "Run", folder: Path) -> None:
     """The study, the curves of value against KL, and the value of chosen policies in every replicate."""
     measurements.run_study(FILE.config(run.quick), folder, run)
@@ -34,7 +39,7 @@ def measure(run: "Run", folder: Path) -> None:
 
 
 def _values(found: FinishedCell) -> pd.DataFrame:
-    """Rows as of :func:`simbench.repro.replicates.collect`; metrics are ``value POLICY``, ``trait POLICY``."""
+    """Rows as of :func:`simbench.repro.replicates.collect`; metrics ``value POLICY``, ``trait POLICY``."""
     test = found.cell.built().test
     prompts = Prompts.of(test.groups)
     scores = prompts.spread(found.predictions)

@@ -10,10 +10,11 @@ from typing import Any
 
 from simbench import __version__
 from simbench.errors import BadInput
-from simbench.repro import learning_rate, measurements
+from simbench.repro import downstream, learning_rate, measurements
+from simbench.repro.real import RealData
 from simbench.repro.studies import StudyFile
 from simbench.store import write_json
-from simbench.study import Progress
+from simbench.study import Progress, StudyConfig
 
 FINISHED = "finished.json"
 RESULTS = "results.parquet"
@@ -31,8 +32,8 @@ class Run:
         The small form: a part of the cells, at the same sizes, with fewer replicates.
     jobs : int
         Processes.
-    data : {"twin", "hub"}
-        On what the main comparison runs.
+    real : RealData, optional
+        Run the main comparison on real data in place of the twins.
     progress : callable, optional
         Told of every cell.
     """
@@ -40,8 +41,13 @@ class Run:
     out: Path
     quick: bool = False
     jobs: int = 1
-    data: str = "twin"
+    real: RealData | None = None
     progress: Progress | None = field(default=None, compare=False)
+
+    @property
+    def data(self) -> str:
+        """``twin`` or ``hub``."""
+        return "twin" if self.real is None else "hub"
 
 
 @dataclass(frozen=True)
@@ -86,11 +92,17 @@ class Step:
 def study(name: str, title: str, file: str, *, quick: dict[str, Any]) -> Step:
     """A step that is one study; ``quick`` is laid over the file for the small form."""
     described = StudyFile(file, quick)
+
+    def config(run: Run) -> StudyConfig:
+        whole = described.config(run.quick)
+        is_of_twins = all(world.ratings is not None for world in whole.worlds)
+        return run.real.study(whole) if run.real is not None and is_of_twins else whole
+
     return Step(
         name,
         title,
-        lambda run, folder: measurements.run_study(described.config(run.quick), folder, run),
-        lambda run: described.config(run.quick).model_dump(mode="json"),
+        lambda run, folder: measurements.run_study(config(run), folder, run),
+        lambda run: config(run).model_dump(mode="json"),
     )
 
 
@@ -145,8 +157,45 @@ STEPS: tuple[Step, ...] = (
     Step(
         "learning-rate",
         "sensitivity to the learning rate",
-        lambda run, folder: learning_rate.measure(run, folder),
-        lambda run: learning_rate.describe(run),
+        learning_rate.measure,
+        learning_rate.describe,
+    ),
+    study(
+        "twins-published",
+        "the twins under the published protocol",
+        "twins-published.yaml",
+        quick={
+            "worlds": [{"preset": "twin:helpsteer", "n_features": 64}],
+            "estimators": ["naive", "naive-sqrt", "balanced-naive", "ips@published", "implicitrm"],
+            "replicates": FEW,
+        },
+    ),
+    study(
+        "twins-honest",
+        "the twins under the honest protocol",
+        "twins-honest.yaml",
+        quick={
+            "worlds": [{"preset": "twin:helpsteer", "n_features": 64}],
+            "estimators": ["naive", "naive-sqrt", "ips", "implicitrm"],
+            "replicates": FEW,
+        },
+    ),
+    study(
+        "leaks",
+        "what each leak is worth",
+        "leaks.yaml",
+        quick={
+            "worlds": [{"preset": "twin:helpsteer", "n_features": 32}],
+            "estimators": ["naive", "implicitrm"],
+            "replicates": FEW,
+        },
+    ),
+    Step("downstream", "policies on the fitted rewards", downstream.measure, downstream.describe),
+    Step(
+        "throughput",
+        "speed of stacked training",
+        lambda run, folder: measurements.measure_throughput(folder, run.quick),
+        lambda run: run.quick,
     ),
 )
 
