@@ -83,13 +83,20 @@ def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
     real = _real(flags)
     worlds = []
     for world in chosen:
-        config = preset(world) if isinstance(world, str) else WorldConfig.model_validate(world)
+        config = preset(world) if isinstance(world, str) else _described(world)
         described = {**config.model_dump(), **changes}
         if real is not None:
             stem = Path(real.path).name.split(".")[0]
             described |= {"real": real.model_dump(), "name": f"{config.name}:{stem}"}
         worlds.append(WorldConfig.model_validate(described))
     return worlds
+
+
+def _described(world: dict[str, Any]) -> WorldConfig:
+    """A world in a study file: all of it, or a preset with changes (``preset: twin:helpsteer``)."""
+    changes = dict(world)
+    start = preset(changes.pop("preset")).model_dump() if "preset" in changes else {}
+    return WorldConfig.model_validate({**start, **changes})
 
 
 def _real(flags: dict[str, Any]) -> RealResponses | None:
