@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 
 from simbench.commands.names import preset
+from simbench.commands.study import described_world
 from simbench.errors import BadInput
 from simbench.study import StudyConfig
-from simbench.world import WorldConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,11 +42,9 @@ class StudyFile:
         """The study; ``changes`` are laid over it last."""
         raw = yaml.safe_load((benchmarks() / self.name).read_text())
         raw |= (self.quick if quick else {}) | changes
-        worlds = [_world(world) for world in raw["worlds"]]
+        worlds = [
+            preset(world) if isinstance(world, str) else described_world(world) for world in raw["worlds"]
+        ]
         named = set(raw["estimators"])
         parameters = {name: value for name, value in raw.get("parameters", {}).items() if name in named}
         return StudyConfig.model_validate({**raw, "worlds": worlds, "parameters": parameters})
-
-
-def _world(world: str | dict[str, Any]) -> WorldConfig:
-    return preset(world) if isinstance(world, str) else WorldConfig.model_validate(world)

@@ -17,8 +17,8 @@ def _policies(scores: Scores, what: str) -> list[str]:
     "ImplicitRM gives better downstream alignment than naive.",
     command="simbench repro --only downstream; simbench figure value-kl OUT/downstream",
     rule="Better under a policy where the value under the true reward is higher by a whole interval, in "
-    "pairs on the same logs and simultaneously over all worlds and policies. Holds if better in every world under "
-    "every policy; under a condition if in some.",
+    "pairs on the same logs and simultaneously over all worlds and policies. Holds if better in every world "
+    "under every policy; under a condition if in some.",
 )
 def alignment(evidence: Evidence) -> Judgement:
     """Value of policies on ImplicitRM's reward less that on naive's, and of everyone less the oracle's."""
