@@ -124,7 +124,7 @@ def rates(**r2):
     for key, value in r2.items():
         rate = float(key.removeprefix("lr_").replace("_", "-" if "e" in key else "."))
         values = {(n, m): value for n in ("implicitrm", "naive") for m in ("r2", "auroc")}
-        frames.append(scored(values, world="rating", bias_level=0.5, size=10).assign(lr=rate))
+        frames.append(scored(values, world="rating", bias_level=0.5, protocol="honest").assign(lr=rate))
     return pd.concat(frames)
 
 
