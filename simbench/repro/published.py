@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-TWIN_OF = {"hs": "twin:helpsteer", "saferlhf": "twin:saferlhf"}
+DATA_SETS = {"hs": "helpsteer", "saferlhf": "saferlhf"}  # of the twins and real worlds, behind the colon
 
 # Methods of the public code: the estimator that has its form, and the one that has the form of its source.
 METHODS = {

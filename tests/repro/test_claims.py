@@ -1,19 +1,21 @@
 """Verdicts follow from the numbers: what is false in constructed results does not hold."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from simbench.repro.claims.exact import naive_bias, printed_equation, theorem
 from simbench.repro.claims.identification import learned_stratification
 from simbench.repro.claims.learning_rate import best_outside, negative_r2
 from simbench.repro.claims.predictions import calibration_shift, label_derived, reorders, simple_baselines
-from simbench.repro.claims.public_numbers import public_numbers
+from simbench.repro.claims.public_numbers import public_numbers, rank_correlation
 from simbench.repro.claims.scar import scar_methods
 from simbench.repro.claims.square_root import square_root
 from simbench.repro.claims.twins import beats_baselines
 from simbench.repro.document import unfilled
 from simbench.repro.evidence import Evidence
-from simbench.repro.published import METHODS, TWIN_OF, published_numbers
+from simbench.repro.published import DATA_SETS, METHODS, published_numbers
 from simbench.repro.quantities import Verdict
 from tests.repro.conftest import scored
 
@@ -242,14 +244,23 @@ def test_simple_baselines(finish, simple, verdict):
 @pytest.mark.parametrize(("sign", "verdict"), [(1, Verdict.holds), (-1, Verdict.fails)])
 def test_public_numbers(finish, sign, verdict):
     frames = []
-    for data, world in TWIN_OF.items():
+    for data, world in DATA_SETS.items():
         rows = published_numbers()
         rows = rows[rows.data == data]
         values = {
             METHODS[m][0]: sign * r2 for m, r2 in zip(rows.method, rows.r2, strict=True) if m in METHODS
         }
-        frames.append(twin("published", values, world))
+        frames.append(twin("published", values, f"twin:{world}"))
     assert judged(public_numbers, finish("twins-published", replicates=pd.concat(frames))).verdict is verdict
+
+
+def test_the_rank_correlation_is_spearmans():
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.integers(0, 6, 12), rng.integers(0, 6, 12)  # with ties
+    expected = spearmanr(ours, theirs, alternative="greater")
+    correlation, p = rank_correlation(ours, theirs)
+    assert correlation == pytest.approx(expected.statistic)
+    assert p == pytest.approx(expected.pvalue, abs=0.02)
 
 
 def test_the_public_numbers_are_of_known_methods():

@@ -35,21 +35,35 @@ def test_a_finished_step_is_not_run_again_and_other_settings_are_refused(tmp_pat
         step.execute(Run(tmp_path, quick=True))
 
 
+SMALL = """
+worlds: [{name: exclusive, test_size: 300}]
+bias_levels: [0, 1, 2]
+sizes: [600]
+estimators: [oracle, naive, ips, implicitrm]
+replicates: 8
+"""
+RUN_A_STUDY = """
+import sys; from pathlib import Path; from simbench.repro.steps import Run, study
+study("small", "", sys.argv[1], quick={}).execute(Run(Path(sys.argv[2])))
+"""
+
+
 def test_kill_and_resume_come_to_the_same_scores(tmp_path):
     """Killed between two cells, run again: what was finished is kept, and the scores are the same."""
+    (tmp_path / "small.yaml").write_text(SMALL)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    command = [sys.executable, "-m", "simbench", "repro", "--quick", "--only", "rating", "--out"]
-    subprocess.run([*command, str(whole)], check=True, capture_output=True)
-    process = subprocess.Popen([*command, str(broken)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    shards = broken / "rating" / "shards"
+    command = [sys.executable, "-c", RUN_A_STUDY, str(tmp_path / "small.yaml")]
+    process = subprocess.Popen([*command, str(broken)])
+    shards = broken / "small" / "shards"
     deadline = time.time() + 120
     while not list(shards.glob("*.safetensors")) and time.time() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     kept = {path.name: path.stat().st_mtime_ns for path in shards.glob("*.safetensors")}
-    assert kept and not (broken / "rating" / FINISHED).exists()
-    subprocess.run([*command, str(broken)], check=True, capture_output=True)
+    assert kept and not (broken / "small" / FINISHED).exists()
+    for folder in (broken, whole):
+        subprocess.run([*command, str(folder)], check=True)
     assert all((shards / name).stat().st_mtime_ns == stamp for name, stamp in kept.items())
-    files = (folder / "rating" / "replicates.parquet" for folder in (whole, broken))
+    files = (folder / "small" / "replicates.parquet" for folder in (whole, broken))
     pd.testing.assert_frame_equal(*(pd.read_parquet(file) for file in files))

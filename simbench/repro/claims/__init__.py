@@ -7,6 +7,7 @@ from simbench.repro.claims.identification import learned_stratification
 from simbench.repro.claims.learning_rate import best_outside, negative_r2
 from simbench.repro.claims.predictions import PREDICTIONS
 from simbench.repro.claims.public_numbers import public_numbers
+from simbench.repro.claims.real_data import real_data
 from simbench.repro.claims.scar import scar_methods
 from simbench.repro.claims.square_root import square_root
 from simbench.repro.claims.twins import beats_baselines
@@ -26,6 +27,7 @@ CLAIMS: tuple[Claim, ...] = (
     alignment,
     *PREDICTIONS,
     public_numbers,
+    real_data,
 )
 
 

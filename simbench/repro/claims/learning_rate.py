@@ -53,7 +53,7 @@ def _table(scores: Scores, protocol: str) -> Table:
     "6",
     f"At a learning rate of {CLAIMED_BAD:g}, in the stated range, ImplicitRM has R² below 0 (reviews).",
     command=COMMAND,
-    rule="Holds if the whole interval lies below 0 under either stopping rule; under a condition if under one.",
+    rule="Holds if the whole interval is below 0 under both stopping rules, under a condition if under one.",
 )
 def negative_r2(evidence: Evidence) -> Judgement:
     """R² at that rate."""
@@ -79,7 +79,7 @@ def negative_r2(evidence: Evidence) -> Judgement:
     "The best learning rate of ImplicitRM lies outside the stated search range (reviews).",
     command=COMMAND,
     rule="Holds if the best rate by mean R² lies outside and is better, in pairs, than every rate inside "
-    "(intervals simultaneous over those), under either stopping rule; under a condition if under one.",
+    "(intervals simultaneous over those), under both stopping rules; under a condition if under one.",
 )
 def best_outside(evidence: Evidence) -> Judgement:
     """The best rate against every rate of the range."""

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
+from simbench.propensity import standardise
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.claims.predictions import under
 from simbench.repro.claims.twins import gives
 from simbench.repro.evidence import Evidence, NotMeasured, Scores
-from simbench.repro.published import METHODS, TWIN_OF, published_numbers
+from simbench.repro.published import DATA_SETS, METHODS, published_numbers
 from simbench.repro.quantities import Quantity, Table, by_share, exact, mean_of
 
 SIGNIFICANT = 0.05
@@ -26,8 +27,9 @@ def public_numbers(evidence: Evidence) -> Judgement:
     """Rank correlation over the methods that both have."""
     runs, quantities = under(evidence, "published"), {}
     tables, found = [], []
-    for data, world in TWIN_OF.items():
-        if world not in runs:
+    for data, name in DATA_SETS.items():
+        world = next((world for world in runs if world.endswith(f":{name}")), None)
+        if world is None:
             continue
         scores, rows = runs[world], _numbers(data)
         methods = [m for m in rows.index if all(gives(scores, m, k) for k in ("r2", "auroc"))]
@@ -49,7 +51,7 @@ def public_numbers(evidence: Evidence) -> Judgement:
         )
     texts = [
         f"on `{world}` the rank correlation is {{rho {world}}} (p = {{p {world}}})"
-        for world in TWIN_OF.values()
+        for world in runs
         if f"rho {world}" in quantities
     ]
     because = f"Over the methods that both have: {'; '.join(texts)}. " + DIFFERENCES
@@ -65,10 +67,10 @@ DIFFERENCES = (
 
 def rank_correlation(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
     """Spearman's ρ and the p-value of ρ > 0, by 9,999 permutations of a fixed seed."""
-    correlation = float(spearmanr(ours, theirs).statistic)
-    rng = np.random.default_rng(0)
-    permuted = [spearmanr(rng.permutation(ours), theirs).statistic for _ in range(9999)]
-    return correlation, float((1 + np.sum(np.array(permuted) >= correlation - 1e-12)) / 10000)
+    ranks = standardise(rankdata(ours)), standardise(rankdata(theirs))
+    correlation = float(ranks[0] @ ranks[1] / len(ours))
+    permuted = np.random.default_rng(0).permuted(np.tile(ranks[0], (9999, 1)), axis=1) @ ranks[1] / len(ours)
+    return correlation, float((1 + np.sum(permuted >= correlation - 1e-12)) / 10000)
 
 
 def _numbers(data: str) -> pd.DataFrame:
