@@ -3,21 +3,28 @@
 For three shapes: milliseconds an epoch and replicate, GFLOP/s and share of the machine's sgemm rate,
 and the ratio to a plain PyTorch ``DataLoader`` loop of the same mathematics, one replicate at a time.
 
-    python benchmarks/throughput.py [--device cpu] [--threads 2]
+    python benchmarks/throughput.py [--device cpu] [--threads 2] [--out FOLDER]
+
+With ``--out`` the numbers are kept as FOLDER/throughput.parquet, of which ``simbench figure throughput
+FOLDER`` draws a picture.
 """
 
 import argparse
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from simbench.figures.throughput import FILE
 from simbench.log import FeedbackLog
 from simbench.registry import find
+from simbench.store import write_whole
 from simbench.training import train
 
 # rows, features, hidden widths, replicates; goals: ratio to the loop, share of sgemm
@@ -111,6 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     peak = sgemm_rate(options.device)
@@ -118,7 +126,7 @@ def main() -> None:
     print(f"sgemm {peak:.0f} GFLOP/s\n")
     print("| shape (rows x features, hidden, replicates) | ms/epoch/replicate | GFLOP/s | of sgemm | goal |")
     print("|---|---|---|---|---|", flush=True)
-    ratios = []
+    ratios, measured = [], []
     for n, d, hidden, replicates, ratio_goal, share_goal in SHAPES:
         log = log_of(n, d, replicates)
         mine = ours(log, hidden, 5, options.device) / replicates
@@ -128,10 +136,19 @@ def main() -> None:
         goal = "-" if share_goal is None else f"{share_goal:.0%}"
         print(f"| {shape} | {mine * 1e3:.2f} | {rate:.0f} | {rate / peak:.0%} | {goal} |", flush=True)
         ratios.append((shape, theirs, theirs / mine, ratio_goal))
+        measured.append((n, d, "-".join(map(str, hidden)), replicates, mine * 1e3, theirs * 1e3))
+        measured[-1] += (rate, rate / peak, ratio_goal, share_goal)
     print("\n| shape | DataLoader loop, ms/epoch/replicate | ratio to ours | goal |")
     print("|---|---|---|---|")
     for shape, theirs, ratio, goal in ratios:
         print(f"| {shape} | {theirs * 1e3:.1f} | {ratio:.1f} | {'-' if goal is None else goal} |")
+    if options.out is not None:
+        names = ["rows", "features", "hidden", "replicates", "ms", "loop_ms"]
+        names += ["gflops", "share_of_sgemm", "ratio_goal", "share_goal"]
+        table = pd.DataFrame(measured, columns=names).astype({"ratio_goal": float, "share_goal": float})
+        facts = {"sgemm_gflops": peak, "device": options.device, "threads": options.threads}
+        table = table.assign(**facts, torch=torch.__version__)
+        write_whole(options.out / FILE, lambda to: table.to_parquet(to, index=False))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ class NaiveSqrt(Naive):
     name = "naive-sqrt"
     assumption = "γ = α"
     source = "control of this project"
+    link_formula = "sqrt(sigmoid(s))"
 
     def link(self, reward_logit: Tensor, calibration: Tensor | None = None) -> Tensor:
         return super().link(reward_logit).sqrt()

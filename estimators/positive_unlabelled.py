@@ -25,6 +25,7 @@ class ElkanNoto(Naive):
     name = "elkan-noto"
     assumption = "SCAR, and clicked responses are surely good (γ = 1 where r = 1)"
     source = "Elkan, Noto, KDD 2008"
+    link_formula = "minimum(sigmoid(s) / c, 1)"
 
     def calibration(self, out: Outputs, batch: Batch) -> Tensor:
         """``c`` of every replicate, shape (R, 1)."""
@@ -54,6 +55,7 @@ class PUSB(NNPU):
     optional = frozenset()
     assumption = "the click probability of good responses rises with the reward; prior right"
     source = "Kato, Teshima, Honda, ICLR 2019"
+    link_formula = "sigmoid(s - c)"
 
     def calibration(self, out: Outputs, batch: Batch) -> Tensor:
         """The threshold ``θ``, shape (R, 1)."""
@@ -81,6 +83,7 @@ class VPU(Estimator):
     assumption = "SCAR, and some responses are surely good"
     source = "Chen, Liu, Wang, Zhao, Wu, NeurIPS 2020, without Mixup"
     sums_over_samples: ClassVar[bool] = False
+    link_formula: ClassVar[str] = "minimum(sigmoid(s) / c, 1)"
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
         return self.risk(out, batch)

@@ -135,7 +135,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
     hold b first members and then their b partners (see :meth:`Batch.halves`); ``has_epoch_state``;
     ``initial_epochs``, passes over :meth:`initial_objective` before training (an initialisation);
     ``sums_over_samples``, False for a risk that is no mean of per-sample losses; ``ranks_only``, where
-    predictions carry an order but no probability.
+    predictions carry an order but no probability; ``link_formula``, :meth:`link` in NumPy's words, of the
+    logit ``s`` and the calibration ``c``, for the cards of models that leave simbench.
 
     Parameters
     ----------
@@ -172,6 +173,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
     initial_epochs: ClassVar[int] = 0
     sums_over_samples: ClassVar[bool] = True
     ranks_only: ClassVar[bool] = False
+    link_formula: ClassVar[str] = "sigmoid(s)"
 
     def __init__(
         self,

@@ -112,6 +112,24 @@ class StackedMLP:
         numbers = [_Parameters(self.sizes, float(i)) for i in range(self.width)]
         return torch.as_tensor(np.concatenate(_interleave(numbers)), dtype=torch.long, device=self.device)
 
+    def layers_of(self, replicate: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Weights (fan_out, fan_in) and biases (fan_out,) of one replicate, layer by layer, float32."""
+        block, place = self.blocks[replicate // self.width], replicate % self.width
+        weights, biases = [], []
+        last = len(self.sizes) - 2
+        for layer, fan_out in enumerate(self.sizes[1:]):
+            weight, bias = block.weights[layer], block.biases[layer]
+            if layer == last:
+                weight, bias = weight[place], bias[place, :, 0]
+            elif layer == 0:
+                columns = slice(place * fan_out, (place + 1) * fan_out)
+                weight, bias = weight[:, columns].T, bias[columns]
+            else:
+                weight, bias = weight[place].T, bias[place, 0]
+            weights.append(weight.cpu().numpy().copy())
+            biases.append(bias.cpu().numpy().copy())
+        return weights, biases
+
     @classmethod
     def of(cls, parameters: Tensor, sizes: list[int]) -> "StackedMLP":
         """Networks ``sizes[0] -> ... -> sizes[-1]`` with these parameters, one row a block."""

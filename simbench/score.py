@@ -73,9 +73,16 @@ def score(
         )
     }
     for name, values in _per_replicate(predictions, reward, groups).items():
-        draws = weights @ values / len(values)
-        estimates[name] = _interval(float(values.mean()), draws, level, len(values))
+        estimates[name] = over_replicates(values, level=level, n_bootstrap=n_bootstrap, seed=seed)
     return estimates
+
+
+def over_replicates(
+    values: np.ndarray, *, level: float = 0.95, n_bootstrap: int = 1000, seed: int = 0
+) -> Estimate:
+    """Mean of a number that every replicate has on its own, shape (R,), with its bootstrap interval."""
+    draws = _resamples(len(values), n_bootstrap, seed) @ values / len(values)
+    return _interval(float(values.mean()), draws, level, len(values))
 
 
 def gram_matrix(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:

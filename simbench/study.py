@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from simbench import __version__
 from simbench.cell import Cell, Outcome, run_cell
+from simbench.downstream.settings import Downstream
 from simbench.errors import BadInput
 from simbench.grants import BASES, base, checked, variants
 from simbench.protocol import Protocol
@@ -56,6 +57,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     margin : float
         Root-mean-square bias, in units of probability, in excess of the oracle's, below which an
         estimator counts as unbiased.
+    downstream : Downstream, optional
+        Also measure what policies make of the fitted rewards (``downstream.parquet``).
     """
 
     worlds: tuple[WorldConfig, ...] = (PRESETS["exclusive"],)
@@ -73,6 +76,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     margin: float = Field(default=0.05, gt=0)
     level: float = Field(default=0.95, gt=0.5, lt=1)
     device: str = "cpu"
+    downstream: Downstream | None = None
 
 
 class Progress(typing.Protocol):
@@ -158,6 +162,10 @@ def run(config: StudyConfig, out: Path, jobs: int = 1, progress: Progress | None
             progress(outcome, len(outcomes), len(cells))
     result = table(config, [outcomes[cell.key] for cell in cells], shards)
     write_table(out / "results.parquet", result)
+    if config.downstream is not None:
+        from simbench.downstream.curves import write_downstream
+
+        write_downstream(out, config.downstream)
     return result
 
 

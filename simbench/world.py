@@ -15,6 +15,7 @@ from simbench.worlds.config import RealResponses, WorldConfig
 from simbench.worlds.presets import DESCRIPTIONS, PRESETS
 from simbench.worlds.ratings import RatedPopulation, rate
 from simbench.worlds.responses import Base, from_real, synthetic
+from simbench.worlds.traits import trait_salience
 
 __all__ = ["DESCRIPTIONS", "PRESETS", "Population", "RealResponses", "World", "WorldConfig", "build"]
 
@@ -25,7 +26,8 @@ class Population:
 
     ``more_propensities``, shape (K - 1, n), are those of the signals after the first, where there are any.
     Where ratings are drawn, ``rated`` holds their law, and ``propensity`` is ``P(a=1 | r*=1, x)``: times the
-    reward, it is the probability of feedback there too.
+    reward, it is the probability of feedback there too. ``trait``, shape (n,), is the world's named property
+    of the responses in its own unit.
     """
 
     features: np.ndarray
@@ -36,6 +38,7 @@ class Population:
     more_propensities: np.ndarray | None = None
     always_acts: np.ndarray | None = None
     rated: RatedPopulation | None = None
+    trait: np.ndarray | None = None
 
     @property
     def propensities(self) -> np.ndarray:
@@ -49,8 +52,9 @@ class Population:
         more = None if self.more_propensities is None else self.more_propensities[:, rows]
         always = None if self.always_acts is None else self.always_acts[rows]
         rated = None if self.rated is None else self.rated.take(rows)
+        trait = None if self.trait is None else self.trait[rows]
         own = (self.features[rows], context, self.groups[rows], self.reward[rows], self.propensity[rows])
-        return Population(*own, more, always, rated)
+        return Population(*own, more, always, rated, trait)
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,8 @@ def _population(
     ]
     context = base.context if config.logs_context else None
     more = np.stack(alpha[1:]) if len(alpha) > 1 else None
-    return Population(base.features, context, base.groups, base.reward, alpha[0], more, always)
+    own = (base.features, context, base.groups, base.reward, alpha[0])
+    return Population(*own, more, always, trait=base.trait)
 
 
 def _who_always_acts(config: WorldConfig, groups: np.ndarray, seed: int) -> np.ndarray | None:
@@ -229,6 +234,9 @@ def _propensity(
             salience = base.context[rows, 0] + base.context[rows, 1].astype(float)
             if not is_click:
                 salience = base.context[rows].astype(float) @ context_weight
+        elif config.salience == "trait" and is_click:
+            assert base.trait is not None
+            salience = trait_salience(config.trait, base.trait[rows])
         else:
             salience = base.features[rows].astype(float) @ weight
         reward_logit = logit(np.clip(base.reward[rows], 1e-6, 1 - 1e-6))

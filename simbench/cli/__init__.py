@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from simbench import __version__
-from simbench.cli import log, repro
+from simbench.cli import finetune, language, log, repro
 from simbench.errors import BadInput
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 list_app = typer.Typer(no_args_is_help=True, help="Print a catalogue.")
 app.add_typer(list_app, name="list")
-for command in (log.fit, log.score, log.diagnose):
+for command in (log.fit, log.score, log.diagnose, language.embed, finetune.finetune, finetune.export):
     app.command()(command)
 app.command()(repro.repro)
 
@@ -103,6 +103,14 @@ def run(
     signal_dependence: Annotated[
         float | None, typer.Option(help="Copula correlation of the signals' actions [0].")
     ] = None,
+    responses_per_prompt: Annotated[int | None, typer.Option(help="Of synthetic worlds [5].")] = None,
+    trait: Annotated[
+        str | None,
+        typer.Option(help="Users act on it: feature:K; of real responses length or a numeric column."),
+    ] = None,
+    downstream: Annotated[
+        bool, typer.Option("--downstream", help="Also measure policies: value against KL.")
+    ] = False,
     responses: Annotated[
         Path | None, typer.Option(help="Real responses: jsonl, jsonl.gz, csv or parquet.")
     ] = None,
@@ -147,11 +155,12 @@ def check(
         bool | None,
         typer.Option(help="Run the conformance kit [on estimators from outside].", show_default=False),
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder that keeps the verdicts, for a figure.")] = None,
 ) -> None:
     """Integrate every estimator's risk exactly over the feedback: is it unbiased?"""
     from simbench.commands import check
 
-    check.check(estimators, seed, format, conformance)
+    check.check(estimators, seed, format, conformance, out)
 
 
 @app.command()
@@ -190,8 +199,32 @@ def plan_size(
 
 
 @app.command()
+def downstream(
+    folder: Annotated[Path, typer.Argument(help="A results folder.")],
+    reward: Annotated[
+        str, typer.Option(help="What policies exponentiate: probability, logit, or both by comma.")
+    ] = "probability",
+    at: Annotated[float, typer.Option(help="KL in nats at which the printed table compares.")] = 1.0,
+    format: FormatOption = Format.table,
+) -> None:
+    """What a policy gains from every fitted reward: value under the true one, against KL.
+
+    Exact, over each prompt's finite set of responses: tilting by exp(reward/β), and best of n.
+    """
+    from simbench.commands import downstream
+
+    downstream.downstream(folder, reward, at, format)
+
+
+@app.command()
 def figure(
-    name: Annotated[str, typer.Argument(help="Which: bias-variance, efficiency, identification, plane.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Which: groups, bias-variance, risk, identification, efficiency, leaks, comparison, "
+            "learning-rate, reliability, value-kl, throughput, plane."
+        ),
+    ],
     folder: Annotated[Path, typer.Argument(help="A results folder.")],
     to: Annotated[Path | None, typer.Option(help="Path without suffix [OUT/NAME].")] = None,
 ) -> None:
@@ -199,6 +232,19 @@ def figure(
     from simbench.commands import figure
 
     figure.figure(name, folder, to)
+
+
+@app.command()
+def figures(
+    folder: Annotated[Path, typer.Argument(help="A folder of results folders, named as the steps of repro.")],
+    everything: Annotated[bool, typer.Option("--all", help="Draw all that the paper has.")] = False,
+    only: Annotated[str | None, typer.Option(help="Draw these: names by comma, as in `figure`.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Where to [FOLDER/figures].")] = None,
+) -> None:
+    """Draw the figures of the paper, as PNG and PDF in its sizes; exit code 1 where some could not be."""
+    from simbench.commands import figure
+
+    figure.figures(folder, everything, only, to)
 
 
 @list_app.command("estimators")

@@ -52,8 +52,10 @@ def fit(
 def score(
     model: Annotated[Path, typer.Argument(help="Folder of a fitted model.")],
     responses: Annotated[Path, typer.Argument(help="Responses: parquet, csv, jsonl or jsonl.gz.")],
-    features: Features,
     out: Annotated[Path, typer.Option(help="Where to: .parquet, .csv or .jsonl.")],
+    features: Annotated[
+        str | None, typer.Option(help="Embeddings, or col:PREFIX; none for a fine-tuned language model.")
+    ] = None,
 ) -> None:
     """Write the reward of every response, in a column `reward` beside what the file holds."""
     from simbench.commands import log as commands

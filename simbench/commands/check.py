@@ -12,10 +12,13 @@ from simbench.commands.output import emit, print_table
 from simbench.errors import BadInput
 
 
-def check(names: list[str] | None, seed: int, format: str, conformance: bool | None) -> None:
+def check(
+    names: list[str] | None, seed: int, format: str, conformance: bool | None, out: Path | None
+) -> None:
     """``simbench check``: exact verdicts on the risk of each estimator, and does it keep to the rules?
 
-    Estimators from outside are put through the conformance kit unless told otherwise.
+    Estimators from outside are put through the conformance kit unless told otherwise. The verdicts are kept
+    as ``results.parquet`` of the folder ``out``.
     """
     from simbench import verdicts
 
@@ -23,7 +26,8 @@ def check(names: list[str] | None, seed: int, format: str, conformance: bool | N
     outside = [name for name, kind in kinds.items() if not kind.__module__.startswith("estimators.")]
     examined = {None: outside, True: list(kinds) or everyone(), False: []}[conformance]
     if names is None or format == "markdown" or any(verdicts.states_a_loss(k) for k in kinds.values()):
-        _print_verdicts(names and [n for n in names if verdicts.states_a_loss(kinds[n])], seed, format)
+        stated = names and [name for name in names if verdicts.states_a_loss(kinds[name])]
+        _print_verdicts(stated, seed, format, out)
     failed = _examine(examined)
     if failed:
         print(f"simbench: does not conform: {', '.join(failed)}.", file=sys.stderr)
@@ -46,10 +50,15 @@ def _examine(names: list[str]) -> list[str]:
     return failed
 
 
-def _print_verdicts(names: list[str] | None, seed: int, format: str) -> None:
+def _print_verdicts(names: list[str] | None, seed: int, format: str, out: Path | None) -> None:
     from simbench import verdicts
 
     rows = verdicts.collect(names, seed)
+    if out is not None:
+        from simbench.results import write_table
+
+        write_table(out / "results.parquet", pd.DataFrame([vars(verdict) for verdict, _ in rows]))
+        print(f"picture: simbench figure risk {out}", file=sys.stderr)
     if format == "markdown":
         print(verdicts.as_markdown(rows), end="")
     elif format != "table":

@@ -1,20 +1,59 @@
-"""``simbench figure``: pictures of a results folder."""
+"""``simbench figure`` and ``simbench figures``: pictures of results folders."""
 
+import sys
+from difflib import get_close_matches
 from pathlib import Path
 
 from simbench.errors import BadInput
+from simbench.figures import FIGURES, Entry, save
 
 
 def figure(name: str, folder: Path, to: Path | None) -> None:
     """``simbench figure``: draw one figure from a results folder."""
-    import importlib
-
-    from simbench.figures import FIGURES, save
-    from simbench.results import read_table
-
-    if name not in FIGURES:
-        raise BadInput(f"there is no figure {name!r}: there are {', '.join(FIGURES)}.")
-    module = importlib.import_module(f"simbench.figures.{FIGURES[name]}")
-    target = to or folder / name
-    for path in save(module.draw(read_table(folder)), target):
+    for path in save(_entry(name).draw(folder), to or folder / name):
         print(path)
+
+
+def figures(folder: Path, everything: bool, only: str | None, to: Path | None) -> None:
+    """``simbench figures``: draw what the folders there allow; name the others, and exit with 1.
+
+    Raises
+    ------
+    BadInput
+        If nothing was asked for, or the folder is not there.
+    """
+    if everything == (only is not None):
+        raise BadInput("say which figures: --all, or --only NAME,NAME.")
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is no folder: give the one that simbench repro --out made.")
+    names = list(FIGURES) if only is None else [name.strip() for name in only.split(",")]
+    entries = {name: _entry(name) for name in names}
+    skipped = []
+    for name, entry in entries.items():
+        try:
+            paths = _drawn(entry, folder, (to or folder / "figures") / name)
+        except BadInput as error:
+            skipped.append(name)
+            print(f"simbench: {name}: skipped: {error}", file=sys.stderr, flush=True)
+            continue
+        for path in paths:
+            print(path, flush=True)
+    if skipped:
+        print(f"simbench: {len(names) - len(skipped)} drawn, skipped: {', '.join(skipped)}.", file=sys.stderr)
+        sys.exit(1)
+
+
+def _drawn(entry: Entry, folder: Path, target: Path) -> list[Path]:
+    missing = [step for step in entry.steps if not (folder / step).is_dir()]
+    if missing:
+        raise BadInput(f"there is no folder {' or '.join(str(folder / step) for step in missing)}.")
+    source = folder / entry.steps[0] if len(entry.steps) == 1 else folder
+    return save(entry.draw(source), target)
+
+
+def _entry(name: str) -> Entry:
+    if name not in FIGURES:
+        near = get_close_matches(name, FIGURES, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise BadInput(f"there is no figure {name!r}.{hint} There are {', '.join(FIGURES)}.")
+    return FIGURES[name]

@@ -5,11 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from simbench.data.responses import read_frame
 from simbench.errors import BadInput
 from simbench.store import write_whole
 from simbench.userlog.encoding import raw_features
-from simbench.userlog.model import CARD, fit_log, load_model
+from simbench.userlog.model import CARD, fit_log, is_language_folder, load_model
 from simbench.userlog.reader import LogColumns, read_log
 
 SEVERAL = ("context", "signals", "negative_signals")
@@ -25,8 +28,8 @@ def fit(flags: dict[str, Any]) -> None:
     out: Path = flags["out"]
     if (out / CARD).exists() and not flags["force"]:
         raise BadInput(f"{out} holds a model already: choose another --out, or say --force.")
-    parameters = {"seed": flags["seed"], **_parameters(flags["parameter"])}
-    model = fit_log(flags["log"], _columns(flags), flags["estimator"], **parameters)
+    parameters = {"seed": flags["seed"], **parameters_of(flags["parameter"])}
+    model = fit_log(flags["log"], columns_of(flags), flags["estimator"], **parameters)
     model.save(out)
     log, told = model.card["log"], ", ".join(model.card["told"]) or "nothing"
     print(
@@ -40,14 +43,12 @@ def fit(flags: dict[str, Any]) -> None:
     print("can it be believed? simbench diagnose", flags["log"], "...", file=sys.stderr)
 
 
-def score(model: Path, responses: Path, features: str, out: Path) -> None:
+def score(model: Path, responses: Path, features: str | None, out: Path) -> None:
     """``simbench score``."""
     write = WRITERS.get(out.suffix)
     if write is None:
         raise BadInput(f"{out} must end in {', '.join(WRITERS)}.")
-    fitted = load_model(model)
-    frame = read_frame(responses)
-    reward = fitted.predict_reward(raw_features(features, frame, responses))
+    frame, reward = _rewards(model, responses, features)
     scored = frame.assign(reward=reward)
     write_whole(out, lambda to: write(scored, to))
     print(
@@ -56,13 +57,31 @@ def score(model: Path, responses: Path, features: str, out: Path) -> None:
     )
 
 
+def _rewards(model: Path, responses: Path, features: str | None) -> tuple[pd.DataFrame, np.ndarray]:
+    """The responses and their rewards, from text where the model is a language model."""
+    if is_language_folder(model):
+        if features is not None:
+            raise BadInput(f"{model} reads text, not features: leave out --features.")
+        from simbench.language.finetune import frame_tokens
+        from simbench.language.model import load_language_model
+
+        reader = load_language_model(model)
+        frame = read_frame(responses)
+        return frame, reader.predict_reward(frame_tokens(reader.parts, frame, responses, reader.card))
+    fitted = load_model(model)
+    if features is None:
+        raise BadInput(f"{model} reads features: say --features.")
+    frame = read_frame(responses)
+    return frame, fitted.predict_reward(raw_features(features, frame, responses))
+
+
 def diagnose(flags: dict[str, Any]) -> None:
     """``simbench diagnose``."""
     from simbench.diagnosis.diagnose import diagnose as examine
     from simbench.diagnosis.report import as_html, as_text
 
-    log = read_log(flags["log"], _columns(flags)).log
-    found = examine(log, seed=flags["seed"], **_parameters(flags["parameter"]))
+    log = read_log(flags["log"], columns_of(flags)).log
+    found = examine(log, seed=flags["seed"], **parameters_of(flags["parameter"]))
     print(as_text(found))
     if flags["report"] is not None:
         page = as_html(found, flags["log"].name)
@@ -70,7 +89,8 @@ def diagnose(flags: dict[str, Any]) -> None:
         print(f"report: {flags['report']}", file=sys.stderr)
 
 
-def _columns(flags: dict[str, Any]) -> LogColumns:
+def columns_of(flags: dict[str, Any]) -> LogColumns:
+    """What the flags say about the log's columns."""
     names = [name for name in LogColumns.__dataclass_fields__ if name in flags]
     values = {name: flags[name] for name in names}
     for name in SEVERAL:
@@ -79,7 +99,7 @@ def _columns(flags: dict[str, Any]) -> LogColumns:
     return LogColumns(**values)
 
 
-def _parameters(given: list[str] | None) -> dict[str, Any]:
+def parameters_of(given: list[str] | None) -> dict[str, Any]:
     """``["epochs=50", "hidden=(64,)"]`` -> values; a text that is no Python literal stays a text."""
     parameters = {}
     for text in given or ():

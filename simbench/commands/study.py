@@ -19,7 +19,7 @@ from simbench.world import RealResponses, WorldConfig
 
 WORLD_FLAGS = (
     *("reward", "base_rate", "action_rate", "misclick", "confounding"),
-    *("signals", "regenerate", "signal_dependence"),
+    *("signals", "regenerate", "signal_dependence", "responses_per_prompt", "trait"),
 )
 REAL_FLAGS = (
     *("prompt_column", "text_column", "rating_column", "votes_column", "link", "slope", "threshold"),
@@ -38,6 +38,8 @@ def run(flags: dict[str, Any]) -> None:
         emit(table, flags["format"])
     print(f"results: {out / 'results.parquet'}", file=sys.stderr)
     print(f"picture: simbench figure bias-variance {out}", file=sys.stderr)
+    if config.downstream is not None:
+        print(f"policies: {out / 'downstream.parquet'}, simbench figure value-kl {out}", file=sys.stderr)
     if (table.status == "failed").any():
         names = ", ".join(sorted(table[table.status == "failed"].estimator.unique()))
         print(f"simbench: failed: {names} (the reasons are in the table).", file=sys.stderr)
@@ -62,6 +64,8 @@ def study_from(flags: dict[str, Any]) -> StudyConfig:
         base = names or raw.get("estimators") or StudyConfig().estimators
         base = everyone() if list(base) == ["all"] else base
         values["estimators"] = list(dict.fromkeys([*base, *extra]))
+    if flags["downstream"]:
+        values["downstream"] = raw.get("downstream") or {}
     if flags["grant"] is not None:
         values["grant"] = grants(flags["grant"])
     raw |= {name: value for name, value in values.items() if value is not None}
@@ -78,6 +82,8 @@ def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
     """Presets by name or whole worlds, with the flags laid over them."""
     chosen = _split(flags["world"]) or given or ["exclusive"]
     changes = {name: flags[name] for name in WORLD_FLAGS if flags[name] is not None}
+    if flags["trait"] is not None:
+        changes["salience"] = "trait"
     if flags["features_dim"] is not None:
         changes["n_features"] = flags["features_dim"]
     real = _real(flags)

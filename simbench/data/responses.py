@@ -10,6 +10,7 @@ import pandas as pd
 from safetensors.numpy import load_file
 from scipy.special import expit
 
+from simbench.data.embedding_card import check_same_texts
 from simbench.data.text import text_features
 from simbench.errors import BadInput
 
@@ -35,6 +36,8 @@ class Responses:
         Prompt ids from 0.
     description : str
         One line: rows, prompts, link, features, and what was dropped and why.
+    trait : ndarray, shape (n,), float64, optional
+        The property that was asked for: characters of the text, or a numeric column.
     """
 
     features: np.ndarray
@@ -42,6 +45,7 @@ class Responses:
     rating: np.ndarray
     groups: np.ndarray
     description: str
+    trait: np.ndarray | None = None
 
 
 def load_responses(
@@ -56,6 +60,7 @@ def load_responses(
     slope: float = 1.5,
     threshold: float | None = None,
     text_dimensions: int = 64,
+    trait: str | None = None,
     size: int | None = None,
     seed: int = 0,
 ) -> Responses:
@@ -77,6 +82,8 @@ def load_responses(
     slope : float
     threshold : float, optional
     text_dimensions : int
+    trait : str, optional
+        ``length``, or a numeric column.
     size : int, optional
         Keep about so many rows: whole prompts, or rows where prompts hold over 100 on average.
     seed : int
@@ -91,7 +98,7 @@ def load_responses(
     frame = read_frame(path)
     votes_name = votes_column or next((name for name in VOTES if name in frame), None)
     link = ("votes" if votes_name else "logistic") if link == "auto" else link
-    prompts = _column(frame, prompt_column, PROMPTS, "prompt", path)
+    prompts = column_of(frame, prompt_column, PROMPTS, "prompt", path)
     rating, reward_of = _rating(frame, path, link, rating_column, votes_name, slope, threshold)
     usable = np.isfinite(rating)
     if not usable.any():
@@ -99,9 +106,10 @@ def load_responses(
     groups = pd.factorize(prompts)[0].astype(np.int64)
     rows = _choose(np.flatnonzero(usable), groups, size, seed)
     if features is not None:
+        check_same_texts(Path(features), frame, path)
         matrix, how = read_features(Path(features), len(frame))[rows], Path(features).name
     else:
-        texts = _column(frame, text_column, TEXTS, "text", path).to_numpy()[rows]
+        texts = column_of(frame, text_column, TEXTS, "text", path).to_numpy()[rows]
         matrix, empty = text_features(texts, text_dimensions)
         how = f"TF-IDF + SVD, {matrix.shape[1]} dimensions ({empty:,} empty texts)"
     matrix = matrix / np.sqrt(np.mean(matrix.astype(float) ** 2))
@@ -112,7 +120,8 @@ def load_responses(
         f"{dropped:,} dropped for want of a rating; link {link}; features {how}"
     )
     reward = reward_of(rows)
-    return Responses(matrix.astype(np.float32), reward, rating[rows], groups, description)
+    named = None if trait is None else _trait(frame, trait, text_column, path)[rows]
+    return Responses(matrix.astype(np.float32), reward, rating[rows], groups, description, named)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -186,9 +195,16 @@ def read_features(path: Path, n_rows: int) -> np.ndarray:
     return matrix
 
 
-def _column(
+def column_of(
     frame: pd.DataFrame, given: str | None, usual: tuple[str, ...], what: str, path: Path
 ) -> pd.Series:
+    """The column that was named, or else the first usual one.
+
+    Raises
+    ------
+    BadInput
+        If there is none; it names the flag ``--WHAT-column``.
+    """
     name = given or next((name for name in usual if name in frame), None)
     if name is None or name not in frame:
         wanted = f"column {name!r}" if name else f"column for the {what}"
@@ -197,13 +213,28 @@ def _column(
     return frame[name]
 
 
+def _trait(frame: pd.DataFrame, trait: str, text_column: str | None, path: Path) -> np.ndarray:
+    """The named property of every row."""
+    if trait == "length":
+        return _column(frame, text_column, TEXTS, "text", path).str.len().fillna(0).to_numpy(dtype=float)
+    if trait not in frame:
+        raise BadInput(f"{path} has no column {trait!r} to take the trait from: name one, or `length`.")
+    values = pd.to_numeric(frame[trait], errors="coerce").to_numpy(dtype=float)
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise BadInput(
+            f"{path}, row {row}, column {trait!r}: the trait must be a finite number in every row."
+        )
+    return values
+
+
 def _rating(frame, path: Path, link: str, rating_column, votes_name, slope: float, threshold):
     """Rating of every row (NaN where there is none), and the reward of chosen rows."""
     if link == "votes":
         return _from_votes(frame, path, votes_name, threshold)
     if link not in ("logistic", "threshold"):
         raise BadInput(f"link must be auto, votes, logistic or threshold, got {link!r}.")
-    column = _column(frame, rating_column, RATINGS, "rating", path)
+    column = column_of(frame, rating_column, RATINGS, "rating", path)
     rating = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
     known = rating[np.isfinite(rating)]
     if len(known) and np.ptp(known) == 0:
@@ -215,7 +246,7 @@ def _rating(frame, path: Path, link: str, rating_column, votes_name, slope: floa
 
 
 def _from_votes(frame: pd.DataFrame, path: Path, name: str | None, threshold):
-    column = _column(frame, name, VOTES, "votes", path)
+    column = column_of(frame, name, VOTES, "votes", path)
     counts = [json.loads(v) if isinstance(v, str) else v for v in column]
     if len({len(row) for row in counts}) != 1:
         raise BadInput(f"{path}: the rows of column {name!r} hold different numbers of vote levels.")

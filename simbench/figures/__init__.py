@@ -4,7 +4,10 @@ Inside the package, not beside it: the installed command must find them, and a t
 package named ``figures`` would claim a name that others use.
 """
 
+import importlib
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from simbench.store import write_whole
@@ -12,18 +15,54 @@ from simbench.store import write_whole
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure: its module, and the steps of the reproduction whose folders it is drawn from.
+
+    The module's ``draw(data)`` makes the figure, of the results table, or of what its own ``read(folder)``
+    gives.
+    """
+
+    module: str
+    steps: tuple[str, ...]
+
+    def load(self) -> ModuleType:
+        return importlib.import_module(f"simbench.figures.{self.module}")
+
+    def draw(self, folder: Path) -> "Figure":
+        """From a results folder; from the folder of the whole reproduction where it needs several steps."""
+        from simbench.results import read_table
+
+        module = self.load()
+        return module.draw(getattr(module, "read", read_table)(folder))
+
+
 FIGURES = {
-    "bias-variance": "bias_variance",
-    "efficiency": "efficiency",
-    "identification": "identification",
-    "plane": "plane",
+    "groups": Entry("groups", ("bias-level",)),
+    "bias-variance": Entry("bias_variance", ("bias-level",)),
+    "risk": Entry("risk", ("risk",)),
+    "identification": Entry("identification", ("identification",)),
+    "efficiency": Entry("efficiency", ("efficiency",)),
+    "leaks": Entry("leaks", ("leaks",)),
+    "comparison": Entry("comparison", ("twins-published", "twins-honest")),
+    "learning-rate": Entry("learning_rate", ("learning-rate",)),
+    "reliability": Entry("reliability", ("bias-level",)),
+    "value-kl": Entry("value_kl", ("downstream",)),
+    "throughput": Entry("throughput", ("throughput",)),
+    "plane": Entry("plane", ("bias-level",)),
 }
 
 
 def save(figure: "Figure", path: Path) -> list[Path]:
-    """Write PATH.png (150 dpi) and PATH.pdf, each whole or not at all."""
+    """Write PATH.png (300 dpi) and PATH.pdf, each whole or not at all."""
+    from matplotlib import rc_context
+
+    from simbench.figures.paper import STYLE
+
     targets = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
-    for target in targets:
-        kind = target.suffix[1:]
-        write_whole(target, lambda to, kind=kind: figure.savefig(to, dpi=150, format=kind))
+    with rc_context(STYLE):
+        for target in targets:
+            kind = target.suffix[1:]
+            write_whole(target, lambda to, kind=kind: figure.savefig(to, format=kind))
     return targets

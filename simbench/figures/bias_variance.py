@@ -1,20 +1,29 @@
 """Bias² and variance of the fitted reward, per estimator, against the bias level."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from simbench.errors import BadInput
-from simbench.figures.palette import style
+from simbench.figures.paper import (
+    DOUBLE,
+    bars,
+    in_print,
+    legend,
+    looks,
+    note,
+    plain_ticks,
+    replicates_of,
+    sheet,
+    with_told,
+)
 
 PANELS = {"bias2": "bias² of the reward", "variance": "variance of the reward"}
 LINEAR_BELOW = 1e-4  # the unbiased estimate of bias² may be negative: linear around 0, then log
 
 
+@in_print
 def draw(table: pd.DataFrame) -> Figure:
     """Figure of a long results table.
 
@@ -34,34 +43,25 @@ def draw(table: pd.DataFrame) -> Figure:
         If no cell finished.
     """
     finished = table[(table.status == "ok") & table.metric.isin(list(PANELS))]
-    finished = finished.assign(who=finished.estimator + " (told: " + finished.knows + ")")
     if finished.empty:
         raise BadInput("no cell of this study finished: there is nothing to draw.")
+    finished = with_told(finished)
     situations = list(finished.groupby(["world", "size"], sort=False))
     single = finished.bias_level.nunique() == 1
-    height = (0.32 * finished.who.nunique() + 1.6) if single else 3.6
-    figure = Figure(figsize=(10, height * len(situations) + 0.5), layout="constrained")
+    height = (0.16 * finished.who.nunique() + 0.7) if single else 2.6
+    legend_height = 0 if single else 0.14 * -(-finished.who.nunique() // 3)
+    figure = sheet(DOUBLE, height * len(situations) + legend_height + 0.4)
     axes = figure.subplots(len(situations), 2, squeeze=False, sharey="row" if single else False)
     for row, ((world, size), here) in zip(axes, situations, strict=True):
         for axis, (metric, title) in zip(row, PANELS.items(), strict=True):
             part = here[here.metric == metric]
             (_dots if single else _curves)(axis, part, here)
             level = f", bias level {here.bias_level.iloc[0]:g}" if single else ""
-            axis.set_title(f"{title}\n{world}{level}, {size:,} responses", fontsize=10)
+            axis.set_title(f"{title}\n{world}{level}, {size:,} responses")
     if not single:
-        handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8)
-    figure.supxlabel(_footnote(table), fontsize=8, x=0.01, ha="left")
+        legend(figure, axes[0][0], 3)
+    note(figure, _footnote(table))
     return figure
-
-
-def _looks(here: pd.DataFrame, who: str) -> dict[str, Any]:
-    """Colour and marker of the estimator; those told the same thing less well are dashed and hollow."""
-    names = here[here.who == who].estimator
-    colour, marker = style(names.iloc[0])
-    variant = list(here[here.estimator == names.iloc[0]].who.unique()).index(who)
-    hollow = {} if variant == 0 else {"markerfacecolor": "white", "linestyle": ("--", ":")[variant % 2]}
-    return {"color": colour, "marker": marker, **hollow}
 
 
 def _dots(axis: Axes, part: pd.DataFrame, here: pd.DataFrame) -> None:
@@ -69,14 +69,13 @@ def _dots(axis: Axes, part: pd.DataFrame, here: pd.DataFrame) -> None:
     order = here[here.metric == "bias2"].sort_values("value").who.tolist()
     for place, name in enumerate(order):
         rows = part[part.who == name]
-        bars = _bars(rows)
-        axis.errorbar(rows.value, [place], xerr=bars, capsize=3, markersize=6, **_looks(here, name))
-    axis.set_yticks(range(len(order)), order, fontsize=8)
+        axis.errorbar(rows.value, [place], xerr=bars(rows), **looks(here, name))
+    axis.set_yticks(range(len(order)), order)
     if not axis.yaxis_inverted():
         axis.invert_yaxis()
-    axis.set_xlabel("squared probability", fontsize=8)
+    axis.set_xlabel("squared probability")
     _scale(axis, "x", part)
-    axis.grid(axis="x", alpha=0.3)
+    axis.grid(axis="x")
 
 
 def _curves(axis: Axes, part: pd.DataFrame, here: pd.DataFrame) -> None:
@@ -86,26 +85,12 @@ def _curves(axis: Axes, part: pd.DataFrame, here: pd.DataFrame) -> None:
     for number, name in enumerate(names):
         rows = part[part.who == name].sort_values("bias_level")
         x = rows.bias_level + (number - (len(names) - 1) / 2) * step  # side by side, not on top
-        axis.errorbar(
-            x,
-            rows.value,
-            yerr=_bars(rows),
-            label=name,
-            **_looks(here, name),
-            capsize=2,
-            markersize=5,
-            linewidth=1.1,
-        )
-    axis.set_xticks(levels)
-    axis.set_xlabel("bias level λ (dodged for legibility)", fontsize=8)
-    axis.set_ylabel("squared probability", fontsize=8)
+        axis.errorbar(x, rows.value, yerr=bars(rows), label=name, **looks(here, name))
+    plain_ticks(axis, "x", list(levels))
+    axis.set_xlabel("bias level λ (dodged for legibility)")
+    axis.set_ylabel("squared probability")
     _scale(axis, "y", part)
-    axis.grid(alpha=0.3)
-
-
-def _bars(rows: pd.DataFrame) -> np.ndarray:
-    below, above = rows.value - rows.low, rows.high - rows.value
-    return np.nan_to_num(np.stack([below, above]).clip(min=0))
+    axis.grid()
 
 
 def _scale(axis: Axes, which: str, part: pd.DataFrame) -> None:
@@ -116,23 +101,15 @@ def _scale(axis: Axes, which: str, part: pd.DataFrame) -> None:
     set_scale("symlog", linthresh=LINEAR_BELOW, linscale=0.4)
     set_limits = axis.set_xlim if which == "x" else axis.set_ylim
     set_limits(min(lowest * 1.5, -0.3 * LINEAR_BELOW), max(highest * 1.6, 10 * LINEAR_BELOW))
-    ruler = axis.xaxis if which == "x" else axis.yaxis
-    ruler.set_major_locator(FixedLocator([0, 1e-4, 1e-3, 1e-2, 1e-1, 1]))
-    ruler.set_minor_locator(NullLocator())
-    ruler.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ruler.set_tick_params(labelsize=8)
+    plain_ticks(axis, which, [0, 1e-4, 1e-3, 1e-2, 1e-1, 1])
 
 
 def _footnote(table: pd.DataFrame) -> str:
-    replicates = int(table.n_replicates.iloc[0])
     lines = [
-        f"{replicates} replicates; bars are the study's bootstrap intervals over replicates. "
+        f"In brackets: what it was told. {replicates_of(table)}; bars are bootstrap intervals over "
+        f"replicates. "
         "Axis is linear below 0.0001: the unbiased estimate of bias² may fall below 0."
     ]
     ended = table[table.status != "ok"].drop_duplicates(["estimator", "status"])
-    lines += [f"{name}: {status}, {why}" for name, status, why in _reasons(ended)]
+    lines += [f"{row.estimator}: {row.status}, {row.reason}" for row in ended.itertuples()]
     return "\n".join(lines)
-
-
-def _reasons(ended: pd.DataFrame) -> list[tuple[str, str, str]]:
-    return list(zip(ended.estimator, ended.status, ended.reason, strict=True))

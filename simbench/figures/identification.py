@@ -7,6 +7,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from simbench.errors import BadInput
+from simbench.figures.paper import DOUBLE, in_print, note, plain_ticks, replicates_of, sheet
 
 KNOWLEDGE = (
     "nothing",
@@ -27,6 +28,7 @@ SMALLEST, LARGEST = 0.05, 0.5  # RMSE, of the colours
 LIGHT_BELOW = 0.24  # RMSE at which text turns from dark on light to light on dark
 
 
+@in_print
 def draw(table: pd.DataFrame) -> Figure:
     """Figure of a long results table.
 
@@ -55,10 +57,10 @@ def draw(table: pd.DataFrame) -> Figure:
     levels = sorted(cells.bias_level.unique())
     there = set(zip(cells.base, cells.bias_level, strict=True))
     columns = [(base, level) for base in cells.base.unique() for level in levels if (base, level) in there]
-    figure = Figure(figsize=(2.0 + 1.55 * len(columns), 1.5 + 0.6 * len(rows)), layout="constrained")
+    figure = sheet(DOUBLE, 1.2 + 0.46 * len(rows))
     axis = figure.subplots()
     _fill(axis, cells, rows, columns)
-    figure.supxlabel(_footnote(table), fontsize=8, x=0.01, ha="left")
+    note(figure, _footnote(table))
     return figure
 
 
@@ -89,19 +91,16 @@ def _fill(axis: Axes, cells: pd.DataFrame, rows: list[str], columns: list[tuple[
         rmse, low, high = np.sqrt(np.clip([cell.mse, cell.low, cell.high], 0, None))
         shade[place] = rmse
         colour = "black" if rmse < LIGHT_BELOW else "white"
-        text = f"{rmse:.3f} [{low:.3f}, {high:.3f}]{_marks(cell)}"
+        text = f"{_short(rmse)}\n[{_short(low)}, {_short(high)}]{_marks(cell)}"
         axis.text(place[1], place[0], text, ha="center", va="center", fontsize=7, color=colour)
     image = axis.imshow(shade, cmap="Blues", norm=LogNorm(SMALLEST, LARGEST), aspect="auto")
     bar = axis.figure.colorbar(image, ax=axis, pad=0.01, aspect=40)
-    bar.set_label("RMSE of the reward (probability)", fontsize=8)
-    bar.minorticks_off()
-    bar.set_ticks([0.05, 0.1, 0.2, 0.5], labels=["0.05", "0.1", "0.2", "0.5"], fontsize=8)
-    axis.set_yticks(range(len(rows)), [_spelled(row) for row in rows], fontsize=9)
-    axis.set_xticks(
-        range(len(columns)), [f"{base}\nbias level {level:g}" for base, level in columns], fontsize=8
-    )
+    bar.set_label("RMSE of the reward (probability)")
+    plain_ticks(bar.ax, "y", [0.05, 0.1, 0.2, 0.5])
+    axis.set_yticks(range(len(rows)), [_spelled(row) for row in rows])
+    axis.set_xticks(range(len(columns)), [f"{base}\nbias level {level:g}" for base, level in columns])
     axis.xaxis.tick_top()
-    axis.set_ylabel("known, beside the log", fontsize=9)
+    axis.set_ylabel("known, beside the log")
 
 
 def _spelled(knowledge: str) -> str:
@@ -116,21 +115,26 @@ def _spelled(knowledge: str) -> str:
     }.get(knowledge, knowledge)
 
 
+def _short(value: float) -> str:
+    """``0.25`` -> ``.250``: narrow enough for a cell."""
+    return f"{value:.3f}".removeprefix("0")
+
+
 def _marks(cell) -> str:
-    """Second line of a cell: only what is amiss."""
+    """Last line of a cell: only what is amiss."""
     marks = []
     if getattr(cell, "restarts_disagree", 0) > 0:
-        marks.append(f"restarts differ {100 * cell.restarts_disagree:.0f}%")
+        marks.append(f"≠{100 * cell.restarts_disagree:.0f}%")
     if getattr(cell, "swapped_share", 0) > 0:
-        marks.append(f"swapped {100 * cell.swapped_share:.0f}%")
-    return "".join(f"\n{mark}" for mark in marks)
+        marks.append(f"⇄{100 * cell.swapped_share:.0f}%")
+    return "\n" + " ".join(marks) if marks else ""
 
 
 def _footnote(table: pd.DataFrame) -> str:
-    size = f"{int(table.n_replicates.iloc[0])} replicates, {int(table['size'].iloc[0]):,} responses."
     return (
-        f"{size} Brackets: interval by bootstrap over replicates. Restarts differ: share of logs on which\n"
-        "fits of equal held-out likelihood are over 0.2 apart (RMS). Swapped: share of rewards ranked like "
-        "the propensity.\nEmpty: not tried. Context that moves the propensity is logged in exclusive and "
-        "confounded, none in shared."
+        f"{replicates_of(table)}, {int(table['size'].iloc[0]):,} responses. Brackets: interval by "
+        f"bootstrap over "
+        "replicates. ≠: share of logs on which fits of equal held-out likelihood are over 0.2 apart (RMS). "
+        "⇄: share of rewards ranked like the propensity. Empty: not tried. Context that moves the propensity "
+        "is logged in exclusive and confounded, none in shared."
     )

@@ -34,6 +34,13 @@ STYLES = {
     "pusb": ("#1F4E8C", "h"),
     "vpu": ("#7B68EE", "p"),
     "counter-if": ("#C51B7D", "8"),
+    "implicitrm-prior": ("#6DB388", "D"),
+    "implicitrm-signals": ("#004D40", "^"),
+    "capture-recapture": ("#A6761D", "p"),
+    "bpr": ("#4C72B0", "<"),
+    "ubpr": ("#2F6F8F", ">"),
+    "cubpr": ("#7FB3D5", "<"),
+    "upl": ("#9467BD", ">"),
 }
 SPARE = [("#332288", "h"), ("#999933", "<"), ("#CC6677", ">"), ("#44AA99", "p"), ("#661100", "8")]
 

@@ -8,11 +8,13 @@ from matplotlib.lines import Line2D
 
 from simbench.errors import BadInput
 from simbench.figures.palette import style
+from simbench.figures.paper import DOUBLE, in_print, note, plain_ticks, sheet
 
 KNOWS = {"truth": "*", "nothing": "o", "context": "s", "class prior": "^", "propensity": "D", "labels": "P"}
 FLOOR = 1e-5  # bias² estimates below it are drawn on it, hollow
 
 
+@in_print
 def draw(table: pd.DataFrame) -> Figure:
     """Draw from the long results table.
 
@@ -38,22 +40,25 @@ def draw(table: pd.DataFrame) -> Figure:
     situations = list(finished.groupby(["world", "size", "bias_level"], sort=False))
     columns = min(2, len(situations))
     rows = -(-len(situations) // columns)
-    figure = Figure(figsize=(5.6 * columns + 0.6, 4.6 * rows + 1.1), layout="constrained")
+    names = finished.groupby(["world", "size", "bias_level"]).estimator.nunique().max()
+    figure = sheet(DOUBLE, max(2.6, 0.125 * names + 0.6) * rows + 0.7)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat[len(situations) :]:
         axis.set_axis_off()
     for axis, ((world, size, level), here) in zip(axes.flat, situations, strict=False):
         _panel(axis, here)
-        axis.set_title(f"{world}, {size:,} responses, bias level {level:g}", fontsize=10)
+        axis.set_title(f"{world}, {size:,} responses, bias level {level:g}")
     marks = [
         Line2D([], [], marker=mark, linestyle="", color="#555555", label=f"told: {what}")
         for what, mark in KNOWS.items()
         if finished.knows.map(_best_known).eq(what).any()
     ]
-    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False, fontsize=8)
+    figure.legend(handles=marks, loc="outside upper center", ncols=len(marks))
     for axis in axes[-1]:
-        axis.set_xlabel(f"bias² (squared probability); at most {FLOOR:g}: drawn there, hollow", fontsize=9)
-    figure.supylabel("variance (squared probability); bars: bootstrap intervals", fontsize=9)
+        axis.set_xlabel("bias² (squared probability)")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("variance (squared probability)")
+    note(figure, f"Bars: bootstrap intervals. Dotted: equal MSE. Hollow: bias² of {FLOOR:g} or less.")
     return figure
 
 
@@ -82,8 +87,7 @@ def _panel(axis: Axes, here: pd.DataFrame) -> None:
             color=colour,
             marker=KNOWS[_best_known(str(knows))],
             markerfacecolor="white" if hollow else colour,
-            markersize=7,
-            elinewidth=0.8,
+            elinewidth=0.6,
         )
         spots.append((x, y, str(name), colour))
     axis.set_xscale("log")
@@ -93,8 +97,11 @@ def _panel(axis: Axes, here: pd.DataFrame) -> None:
     axis.set_ylim(low, high)
     _equal_mse(axis)
     _name(axis, spots)
-    axis.tick_params(labelsize=8)
-    axis.grid(alpha=0.25)
+    plain_ticks(axis, "x", [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1])
+    plain_ticks(
+        axis, "y", [tick for tick in (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3) if low < tick < high]
+    )
+    axis.grid()
 
 
 def _equal_mse(axis: Axes) -> None:

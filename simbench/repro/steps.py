@@ -10,7 +10,7 @@ from typing import Any
 
 from simbench import __version__
 from simbench.errors import BadInput
-from simbench.repro import learning_rate, measurements
+from simbench.repro import downstream, learning_rate, measurements
 from simbench.repro.real import RealData
 from simbench.repro.studies import StudyFile
 from simbench.store import write_json
@@ -190,6 +190,7 @@ STEPS: tuple[Step, ...] = (
             "replicates": FEW,
         },
     ),
+    Step("downstream", "policies on the fitted rewards", downstream.measure, downstream.describe),
     Step(
         "throughput",
         "speed of stacked training",

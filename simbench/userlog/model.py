@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from simbench import __version__
+from simbench.data.embedding_card import card_path, read_card
 from simbench.errors import BadInput
 from simbench.estimator import Estimator, Network
 from simbench.network import StackedMLP
@@ -125,7 +126,12 @@ def fit_read_log(
             {"heads": list(n.heads), "inputs": n.inputs, "width": width}
             for n, width in zip(fitted.networks, widths, strict=True)
         ],
-        "features": {"source": columns.features, "width": user.log.features.shape[1], "scale": user.scale},
+        "features": {
+            "source": columns.features,
+            "width": user.log.features.shape[1],
+            "scale": user.scale,
+            "encoder": encoder_of(columns.features),
+        },
         "context": [column.model_dump() for column in user.context],
         "log": {
             "file": path.name,
@@ -144,6 +150,14 @@ def fit_read_log(
     return RewardModel(fitted, row, card)
 
 
+def encoder_of(features: str) -> dict[str, Any] | None:
+    """What made the features, where ``simbench embed`` left a card beside them."""
+    card = card_path(Path(features))
+    if features.startswith("col:") or not card.exists():
+        return None
+    return read_card(card)["encoder"]
+
+
 def configured(name: str, parameters: dict[str, Any]) -> Estimator:
     """The estimator with these parameters.
 
@@ -159,6 +173,14 @@ def configured(name: str, parameters: dict[str, Any]) -> Estimator:
         raise BadInput(f"estimator {name!r} does not take these parameters: {error}.") from error
 
 
+def is_language_folder(folder: Path) -> bool:
+    """Whether the folder holds a fine-tuned language model, rather than a head on features."""
+    try:
+        return json.loads((folder / CARD).read_text()).get("kind") == "language"
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def load_model(folder: str | Path) -> RewardModel:
     """Read a model that :meth:`RewardModel.save` wrote; its predictions are the very same.
 
@@ -170,6 +192,8 @@ def load_model(folder: str | Path) -> RewardModel:
     folder = Path(folder)
     if not (folder / CARD).exists():
         raise BadInput(f"{folder} holds no model ({CARD} is missing): fit one with simbench fit.")
+    if is_language_folder(folder):
+        raise BadInput(f"{folder} holds a fine-tuned language model, which reads text and no features.")
     try:
         card = json.loads((folder / CARD).read_text())
         content = (folder / WEIGHTS).read_bytes()

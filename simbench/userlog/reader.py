@@ -102,13 +102,27 @@ def read_log(path: Path, columns: LogColumns) -> UserLog:
     frame = read_frame(path)
     matrix = raw_features(columns.features, frame, path)
     scale = feature_scale(matrix)
+    log, context = log_of_frame(frame, columns, (matrix * np.float32(scale)).astype(np.float32), path)
+    return UserLog(log, scale, context, frame)
+
+
+def log_of_frame(
+    frame: pd.DataFrame, columns: LogColumns, features: np.ndarray, path: Path
+) -> tuple[FeedbackLog, tuple[ContextColumn, ...]]:
+    """The log of a frame with these features, and how its context was encoded.
+
+    Raises
+    ------
+    BadInput
+        With file, row or column, and what to do.
+    """
     context = tuple(ContextColumn.of(_filled(frame, name, path)) for name in columns.context)
     encoded = [column.encode(frame[column.name]) for column in context]
     groups = np.arange(len(frame))
     if columns.groups is not None:
         groups = pd.factorize(_filled(frame, columns.groups, path))[0]
     log = FeedbackLog(
-        features=(matrix * np.float32(scale)).astype(np.float32),
+        features=features,
         feedback=_clicks(frame, columns.feedback, path)[None],
         groups=groups.astype(np.int64),
         context=np.concatenate(encoded, axis=1) if encoded else None,
@@ -122,7 +136,7 @@ def read_log(path: Path, columns: LogColumns) -> UserLog:
         else _clicks(frame, columns.always_acts, path).astype(bool),
         **_signals(frame, columns, path),
     )
-    return UserLog(log, scale, context, frame)
+    return log, context
 
 
 def _signals(frame: pd.DataFrame, columns: LogColumns, path: Path) -> dict:

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from simbench.signals import NEGATIVE, POSITIVE
+from simbench.worlds.traits import trait_column
 
 
 class RealResponses(BaseModel, frozen=True, extra="forbid"):
@@ -66,13 +67,17 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
     slip of the click alone. ``ratings`` are drawn per log, and the rating law acts on the rating drawn: then
     ``r*`` and the action depend on each other given x (see ``docs/twins.md``). Without ``capped`` the rating
     law's scale ignores the cap at 1, as published: the realised rate falls below ``action_rate``.
-    ``default_size`` is the number of logged responses where a study names none.
+    ``trait`` names a property of the responses that policies are judged by, and that the propensity reads
+    where ``salience`` is ``trait``: ``feature:K`` of synthetic responses; ``length`` (of the text, in
+    characters) or a numeric column of real ones, which becomes a feature as well: who reads a response sees
+    how long it is. ``default_size`` is the number of logged responses where a study names none.
     """
 
     name: str = "exclusive"
     law: Literal["logit", "rating"] = "logit"
     capped: bool = True
-    salience: Literal["context", "features"] = "context"
+    salience: Literal["context", "features", "trait"] = "context"
+    trait: str | None = None
     confounding: float = Field(default=0.0, ge=-1, le=1)
     misclick: float = Field(default=0.0, ge=0, lt=1)
     signals: int = Field(default=1, ge=1, le=len(POSITIVE))
@@ -109,6 +114,14 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
         if abs(self.base_rate - self.ratings.good_share) > 1e-9:
             good = self.ratings.good_share
             raise ValueError(f"the base rate of {self.name} is the share of ratings above τ, {good:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _trait_is_there(self) -> Self:
+        if self.salience == "trait" and self.trait is None:
+            raise ValueError("salience 'trait' needs a trait, such as feature:31 or length")
+        if self.trait is not None and self.real is None:
+            trait_column(self.trait, self.n_features)
         return self
 
     @property

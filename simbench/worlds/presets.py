@@ -11,6 +11,7 @@ PRESETS: dict[str, WorldConfig] = {
     "misclick": WorldConfig(name="misclick", misclick=0.05),
     "always": WorldConfig(name="always", salience="features", always_share=0.05),
     "signals": WorldConfig(name="signals", salience="features", signals=2),
+    "copyable": WorldConfig(name="copyable", salience="trait", trait="feature:29", responses_per_prompt=32),
     **TWINS,
 }
 
@@ -22,5 +23,8 @@ DESCRIPTIONS = {
     "misclick": "exclusive, and an active user clicks a bad response with probability .05",
     "always": "shared, and the users of 5 % of the prompts always act when satisfied",
     "signals": "shared, and several signals are logged: click and copy, unless --signals says more",
+    "copyable": "propensity reads one feature of the response that says next to nothing of its reward "
+    "(say, how "
+    "easily it is copied); 32 responses a prompt",
     **TWIN_DESCRIPTIONS,
 }

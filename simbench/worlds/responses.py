@@ -9,12 +9,13 @@ from scipy.special import expit
 from simbench.propensity import standardise
 from simbench.streams import stream
 from simbench.worlds.config import WorldConfig
+from simbench.worlds.traits import trait_column, trait_salience
 
 
 @dataclass(frozen=True)
 class Base:
     """Responses before anyone acted; n rows. ``signal`` is the reward's logit less its intercept, where the
-    reward is synthetic."""
+    reward is synthetic; ``trait`` the named property, where the world has one."""
 
     features: np.ndarray
     context: np.ndarray
@@ -22,6 +23,7 @@ class Base:
     reward: np.ndarray
     rating: np.ndarray
     signal: np.ndarray | None = None
+    trait: np.ndarray | None = None
 
 
 def synthetic(config: WorldConfig, size: int, seed: int) -> tuple[Base, np.ndarray, str]:
@@ -39,7 +41,8 @@ def synthetic(config: WorldConfig, size: int, seed: int) -> tuple[Base, np.ndarr
     reward = expit(signal + intercept(signal[is_train], config.base_rate))
     context = _context(config, groups, rng)
     text = f"{int(is_train.sum()):,} responses to {n_train:,} prompts, {config.n_features} features"
-    return Base(features, context, groups, reward, _rating_levels(reward), signal), is_train, text
+    trait = None if config.trait is None else features[:, trait_column(config.trait, config.n_features)]
+    return Base(features, context, groups, reward, _rating_levels(reward), signal, trait), is_train, text
 
 
 def _features(config: WorldConfig, groups: np.ndarray, n_prompts: int, rng) -> np.ndarray:
@@ -100,11 +103,14 @@ def from_real(config: WorldConfig, size: int, seed: int) -> tuple[Base, np.ndarr
 
     assert config.real is not None
     total = round(size * 1.25)  # a fifth of the prompts or rows becomes the test set
-    data = load_responses(**config.real.model_dump(), size=total, seed=seed)
+    data = load_responses(**config.real.model_dump(), trait=config.trait, size=total, seed=seed)
     rng = stream(seed, "responses", config.name, size)
     is_train = _split(data.groups, rng)
     context = _context(config, data.groups, rng)
-    base = Base(data.features, context, data.groups, data.reward, data.rating)
+    features = data.features
+    if data.trait is not None:
+        features = np.column_stack([features, trait_salience(config.trait, data.trait)]).astype(np.float32)
+    base = Base(features, context, data.groups, data.reward, data.rating, trait=data.trait)
     text = f"{data.description}; {int(is_train.sum()):,} to train, {int((~is_train).sum()):,} to test"
     return base, is_train, text
 

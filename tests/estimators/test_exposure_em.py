@@ -76,6 +76,25 @@ def test_sar_em_reaches_the_maximum_likelihood_of_scipy():
     assert np.abs(theirs - truth.reward).mean() < 0.1
 
 
+def test_sar_em_reaches_the_optimum_of_pysarpu():
+    """Witness: pysarpu's EM with logistic heads (statsmodels' GLMs as M-steps), all rows, to convergence."""
+    pysarpu = pytest.importorskip("pysarpu.pysarpu", reason="pip install pysarpu statsmodels")
+    from pysarpu.classification import LinearLogisticRegression
+    from pysarpu.propensity import LogisticPropensity
+
+    world = build(PRESETS["exclusive"].model_copy(update={"n_features": 4}), 3.0, 1500, 0)
+    log, _ = world.draw(range(1))
+    assert log.context is not None
+    x, z, r = log.features.astype(float), log.context.astype(float), log.feedback[0].astype(float)
+    witness = pysarpu.PUClassifier(LinearLogisticRegression(), LogisticPropensity())
+    witness.fit(x, z, r, tol=1e-8, max_iter=400)
+    whole = {"validation_share": 0.0, "batch_size": log.n_rows, "weight_decay": 0.0}
+    ours = SAREM(lr=0.1, epochs=800, patience=60, **whole).fit_replicates(log)
+    assert ours.held_out_loss[0] == pytest.approx(-witness.history[-1], abs=1e-6)
+    assert ours.predict(log.features)[0] == pytest.approx(witness.predict_cproba(x), abs=5e-3)
+    assert ours.predict_propensity(log.context)[0] == pytest.approx(witness.predict_eproba(z), abs=5e-3)
+
+
 def test_recrec_fits_the_preference_through_the_click_as_well():
     """Witness: NumPy."""
     s, e, r, out, batch = draw()

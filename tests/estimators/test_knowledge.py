@@ -45,9 +45,12 @@ def test_of_users_who_always_act_a_missing_click_is_a_dislike(e_step):
 
 
 def test_knowledge_fixes_the_level():
-    """In exclusive at bias level .8 the level is weakly identified; each of these fixes it."""
+    """In exclusive at bias level .8 the level is weakly identified; each of these fixes it.
+
+    As the log grows: at 5,000 responses early stopping keeps up to .11 of the error.
+    """
     config = WorldConfig(name="always", always_share=0.1)
-    log, truth = build(config, 0.8, 5000, 0).draw(range(4))
+    log, truth = build(config, 0.8, 10_000, 0).draw(range(8))
     assert truth.always_acts is not None and 0.05 < truth.always_acts.mean() < 0.15
     prior, rate = float(truth.reward.mean()), float(truth.propensity.mean())
     fits = {

@@ -1,0 +1,73 @@
+"""The card beside a file of embeddings: which texts, which model, what was cut."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from simbench.errors import BadInput
+
+
+def card_path(features: Path) -> Path:
+    """``emb.safetensors`` -> ``emb.card.json``."""
+    return features.with_name(f"{features.stem}.card.json")
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card as written.
+
+    Raises
+    ------
+    BadInput
+        If it is damaged.
+    """
+    try:
+        card = json.loads(path.read_text())
+        if not isinstance(card["input"]["sha256"], str):
+            raise TypeError("no hash")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"{path} is no card of embeddings: delete it with the file it describes, and embed again."
+        ) from error
+    return card
+
+
+def hash_of_texts(responses: Iterable[Any], prompts: Iterable[Any] | None) -> str:
+    """SHA-256 of the texts in order; what is no string counts as none. Independent of the file's format."""
+    total = hashlib.sha256()
+    for column in (responses, () if prompts is None else prompts):
+        for text in column:
+            blob = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""
+            total.update(b"%d:" % (len(blob) if isinstance(text, str) else -1))
+            total.update(blob)
+        total.update(b"|")
+    return total.hexdigest()
+
+
+def check_same_texts(features: Path, frame: pd.DataFrame, path: Path) -> None:
+    """Refuse embeddings whose card says that they were made from other texts.
+
+    Without a card, or where the file of responses no longer holds the columns that were embedded, there is
+    nothing to compare.
+
+    Raises
+    ------
+    BadInput
+        If the texts, or their order, differ.
+    """
+    if not card_path(features).exists():
+        return
+    known = read_card(card_path(features))["input"]
+    columns = [known["text_column"], known["prompt_column"]]
+    if any(name is not None and name not in frame for name in columns):
+        return
+    text, prompt = (None if name is None else frame[name] for name in columns)
+    if text is None or hash_of_texts(text, prompt) == known["sha256"]:
+        return
+    raise BadInput(
+        f"{features} was embedded from other texts than those of {path}, or in another order: "
+        f"run simbench embed on {path}."
+    )

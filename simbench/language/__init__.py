@@ -1,0 +1,1 @@
+"""Language models: text to embeddings, and the encoder itself trained on feedback."""

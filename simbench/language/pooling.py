@@ -1,0 +1,43 @@
+"""One vector a text from the states of its tokens. Needs torch alone: exported models carry this file."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
+    """Mean, first (``cls``) or last of the unmasked states.
+
+    Parameters
+    ----------
+    hidden : Tensor, shape (b, t, h)
+    mask : Tensor, shape (b, t), 1 where there is a token
+    pooling : {"mean", "cls", "last"}
+
+    Returns
+    -------
+    Tensor, shape (b, h), float32
+    """
+    if pooling == "mean":
+        # padded states may be NaN in some attention kernels: they are filled, not multiplied by 0
+        kept = hidden.float().masked_fill(mask[..., None] == 0, 0.0)
+        return kept.sum(1) / mask.sum(1, keepdim=True)
+    if pooling == "cls":
+        place = (mask.cumsum(1) == 0).sum(1)
+    else:
+        place = mask.shape[1] - 1 - (mask.flip(1).cumsum(1) == 0).sum(1)
+    return hidden[torch.arange(len(hidden), device=hidden.device), place].float()
+
+
+def positions_of(mask: Tensor) -> Tensor:
+    """Positions counted from each text's first token, shape (b, t), int64; 0 before it."""
+    return (mask.cumsum(1) - 1).clamp_min(0)
+
+
+def takes_positions(model: Any) -> bool:
+    """Whether explicit positions from 0 mean what they say: RoBERTa and its kin count from the padding id."""
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        return False
+    return not any(hasattr(part, "create_position_ids_from_input_ids") for part in model.modules())

@@ -1,0 +1,137 @@
+"""An embedding is the text's own: not its batch's, not its padding's; and every odd text is marked."""
+
+import numpy as np
+import pytest
+import torch
+
+from simbench.errors import BadInput
+from simbench.language.encoder import TextEncoder, pool
+from simbench.language.tokens import render
+
+RNG = np.random.default_rng(0)
+WORDS = "the user asks a question and the quick brown fox answers it at once or never".split()
+RESPONSES = [" ".join(RNG.choice(WORDS, int(k))) for k in RNG.integers(1, 60, 14)]
+PROMPTS = [" ".join(RNG.choice(WORDS, int(k))) for k in RNG.integers(1, 20, 14)]
+
+
+def pooled(encoder, ids, order, size, side):
+    """Embeddings by every pooling, shape (3, n, h), in batches of ``size`` in this order."""
+    out = np.empty((3, len(ids), encoder.hidden_size), dtype=np.float32)
+    with torch.inference_mode():
+        for first in range(0, len(order), size):
+            rows = order[first : first + size]
+            batch = encoder.pad([ids[row] for row in rows], side)
+            hidden = encoder.hidden(batch)
+            for k, how in enumerate(("mean", "cls", "last")):
+                out[k, rows] = pool(hidden, batch["attention_mask"], how).numpy()
+    return out
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("fp32", 1e-5), ("bf16", 1e-3)])
+@pytest.mark.parametrize("weights", ["minilm", "llama"])
+def test_an_embedding_depends_on_its_text_alone(weights, dtype, tolerance, request):
+    encoder = TextEncoder.load(request.getfixturevalue(weights), dtype=dtype)
+    ids = encoder.tokenise(RESPONSES, PROMPTS).ids
+    n = len(ids)
+    alone = pooled(encoder, ids, np.arange(n), 1, "right")
+    assert alone[[0, 2]].std(1).mean() > 50 * tolerance  # the texts are told apart
+    for size, side in ((1, "left"), (2, "right"), (7, "left"), (7, "right")):
+        found = pooled(encoder, ids, RNG.permutation(n), size, side)
+        assert np.abs(found - alone).max() <= tolerance, (size, side)
+
+
+def test_minilm_agrees_with_sentence_transformers(minilm):
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    peer = sentence_transformers.SentenceTransformer(minilm, device="cpu")
+    encoder = TextEncoder.load(minilm)
+    assert (encoder.pooling, encoder.max_tokens) == ("mean", peer.max_seq_length)
+    texts = [*RESPONSES[:3], "word " * 400, ""]
+    with torch.inference_mode():
+        mine = encoder.embed(encoder.pad(encoder.tokenise(texts).ids)).numpy()
+    theirs = peer.encode(texts, normalize_embeddings=False)
+    length = np.linalg.norm(mine, axis=1, keepdims=True)
+    assert np.abs(mine / length - theirs / np.linalg.norm(theirs, axis=1, keepdims=True)).max() < 1e-5
+
+
+def test_pooling_by_hand():
+    hidden = torch.arange(2 * 4 * 1, dtype=torch.float32).reshape(2, 4, 1)
+    hidden[0, 3] = float("nan")  # padding may hold anything
+    mask = torch.tensor([[1, 1, 1, 0], [0, 0, 1, 1]])
+    assert pool(hidden, mask, "mean").flatten().tolist() == [1.0, 6.5]
+    assert pool(hidden, mask, "cls").flatten().tolist() == [0.0, 6.0]
+    assert pool(hidden, mask, "last").flatten().tolist() == [2.0, 7.0]
+
+
+def test_gradients_reach_the_model_through_the_pooling(llama):
+    encoder = TextEncoder.load(llama)
+    encoder.embed(encoder.pad(encoder.tokenise(RESPONSES[:2]).ids, "left")).sum().backward()
+    assert all(p.grad is not None for p in encoder.model.layers.parameters())
+
+
+def test_chat_template_and_pooling_of_a_causal_model(llama):
+    encoder = TextEncoder.load(llama)
+    assert (encoder.pooling, encoder.causal, encoder.hidden_size) == ("last", True, 64)
+    text, by_template = render(encoder.tokenizer, "yes", "really?")
+    assert (text, by_template) == ("<|user|>really?</s><|assistant|>yes</s>", True)
+    ids = encoder.tokenise(["yes"], ["really?"]).ids[0]
+    assert encoder.tokenizer.decode(ids) == text
+    assert render(encoder.tokenizer, "yes") == ("yes", False)
+
+
+def test_odd_texts_are_marked_and_kept(minilm, llama):
+    for path in (minilm, llama):
+        tokens = TextEncoder.load(path).tokenise(["fine", " \n", "", None, 7, float("nan")])
+        assert all(tokens.ids)
+        assert tokens.empty.tolist() == [False, True, True, False, False, False]
+        assert tokens.not_text.tolist() == [False, False, False, True, True, True]
+        assert not tokens.cut.any()
+
+
+@pytest.mark.parametrize("weights", ["minilm", "llama"])
+def test_a_long_prompt_yields_to_the_response(weights, request):
+    path = request.getfixturevalue(weights)
+    answer, long = "yes, it does", "never " * 100
+    rows = [("no", "ok"), (answer, "why " * 200 + "now"), (long, "why"), (long, "why " * 200)]
+    responses, prompts = zip(*rows, strict=True)
+    encoder = TextEncoder.load(path, max_tokens=64)
+    tokens = encoder.tokenise(responses, prompts)
+    assert tokens.cut.tolist() == [False, True, True, True]
+    assert tokens.response_cut.tolist() == [False, False, True, True] and not tokens.lost.any()
+    assert all(len(ids) == 64 for ids in tokens.ids[2:]) and 60 <= len(tokens.ids[1]) <= 64
+    texts = [encoder.tokenizer.decode(ids) for ids in tokens.ids]
+    assert answer in texts[1] and "now" in texts[1]  # the response whole, the prompt's end
+    assert "why" in texts[2] and "never never" in texts[2]
+    assert min(texts[3].count("why"), texts[3].count("never")) >= 6  # half each
+
+    end = TextEncoder.load(path, max_tokens=64, truncation="end").tokenise(responses, prompts)
+    assert end.lost.tolist() == [False, True, False, True]
+    assert end.response_cut.tolist() == [False, True, True, True]
+    assert all(len(ids) == 64 for ids in end.ids[1:])
+
+
+def test_mistakes_are_one_sentence(minilm, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text('{"model_type": "bert"}')
+    cases = [
+        (dict(name=str(tmp_path / "no")), "does not exist"),
+        (dict(name=str(tmp_path / "empty")), "holds no config.json"),
+        (dict(name=str(tmp_path / "broken")), "cannot be loaded"),
+        (dict(name=str(tmp_path / "empty" / "x.gguf")), "x.gguf does not exist"),
+        (dict(name=minilm, pooling="max"), "pooling must be"),
+        (dict(name=minilm, dtype="int8"), "dtype must be"),
+        (dict(name=minilm, device="tpu"), "device must be"),
+        (dict(name=minilm, truncation="start"), "truncation must be"),
+        (dict(name=minilm, max_tokens=513), "from 8 to 512"),
+    ]
+    if not torch.cuda.is_available():
+        cases.append((dict(name=minilm, device="cuda"), "no GPU"))
+    for options, message in cases:
+        with pytest.raises(BadInput, match=message):
+            TextEncoder.load(**options)
+    monkeypatch.setattr("simbench.language.loading.hub_reachable", lambda: False)
+    with pytest.raises(BadInput, match="hub cannot be reached"):
+        TextEncoder.load("nobody/such-a-model")
+    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
+    with pytest.raises(BadInput, match=r"pip install 'simbench-rm\[llm\]'"):
+        TextEncoder.load(minilm)
