@@ -9,7 +9,7 @@ from simbench.language.encoder import TextEncoder, pool
 from simbench.language.tokens import render
 
 RNG = np.random.default_rng(0)
-WORDS = "the user asks a question and the quick brown fox answers it at once or never".split()
+WORDS = ["the", "user", "asks", "a", "question", "and", "the", "quick", "brown", "fox", "answers", "it", "at", "once", "or", "never"]
 RESPONSES = [" ".join(RNG.choice(WORDS, int(k))) for k in RNG.integers(1, 60, 14)]
 PROMPTS = [" ".join(RNG.choice(WORDS, int(k))) for k in RNG.integers(1, 20, 14)]
 

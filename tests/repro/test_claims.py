@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from simbench.repro.claims.downstream import alignment
 from simbench.repro.claims.exact import naive_bias, printed_equation, theorem
 from simbench.repro.claims.identification import learned_stratification
+from simbench.repro.claims.leaks import worth
 from simbench.repro.claims.learning_rate import best_outside, negative_r2
 from simbench.repro.claims.predictions import calibration_shift, label_derived, reorders, simple_baselines
 from simbench.repro.claims.public_numbers import public_numbers, rank_correlation
@@ -252,6 +254,42 @@ def test_public_numbers(finish, sign, verdict):
         }
         frames.append(twin("published", values, f"twin:{world}"))
     assert judged(public_numbers, finish("twins-published", replicates=pd.concat(frames))).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("stopping", "calibration", "verdict"),
+    [(0.1, 0.1, Verdict.holds), (0.1, 0.3, Verdict.condition), (0.3, 0.35, Verdict.fails)],
+)
+def test_the_worth_of_leaks(finish, stopping, calibration, verdict):
+    frames = [
+        twin(protocol, {"implicitrm": r2, "naive": r2 - 0.1, "oracle": 0.5})
+        for protocol, r2 in {
+            "published": 0.2,
+            "off: stopping": stopping,
+            "off: calibration": calibration,
+        }.items()
+    ]
+    found = judged(worth, finish("leaks", replicates=pd.concat(frames)))
+    assert found.verdict is verdict
+    assert found.quantities["r2 of 2 stopping twin:helpsteer"].value == pytest.approx(
+        0.2 - stopping, abs=0.01
+    )
+
+
+def aligned(ours, naive):
+    values = {
+        ("implicitrm", "value KL 1"): ours,
+        ("naive", "value KL 1"): naive,
+        ("oracle", "value KL 1"): 0.8,
+    }
+    return scored(values, world="copyable", bias_level=2.0, size=10)
+
+
+@pytest.mark.parametrize(("ours", "verdict"), [(0.7, Verdict.holds), (0.5, Verdict.fails)])
+def test_alignment(finish, ours, verdict):
+    found = judged(alignment, finish("downstream", replicates=aligned(ours, 0.6)))
+    assert found.verdict is verdict
+    assert found.quantities["value naive copyable KL 1"].value == pytest.approx(-0.2, abs=0.01)
 
 
 def test_the_rank_correlation_is_spearmans():

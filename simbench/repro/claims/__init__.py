@@ -4,6 +4,7 @@ from simbench.repro.claims.claim import Claim
 from simbench.repro.claims.downstream import alignment
 from simbench.repro.claims.exact import naive_bias, printed_equation, theorem
 from simbench.repro.claims.identification import learned_stratification
+from simbench.repro.claims.leaks import worth
 from simbench.repro.claims.learning_rate import best_outside, negative_r2
 from simbench.repro.claims.predictions import PREDICTIONS
 from simbench.repro.claims.public_numbers import public_numbers
@@ -27,6 +28,7 @@ CLAIMS: tuple[Claim, ...] = (
     alignment,
     *PREDICTIONS,
     public_numbers,
+    worth,
     real_data,
 )
 
