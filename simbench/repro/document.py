@@ -61,7 +61,8 @@ def _made_with(reproduction: Reproduction) -> str:
     made = reproduction.environment
     lines = [
         f"Made by simbench {made['simbench']} (torch {made['torch']}, Python {made['python']}), the "
-        f"{made['form']} form, data: {made['data']}. Minutes that its steps took on {made['machine']}:",
+        f"{made['form']} form, data: {made['data']}. Minutes of fitting by step, added up over processes, "
+        f"on {made['machine']}:",
         "",
         "| step | minutes |",
         "|---|---|",

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import pandas as pd
+
 from simbench import __version__
 from simbench.errors import BadInput
 from simbench.repro import check
@@ -17,6 +19,7 @@ from simbench.repro.evidence import Evidence
 from simbench.repro.steps import FINISHED, STEPS, Run, Step
 
 LEVEL = 0.95
+CELL = ("world", "bias_level", "size", "protocol", "estimator", "knows")
 
 
 def measure(run: Run, steps: Sequence[Step], tell: Callable[[str], None]) -> None:
@@ -35,10 +38,8 @@ def reproduction(run: Run) -> Reproduction:
 
 
 def _environment(run: Run) -> dict:
-    done = [step for step in STEPS if (run.out / step.name / FINISHED).exists()]
-    seconds = {
-        step.name: json.loads((run.out / step.name / FINISHED).read_text())["seconds"] for step in done
-    }
+    evidence = Evidence(run.out)
+    done = [step.name for step in STEPS if evidence.has(step.name)]
     return {
         "simbench": __version__,
         "torch": version("torch"),
@@ -46,8 +47,16 @@ def _environment(run: Run) -> dict:
         "machine": f"{os.cpu_count()} cores ({platform.machine()})",
         "form": "quick" if run.quick else "full",
         "data": run.data,
-        "seconds": seconds,
+        "seconds": {name: _seconds(run, evidence.table(name), name) for name in done},
     }
+
+
+def _seconds(run: Run, table: pd.DataFrame, step: str) -> float:
+    """Of all cells of a study together, whichever session fitted them; else of the step."""
+    if "seconds" not in table:
+        return json.loads((run.out / step / FINISHED).read_text())["seconds"]
+    cell = [name for name in (*CELL, "lr") if name in table]
+    return float(table.groupby(cell, dropna=False).seconds.first().sum())
 
 
 def failed_cells(run: Run) -> list[str]:

@@ -49,7 +49,8 @@ class Claim:
         try:
             found = self.judge(evidence)
         except NotMeasured as error:
-            found = Judgement(Verdict.untested, f"{error}.")
+            reason = str(error)
+            found = Judgement(Verdict.untested, f"{reason[0].upper()}{reason[1:]}.")
         return Finding(
             key=self.key,
             claim=self.text,

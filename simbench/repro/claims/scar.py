@@ -36,13 +36,13 @@ def scar_methods(evidence: Evidence) -> Judgement:
     worlds = scores.distinct("world")
     if not methods:
         raise NotMeasured("the step `bias-level` holds no method that assumes SCAR")
+    levels = sorted(scores.distinct("bias_level"))
+    if len(levels) < 2:
+        raise NotMeasured("the step `bias-level` holds a single bias level: there is no trend")
     quantities: dict[str, Quantity] = {}
     lines, rises = [], {}
     for world in worlds:
         here = scores.where(world=world)
-        levels = sorted(here.distinct("bias_level"))
-        if len(levels) < 2:
-            raise NotMeasured("the step `bias-level` holds a single bias level: there is no trend")
         for name in methods:
             at = f"{name} {world}"
             rise = slope(here, name, levels) * (levels[-1] - levels[0])
