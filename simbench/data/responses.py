@@ -216,7 +216,7 @@ def column_of(
 def _trait(frame: pd.DataFrame, trait: str, text_column: str | None, path: Path) -> np.ndarray:
     """The named property of every row."""
     if trait == "length":
-        return _column(frame, text_column, TEXTS, "text", path).str.len().fillna(0).to_numpy(dtype=float)
+        return column_of(frame, text_column, TEXTS, "text", path).str.len().fillna(0).to_numpy(dtype=float)
     if trait not in frame:
         raise BadInput(f"{path} has no column {trait!r} to take the trait from: name one, or `length`.")
     values = pd.to_numeric(frame[trait], errors="coerce").to_numpy(dtype=float)

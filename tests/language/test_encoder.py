@@ -9,7 +9,8 @@ from simbench.language.encoder import TextEncoder, pool
 from simbench.language.tokens import render
 
 RNG = np.random.default_rng(0)
-WORDS = ["the", "user", "asks", "a", "question", "and", "the", "quick", "brown", "fox", "answers", "it", "at", "once", "or", "never"]
+SENTENCE = "the user asks a question and the quick brown fox answers it at once or never"
+WORDS = SENTENCE.split()
 RESPONSES = [" ".join(RNG.choice(WORDS, int(k))) for k in RNG.integers(1, 60, 14)]
 PROMPTS = [" ".join(RNG.choice(WORDS, int(k))) for k in RNG.integers(1, 20, 14)]
 
