@@ -78,6 +78,13 @@ class Scores:
             keep &= (self.table[column] == value).to_numpy()
         return Scores(self.table[keep], self.step)
 
+    def by(self, *columns: str) -> list[tuple[tuple, "Scores"]]:
+        """Every combination of values of these columns, in order; "" for a column that is not there."""
+        table = self.table.assign(**{name: "" for name in columns if name not in self.table})
+        return [
+            (values, Scores(rows, self.step)) for values, rows in table.groupby(list(columns), sort=False)
+        ]
+
     def distinct(self, column: str) -> list:
         """Values of a column, in order of appearance."""
         return list(self.table[column].unique())

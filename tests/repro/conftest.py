@@ -1,19 +1,15 @@
 """Constructed results: folders as the steps leave them, with numbers that a test chooses."""
 
 import json
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from simbench.repro import replicates
 from simbench.repro.measurements import IDENTITIES
 from simbench.repro.steps import FINISHED
-
-R = 12
 
 
 @pytest.fixture
@@ -30,14 +26,3 @@ def finish(tmp_path: Path) -> Callable[..., Path]:
         return folder.parent
 
     return write
-
-
-def scored(values: dict[tuple[str, str], float], noise: float = 0.002, **where: object) -> pd.DataFrame:
-    """Per-replicate scores around chosen means, ``{(estimator, metric): mean}``, with noise."""
-    rng = np.random.default_rng(zlib.crc32(repr((values, where)).encode()))
-    rows = [
-        {**where, "estimator": name, "knows": "", "replicate": r, "metric": metric, "value": value}
-        for (name, metric), mean in values.items()
-        for r, value in enumerate(mean + noise * rng.standard_normal(R))
-    ]
-    return pd.DataFrame(rows)

@@ -1,5 +1,7 @@
 """Verdicts follow from the numbers: what is false in constructed results does not hold."""
 
+import zlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +21,19 @@ from simbench.repro.document import unfilled
 from simbench.repro.evidence import Evidence
 from simbench.repro.published import DATA_SETS, METHODS, published_numbers
 from simbench.repro.quantities import Verdict
-from tests.repro.conftest import scored
+
+R = 12  # replicates
+
+
+def scored(values: dict[tuple[str, str], float], noise: float = 0.002, **where: object) -> pd.DataFrame:
+    """Per-replicate scores around chosen means, ``{(estimator, metric): mean}``, with noise."""
+    rng = np.random.default_rng(zlib.crc32(repr((values, where)).encode()))
+    rows = [
+        {**where, "estimator": name, "knows": "", "replicate": r, "metric": metric, "value": value}
+        for (name, metric), mean in values.items()
+        for r, value in enumerate(mean + noise * rng.standard_normal(R))
+    ]
+    return pd.DataFrame(rows)
 
 
 def judged(claim, folder):
@@ -170,6 +184,13 @@ def gains(root, implicit):
 def test_square_root(finish, worlds, verdict):
     frames = [gains(*of_one).assign(world=w, bias_level=1.0, size=9) for w, of_one in worlds.items()]
     assert judged(square_root, finish("rating", replicates=pd.concat(frames))).verdict is verdict
+
+
+def test_the_square_root_is_judged_by_protocol(finish):
+    frames = [gains(0.3, 0.31).assign(world="a", bias_level=1.0, protocol=p) for p in ("published", "honest")]
+    one_seed = gains(0.3, 0.31).query("replicate == 0").assign(world="a", bias_level=1.0, protocol="one seed")
+    found = judged(square_root, finish("twins-published", replicates=pd.concat([*frames, one_seed])))
+    assert len(found.tables[0].rows) == 2
 
 
 def test_a_step_that_was_not_run_is_said_so(finish):

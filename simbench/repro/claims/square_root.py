@@ -57,13 +57,13 @@ def _available(evidence: Evidence) -> list[tuple[str, Scores]]:
 
 
 def situations(scores: Scores) -> list[tuple[str, Scores]]:
-    """Each world and bias level that holds all three."""
+    """Each world, bias level and protocol that holds all three on several logs."""
     found = []
-    for world in scores.distinct("world"):
-        for level in sorted(scores.where(world=world).distinct("bias_level")):
-            here = scores.where(world=world, bias_level=level)
-            if all(here.has(name) for name in ("naive", "naive-sqrt", "implicitrm")):
-                found.append((f"{world}, level {level:g}", here))
+    for (world, level, protocol), here in scores.by("world", "bias_level", "protocol"):
+        several = all(here.has(name) for name in ("naive", "naive-sqrt", "implicitrm"))
+        if several and len(here.of("naive", "r2")) > 1:
+            by_protocol = "" if protocol in ("", "honest") else f", {protocol}"
+            found.append((f"{world}, level {level:g}{by_protocol}", here))
     return found
 
 
