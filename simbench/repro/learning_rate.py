@@ -17,7 +17,7 @@ FILE = StudyFile("learning-rate.yaml", {"replicates": 8})
 STATED_RANGE = (1e-5, 2e-3)  # in which the paper searches
 CLAIMED_BAD = 1e-3  # at which reviews of the paper report R² below 0
 RATES = (1e-5, 1e-4, 3e-4, 1e-3, 2e-3, 3e-3, 1e-2)
-QUICK_RATES = (1e-3, 3e-3)
+QUICK_RATES = (1e-3,)
 
 
 def rates(quick: bool) -> tuple[float, ...]:

@@ -167,6 +167,7 @@ STEPS: tuple[Step, ...] = (
         quick={
             "worlds": [{"preset": "twin:helpsteer", "n_features": 64}],
             "estimators": ["naive", "naive-sqrt", "balanced-naive", "ips@published", "implicitrm"],
+            "protocols": ["published"],
             "replicates": FEW,
         },
     ),
@@ -187,6 +188,7 @@ STEPS: tuple[Step, ...] = (
         quick={
             "worlds": [{"preset": "twin:helpsteer", "n_features": 32}],
             "estimators": ["naive", "implicitrm"],
+            "protocols": ["published", "off: oracle stopping", "off: all"],
             "replicates": FEW,
         },
     ),

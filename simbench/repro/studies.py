@@ -33,7 +33,7 @@ def benchmarks() -> Path:
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study in ``benchmarks/``, and what its small form changes."""
+    """A study in ``benchmarks/``, and what its small form changes; its ``protocols`` are names, to be kept."""
 
     name: str
     quick: dict[str, Any] = field(default_factory=dict)
@@ -41,7 +41,11 @@ class StudyFile:
     def config(self, quick: bool = False, **changes: Any) -> StudyConfig:
         """The study; ``changes`` are laid over it last."""
         raw = yaml.safe_load((benchmarks() / self.name).read_text())
-        raw |= (self.quick if quick else {}) | changes
+        form = dict(self.quick) if quick else {}
+        kept = form.pop("protocols", None)
+        raw |= form | changes
+        if kept is not None:
+            raw["protocols"] = [protocol for protocol in raw["protocols"] if protocol["name"] in kept]
         worlds = [
             preset(world) if isinstance(world, str) else described_world(world) for world in raw["worlds"]
         ]

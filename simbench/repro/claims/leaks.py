@@ -7,15 +7,13 @@ from simbench.repro.evidence import Evidence, NotMeasured, Scores
 from simbench.repro.quantities import Quantity, Table, by_share, mean_of
 
 PUBLISHED = "published"
-CLOSED = ("off: ", "published without ")  # how a protocol is named that closes one leak
+CLOSED = "off: "  # how a protocol is named that closes a leak
 ORACLE, OURS, NAIVE = "oracle", "implicitrm", "naive"
 
 
 def _leak(protocol: str) -> str:
     """``off: oracle stopping`` -> ``oracle stopping``."""
-    for prefix in CLOSED:
-        protocol = protocol.removeprefix(prefix)
-    return protocol
+    return protocol.removeprefix(CLOSED)
 
 
 def _shared(one: Scores, other: Scores) -> list[str]:
