@@ -77,7 +77,8 @@ def _shares(axis: Axes, table: pd.DataFrame, shapes: list[str]) -> None:
     place = np.arange(len(table))
     axis.bar(place, 100 * table.share_of_sgemm, 0.6, color=OURS)
     for x, row in enumerate(table.itertuples()):
-        axis.text(x, 100 * row.share_of_sgemm + 2, f"{row.share_of_sgemm:.0%}", ha="center", fontsize=7)
+        inside = 100 * row.share_of_sgemm - 2
+        axis.text(x, inside, f"{row.share_of_sgemm:.0%}", ha="center", va="top", color="white")
         if np.isfinite(row.share_goal):
             axis.plot([x - 0.4, x + 0.4], [100 * row.share_goal] * 2, color=GOAL)
     axis.set_ylim(0, 112)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simbench.downstream.curves import write_downstream
 from simbench.downstream.policies import Prompts, best_of, tilted_to
 from simbench.finished import FinishedCell, situations
 from simbench.repro import measurements, replicates
@@ -15,9 +14,10 @@ from simbench.repro.studies import StudyFile
 if TYPE_CHECKING:
     from simbench.repro.steps import Run
 
+COPYABLE = {"name": "copyable", "salience": "trait", "trait": "feature:29", "responses_per_prompt": 32}
 FILE = StudyFile(
     "downstream.yaml",
-    {"estimators": ["oracle", "naive", "naive-sqrt", "implicitrm"], "replicates": 8},
+    {"worlds": [COPYABLE], "estimators": ["oracle", "naive", "naive-sqrt", "implicitrm"], "replicates": 8},
 )
 KLS = (0.4, 1.0, 2.0)  # nats, of tilted policies
 NS = (4, 16)  # of best-of-n
@@ -32,7 +32,6 @@ def describe(run: "Run") -> dict:
 def measure(run: "Run", folder: Path) -> None:
     """The study, the curves of value against KL, and the value of chosen policies in every replicate."""
     measurements.run_study(FILE.config(run.quick), folder, run)
-    write_downstream(folder)
     scores = pd.read_parquet(folder / replicates.FILE)
     values = [_values(found) for cells in situations(folder) for found in cells]
     replicates.write(folder / replicates.FILE, pd.concat([scores, *values], ignore_index=True))

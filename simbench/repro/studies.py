@@ -33,7 +33,7 @@ def benchmarks() -> Path:
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study in ``benchmarks/``, and what its small form changes; its ``protocols`` are names, to be kept."""
+    """A study in ``benchmarks/``, and what its small form changes; its ``protocols`` are names to keep."""
 
     name: str
     quick: dict[str, Any] = field(default_factory=dict)
