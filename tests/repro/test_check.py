@@ -8,8 +8,10 @@ import pytest
 from simbench.cli import main
 from simbench.errors import BadInput
 from simbench.repro import check
+from simbench.repro.claims import CLAIMS
 from simbench.repro.document import Reproduction, read, render, unfilled, write
 from simbench.repro.quantities import Finding, Quantity, Table, Verdict, exact, mean_of
+from simbench.repro.studies import ROOT, benchmarks
 
 MADE = {"simbench": "0", "torch": "2", "python": "3", "machine": "m", "form": "full", "data": "twin"}
 
@@ -123,3 +125,12 @@ def main_ends(code, arguments):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert (ended.value.code or 0) == code
+
+
+def test_the_document_of_the_repository_is_what_its_values_say():
+    """Cheap, and in every test run: no number of it was typed. The rerun is `simbench repro --check`."""
+    stored = read(benchmarks() / "paper_repro.json")
+    text = (ROOT / "paper_repro.md").read_text()
+    assert [str(part) for part in check.compare_document(text, stored)] == []
+    assert unfilled(text) == []
+    assert {finding.key for finding in stored.findings} == {claim.key for claim in CLAIMS}

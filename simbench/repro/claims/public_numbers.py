@@ -26,7 +26,7 @@ FEWEST = 5  # methods, below which a rank correlation says nothing
 def public_numbers(evidence: Evidence) -> Judgement:
     """Rank correlation over the methods that both have."""
     runs, quantities = under(evidence, "published"), {}
-    tables, found = [], []
+    tables, found, last = [], [], []
     for data, name in DATA_SETS.items():
         world = next((world for world in runs if world.endswith(f":{name}")), None)
         if world is None:
@@ -45,6 +45,7 @@ def public_numbers(evidence: Evidence) -> Judgement:
         found.append(correlation > 0 and p < SIGNIFICANT)
         table, more = _side_by_side(scores, world, rows.loc[methods], evidence.level)
         tables, quantities = [*tables, table], quantities | more
+        last.append(f"on `{world}` {methods[theirs.argmin()]} there, {methods[int(np.argmin(ours))]} here")
     if not found:
         raise NotMeasured(
             f"the step `twins-published` shares fewer than {FEWEST} methods with the public numbers"
@@ -54,7 +55,7 @@ def public_numbers(evidence: Evidence) -> Judgement:
         for world in runs
         if f"rho {world}" in quantities
     ]
-    because = f"Over the methods that both have: {'; '.join(texts)}. " + DIFFERENCES
+    because = f"Over the methods that both have: {'; '.join(texts)}. Last: {'; '.join(last)}. " + DIFFERENCES
     return Judgement(by_share(found), because, quantities, tuple(tables))
 
 
