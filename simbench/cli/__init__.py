@@ -112,7 +112,7 @@ def run(
         bool, typer.Option("--downstream", help="Also measure policies: value against KL.")
     ] = False,
     responses: Annotated[
-        Path | None, typer.Option(help="Real responses: jsonl, jsonl.gz, csv or parquet.")
+        Path | None, typer.Option(help="Real responses: jsonl(.gz), csv, parquet, or hub:OWNER/DATASET.")
     ] = None,
     features: Annotated[
         Path | None, typer.Option(help="Their embeddings: safetensors or npy; else TF-IDF + SVD.")
@@ -126,9 +126,20 @@ def run(
     ] = None,
     slope: Annotated[float | None, typer.Option(help="Of the logistic link [1.5].")] = None,
     threshold: Annotated[float | None, typer.Option(help="Of the threshold or votes link.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Results folder [results/HASH].")] = None,
+    out: Annotated[str | None, typer.Option(help="Results folder, or URL: s3://... [results/HASH].")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda [cpu].")] = None,
-    jobs: Annotated[int, typer.Option(help="Processes; the cores are divided.", min=1)] = 1,
+    executor: Annotated[str, typer.Option(help="Where cells run: local, or ray (a cluster).")] = "local",
+    jobs: Annotated[
+        int | None, typer.Option(help="Cells at a time, each on one thread [local 1, ray all].", min=1)
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the cluster's head [RAY_ADDRESS, or this machine's].")
+    ] = None,
+    cpus_per_cell: Annotated[float | None, typer.Option(help="On Ray [1].", min=0)] = None,
+    gpus_per_cell: Annotated[float | None, typer.Option(help="On Ray; shares allowed [0].", min=0)] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print cells, time, memory and bytes; write nothing.")
+    ] = False,
     config: Annotated[
         Path | None, typer.Option("--config", "--study", help="A study in YAML; flags override it.")
     ] = None,
@@ -200,7 +211,7 @@ def plan_size(
 
 @app.command()
 def downstream(
-    folder: Annotated[Path, typer.Argument(help="A results folder.")],
+    folder: Annotated[str, typer.Argument(help="A results folder, or its URL.")],
     reward: Annotated[
         str, typer.Option(help="What policies exponentiate: probability, logit, or both by comma.")
     ] = "probability",
@@ -225,8 +236,8 @@ def figure(
             "learning-rate, reliability, value-kl, throughput, plane."
         ),
     ],
-    folder: Annotated[Path, typer.Argument(help="A results folder.")],
-    to: Annotated[Path | None, typer.Option(help="Path without suffix [OUT/NAME].")] = None,
+    folder: Annotated[str, typer.Argument(help="A results folder, or its URL.")],
+    to: Annotated[str | None, typer.Option(help="Path without suffix [OUT/NAME].")] = None,
 ) -> None:
     """Draw a figure from a results folder, as PNG and PDF."""
     from simbench.commands import figure

@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from simbench.commands.names import everyone, grants, preset
 from simbench.commands.output import CellProgress, console, emit
 from simbench.errors import BadInput
+from simbench.executors import Executor, find_executor
+from simbench.location import Location
 from simbench.study import StudyConfig, plan
 from simbench.study import run as run_study
 from simbench.world import RealResponses, WorldConfig
@@ -21,6 +23,7 @@ WORLD_FLAGS = (
     *("reward", "base_rate", "action_rate", "misclick", "confounding"),
     *("signals", "regenerate", "signal_dependence", "responses_per_prompt", "trait"),
 )
+RAY_FLAGS = ("ray_address", "cpus_per_cell", "gpus_per_cell")
 REAL_FLAGS = (
     *("prompt_column", "text_column", "rating_column", "votes_column", "link", "slope", "threshold"),
 )
@@ -29,9 +32,15 @@ REAL_FLAGS = (
 def run(flags: dict[str, Any]) -> None:
     """``simbench run``; ``flags`` as the command line gave them, None where it did not."""
     config = study_from(flags)
-    out = flags["out"] or Path("results") / _short_hash(config)
+    out = Location(flags["out"] or Path("results") / _short_hash(config))
+    executor = _executor(flags)
+    if flags["dry_run"]:
+        from simbench.commands.forecast import dry_run
+
+        dry_run(config, out, flags["jobs"], flags["format"])
+        return
     with CellProgress() as progress:
-        table = run_study(config, out, flags["jobs"], progress)
+        table = run_study(config, out, executor, progress)
     if flags["format"] == "table":
         _print_study(table, config)
     else:
@@ -44,6 +53,16 @@ def run(flags: dict[str, Any]) -> None:
         names = ", ".join(sorted(table[table.status == "failed"].estimator.unique()))
         print(f"simbench: failed: {names} (the reasons are in the table).", file=sys.stderr)
         sys.exit(1)
+
+
+def _executor(flags: dict[str, Any]) -> Executor:
+    """Where cells are to run, by the flags."""
+    name = flags["executor"]
+    options = {option: flags[option] for option in ("jobs", *RAY_FLAGS) if flags[option] is not None}
+    foreign = [option for option in RAY_FLAGS if option in options and name != "ray"]
+    if foreign:
+        raise BadInput(f"--{foreign[0].replace('_', '-')} is of --executor ray.")
+    return find_executor(name, **options)
 
 
 def study_from(flags: dict[str, Any]) -> StudyConfig:

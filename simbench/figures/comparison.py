@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from simbench.errors import BadInput
 from simbench.figures.palette import style
 from simbench.figures.paper import DOUBLE, bars, finished, in_print, note, replicates_of, require, sheet
+from simbench.location import Location
 from simbench.results import read_table
 
 PUBLISHED, HONEST = "published", "honest"
@@ -19,7 +20,7 @@ METRICS = {"r2": "R²", "mae": "MAE", "auroc": "AUROC"}  # RMSE is a function of
 LOWEST_R2 = -1.5  # below it an estimator failed; how far does not matter
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path | Location) -> pd.DataFrame:
     """Both protocols: a results folder that holds both, or the folder of the reproduction's steps."""
     if (folder / "results.parquet").exists():
         return read_table(folder)
