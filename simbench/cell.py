@@ -80,17 +80,22 @@ def _built(world: WorldConfig, bias_level: float, size: int, seed: int) -> World
     return build(world, bias_level, size, seed)
 
 
-def run_cell(cell: Cell, shards: Shards) -> Outcome:
-    """Train, unless the shard is there. A cell that fails is an outcome, and leaves no shard."""
-    kind = find(cell.estimator)
+def missing(cell: Cell, kind: type[Estimator]) -> list[str]:
+    """What the estimator needs, and the cell's grants and world do not give."""
     there = {
         "truth",
         *(base(name) for name in cell.grant),
         *(["signals"] if len(cell.world.signal_names) > 1 else []),
     }
-    missing = sorted(kind.needs - there) or unavailable(cell)
-    if missing:
-        return Outcome(cell, "skipped", f"needs {' and '.join(missing)}", 0.0)
+    return sorted(kind.needs - there) or unavailable(cell)
+
+
+def run_cell(cell: Cell, shards: Shards) -> Outcome:
+    """Train, unless the shard is there. A cell that fails is an outcome, and leaves no shard."""
+    kind = find(cell.estimator)
+    lacks = missing(cell, kind)
+    if lacks:
+        return Outcome(cell, "skipped", f"needs {' and '.join(lacks)}", 0.0)
     if shards.has(cell.key):
         return Outcome(cell, "ok", "", shards.read(cell.key)[1]["seconds"])
     start = time.perf_counter()
@@ -140,9 +145,6 @@ def fit_cell(
 
     calibrated = protocol.calibrates(cell.estimator)
     predictions, restarts, chosen = fit_under(protocol, make, settings, log, truth, world.test, calibrated)
-    expected = (cell.replicates, len(world.test.features))
-    if np.shape(predictions) != expected:
-        raise ValueError(f"the predictions have shape {np.shape(predictions)}, not {expected}")
     if not np.isfinite(predictions).all():
         raise ArithmeticError("the predictions are not finite: training diverged")
     if "truth" in kind.needs:

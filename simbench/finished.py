@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from simbench import __version__
 from simbench.cell import Cell
 from simbench.errors import BadInput
+from simbench.location import Location
 from simbench.store import Shards
 from simbench.study import StudyConfig, plan
 
@@ -26,7 +27,7 @@ class FinishedCell:
     facts: dict[str, Any]
 
 
-def read_study(folder: Path) -> StudyConfig:
+def read_study(folder: Path | Location) -> StudyConfig:
     """The configuration of the study in a results folder.
 
     Raises
@@ -34,13 +35,13 @@ def read_study(folder: Path) -> StudyConfig:
     BadInput
         If there is none, or it was made by a version whose shards this one does not read.
     """
-    path = folder / "study.json"
+    path = Location(folder) / "study.json"
+    if not path.exists():
+        raise BadInput(f"{path} cannot be read: give the folder of a study (simbench run --out).")
     try:
         found = json.loads(path.read_text())
         made_by = found["simbench"]
         config = found["config"]
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: give the folder of a study (simbench run --out).") from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise BadInput(f"{path} is damaged ({error}): run the study again.") from error
     if made_by != __version__:
@@ -52,8 +53,12 @@ def read_study(folder: Path) -> StudyConfig:
         raise BadInput(f"{path}: {where} cannot be read by this simbench: run the study again.") from error
 
 
-def situations(folder: Path) -> Iterator[list[FinishedCell]]:
-    """The finished cells of every world, size and bias level in turn.
+def _situation_of(cell: Cell) -> tuple:
+    return cell.protocol.name, cell.world, cell.size, cell.bias_level
+
+
+def situations(folder: Path | Location) -> Iterator[list[FinishedCell]]:
+    """The finished cells of every protocol, world, size and bias level in turn.
 
     Raises
     ------
@@ -64,5 +69,5 @@ def situations(folder: Path) -> Iterator[list[FinishedCell]]:
     cells = [cell for cell in plan(read_study(folder)) if shards.has(cell.key)]
     if not cells:
         raise BadInput(f"{folder} has no finished cell: run the study again.")
-    for _, group in groupby(cells, key=lambda cell: (cell.world, cell.size, cell.bias_level)):
+    for _, group in groupby(cells, key=_situation_of):
         yield [FinishedCell(cell, *shards.read(cell.key)) for cell in group]

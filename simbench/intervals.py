@@ -74,7 +74,7 @@ def information_intervals(log: FeedbackLog, inputs: np.ndarray, level: float = 0
     BadInput
         If the log does not identify the reward: restarts disagree, or the information is singular.
     """
-    require_identified(log, MAXIMUM_LIKELIHOOD)
+    require_identified(log, {**MAXIMUM_LIKELIHOOD, "batch_size": log.n_rows})
     fitted = maximum_likelihood(log)
     model = model_at(log, fitted.predict(log.features)[0], _propensity(fitted, log)[0])
     return at_estimate(model, log, inputs, level)

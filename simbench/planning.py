@@ -6,6 +6,7 @@ import numpy as np
 
 from simbench.efficiency import required_size
 from simbench.estimator import grant
+from simbench.intervals import MAXIMUM_LIKELIHOOD
 from simbench.registry import find
 from simbench.world import WorldConfig, build
 
@@ -64,10 +65,10 @@ def plan(
 def simulated_rmse(
     config: WorldConfig, bias_level: float, size: int, name: str, replicates: int, seed: int
 ) -> float:
-    """Root-mean-square error of an estimator with logistic heads at this size, over replicates."""
+    """Root-mean-square error of the maximum of the likelihood with logistic heads, over replicates."""
     world = build(config, bias_level, size, seed)
     log, truth = world.draw(range(replicates))
     log = grant(log, propensity=truth.propensity)
-    estimator = find(name)(hidden=(), lr=1e-2, weight_decay=0.0, seed=seed)
+    estimator = find(name)(**MAXIMUM_LIKELIHOOD, batch_size=log.n_rows, seed=seed)
     found = estimator.fit_replicates(log).predict(world.test.features)
     return float(np.sqrt(((found - world.test.reward) ** 2).mean()))

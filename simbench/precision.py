@@ -17,7 +17,7 @@ MEANING = {
 }
 
 
-def product_dtype(precision: str, device: torch.device) -> torch.dtype:
+def product_dtype(precision: str, device: torch.device | str) -> torch.dtype:
     """Type of the inputs and of the hidden layers' products.
 
     Raises
@@ -27,7 +27,7 @@ def product_dtype(precision: str, device: torch.device) -> torch.dtype:
     """
     if precision not in MEANING:
         raise BadInput(f"precision must be one of {', '.join(MEANING)}, got {precision!r}.")
-    if precision == "tf32" and device.type != "cuda":
+    if precision == "tf32" and not str(device).startswith("cuda"):
         raise BadInput(f"tf32 is a mode of NVIDIA GPUs, the device is {device}: choose fp32 or bf16.")
     return torch.bfloat16 if precision == "bf16" else torch.float32
 

@@ -1,5 +1,6 @@
 """From finished cells to one long, self-describing table."""
 
+import io
 import json
 from functools import lru_cache
 from itertools import groupby
@@ -14,6 +15,7 @@ from simbench.cell import Cell, Outcome
 from simbench.efficiency import mean_bound
 from simbench.errors import BadInput
 from simbench.grants import in_words
+from simbench.location import Location
 from simbench.registry import find
 from simbench.score import Estimate, excess, score, verdict
 from simbench.store import Shards, write_whole
@@ -177,24 +179,25 @@ def _row(outcome: Outcome, knows: str, metric: str, estimate: Estimate) -> dict[
     }
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path | Location, table: pd.DataFrame) -> None:
     """Write the long table as parquet, whole or not at all."""
     write_whole(path, lambda to: table.to_parquet(to, index=False))
 
 
-def read_table(folder: Path) -> pd.DataFrame:
-    """The long table of a results folder.
+def read_table(folder: str | Path | Location) -> pd.DataFrame:
+    """The long table of a results folder, on this disk or behind a URL.
 
     Raises
     ------
     BadInput
         If there is none.
     """
-    path = folder / "results.parquet"
+    path = Location(folder) / "results.parquet"
     if not path.exists():
         raise BadInput(f"{path} does not exist: finish the study first (simbench run --out {folder}).")
+    content = path.read_bytes()
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(io.BytesIO(content))
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read ({error}): run the study again.") from error
 

@@ -1,45 +1,32 @@
-"""Results on disk: one shard a finished cell, written under another name and then renamed."""
+"""Results on disk or behind a URL: one shard a finished cell, written whole or not at all."""
 
-import errno
 import json
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from simbench.errors import BadInput
+from simbench.location import Location
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write through a temporary name in the same folder, then rename: never half a file.
+def write_whole(path: Path | Location, write: Callable[[Path], object]) -> None:
+    """Have ``write`` fill a file on this disk, and put it at ``path``: never half a file.
+
+    On a disk the file is written under a temporary name in the same folder, and renamed.
 
     Raises
     ------
     BadInput
-        If the disk is full or the folder cannot be written.
+        If the disk is full or the place cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = "make room and run the same command again" if is_full else "choose another folder"
-        raise BadInput(
-            f"cannot write {path}: {error.strerror or error}. Finished cells are kept; {remedy}."
-        ) from error
-    finally:
-        with suppress(OSError):  # on a disk that cannot be written, there is none
-            temporary.unlink()
+    Location(path).write_whole(write)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path | Location, value: Any) -> None:
     """Write a JSON document whole."""
     write_whole(path, lambda to: to.write_text(json.dumps(value, indent=2, ensure_ascii=False)))
 
@@ -49,14 +36,14 @@ class Shards:
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or Location
         ``OUT/shards``.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path | Location):
+        self.folder = Location(folder)
 
-    def path(self, key: str) -> Path:
+    def path(self, key: str) -> Location:
         return self.folder / f"{key}.safetensors"
 
     def has(self, key: str) -> bool:
@@ -77,11 +64,16 @@ class Shards:
         BadInput
             If the shard is damaged.
         """
+        blob = self.path(key).read_bytes()
         try:
-            with safe_open(self.path(key), framework="np") as shard:
-                facts = json.loads(shard.metadata()["facts"])
-                return shard.get_tensor("predictions").astype(float), facts
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            return load(blob)["predictions"].astype(float), json.loads(_metadata(blob)["facts"])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise BadInput(
                 f"the shard {self.path(key)} is damaged ({error}): delete it and run the same command again."
             ) from error
+
+
+def _metadata(blob: bytes) -> dict[str, str]:
+    """The strings that a safetensors file carries; its header is JSON behind eight bytes of length."""
+    end = 8 + int.from_bytes(blob[:8], "little")
+    return json.loads(blob[8:end])["__metadata__"]

@@ -3,20 +3,22 @@
 import json
 import platform
 import typing
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import torch
 from pydantic import BaseModel, ByteSize, Field
 
 from simbench import __version__
-from simbench.cell import Cell, Outcome, run_cell
+from simbench.cell import Cell, Outcome
 from simbench.downstream.settings import Downstream
 from simbench.errors import BadInput
 from simbench.estimator import MEMORY_BUDGET
+from simbench.executors import Executor
+from simbench.executors.local import Local
+from simbench.executors.worker import THREADS, fixed_threads
 from simbench.grants import BASES, base, checked, variants
+from simbench.location import Location
 from simbench.precision import Precision, product_dtype
 from simbench.protocol import Protocol
 from simbench.registry import find
@@ -137,16 +139,21 @@ def _grants(config: StudyConfig, protocol: Protocol, name: str) -> list[tuple[st
     return list(dict.fromkeys(enough if config.alternatives and enough else told))
 
 
-def run(config: StudyConfig, out: Path, jobs: int = 1, progress: Progress | None = None):
+def run(
+    config: StudyConfig,
+    out: str | Path | Location,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+):
     """Run what is missing in ``out``, then write ``results.parquet`` and ``study.json``.
 
     Parameters
     ----------
     config : StudyConfig
-    out : Path
-        A new folder, or one that this very study began.
-    jobs : int
-        Processes; the cores are divided among them.
+    out : str, Path or Location
+        A new folder, or one that this very study began; on this disk, or a URL such as ``s3://bucket/study``.
+    executor : Executor, optional
+        Where cells run; by default one after another, in this process. It decides no number.
     progress : callable, optional
 
     Returns
@@ -161,16 +168,19 @@ def run(config: StudyConfig, out: Path, jobs: int = 1, progress: Progress | None
     """
     from simbench.results import table, write_table
 
-    cells = plan(config)
-    _validate(config, cells)
-    _claim(out, config)
+    out, cells = Location(out), plan(config)
     shards = Shards(out / "shards")
-    outcomes = {}
-    for outcome in _outcomes(cells, shards, jobs):
-        outcomes[outcome.cell.key] = outcome
-        if progress is not None:
-            progress(outcome, len(outcomes), len(cells))
-    result = table(config, [outcomes[cell.key] for cell in cells], shards)
+    with executor or Local() as runner:
+        validate(config, cells)
+        runner.check(config.device, shards)
+        _claim(out, config)
+        outcomes = {}
+        for outcome in runner.run(cells, shards):
+            outcomes[outcome.cell.key] = outcome
+            if progress is not None:
+                progress(outcome, len(outcomes), len(cells))
+    with fixed_threads():
+        result = table(config, [outcomes[cell.key] for cell in cells], shards)
     write_table(out / "results.parquet", result)
     if config.downstream is not None:
         from simbench.downstream.curves import write_downstream
@@ -179,7 +189,7 @@ def run(config: StudyConfig, out: Path, jobs: int = 1, progress: Progress | None
     return result
 
 
-def _validate(config: StudyConfig, cells: list[Cell]) -> None:
+def validate(config: StudyConfig, cells: list[Cell]) -> None:
     """Fail on what cannot work before anything is written."""
     unknown = sorted(set(config.estimators_in) - {world.name for world in config.worlds})
     if unknown:
@@ -196,37 +206,50 @@ def _validate(config: StudyConfig, cells: list[Cell]) -> None:
     for name in config.parameters:
         if name not in config.estimators:
             raise BadInput(f"parameters are given for {name!r}, which is not among the estimators.")
+    product_dtype(config.precision, config.device)
+    with fixed_threads():
+        for cell in {(c.world, c.bias_level, c.size, c.seed): c for c in cells}.values():
+            cell.built()
+
+
+def is_of(out: Location, config: StudyConfig) -> bool:
+    """Whether this very study was begun in the folder; False where nothing is there.
+
+    Raises
+    ------
+    BadInput
+        If the folder holds another study, or something else.
+    """
+    path, there = out / "study.json", out.names()
+    if path.name not in (there or ()):
+        # what a kill in the middle of the very first write leaves behind is no one's result
+        if there is None or any(not name.endswith(".tmp") for name in there):
+            raise BadInput(f"{out} exists and holds no study of simbench: choose another --out.")
+        return False
     try:
-        torch.empty(1, device=config.device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInput(f"the device {config.device!r} cannot be used: {reason}.") from error
-    product_dtype(config.precision, torch.device(config.device))
-    for cell in {(c.world, c.bias_level, c.size, c.seed): c for c in cells}.values():
-        cell.built()
+        found = json.loads(path.read_text())["config"]
+    except (json.JSONDecodeError, KeyError) as error:
+        raise BadInput(f"{path} is damaged ({error}): choose another --out.") from error
+    description = _described(config)
+    if found != description:
+        different = sorted(k for k in description if found.get(k) != description[k])
+        raise BadInput(
+            f"{out} holds another study (it differs in: {', '.join(different)}): choose another "
+            "--out, or delete that folder."
+        )
+    return True
 
 
-def _claim(out: Path, config: StudyConfig) -> None:
+def _described(config: StudyConfig) -> dict[str, Any]:
+    """What makes a study: with more or less memory, it is the same one."""
+    return json.loads(config.model_dump_json(exclude={"memory_budget"}))
+
+
+def _claim(out: Location, config: StudyConfig) -> None:
     """Write ``study.json``, or make sure that the one there is of this study."""
-    path = out / "study.json"
-    # with more or less memory, it is the same study
-    description = json.loads(config.model_dump_json(exclude={"memory_budget"}))
-    if path.exists():
-        try:
-            found = json.loads(path.read_text())["config"]
-        except (json.JSONDecodeError, KeyError) as error:
-            raise BadInput(f"{path} is damaged ({error}): choose another --out.") from error
-        if found != description:
-            different = sorted(k for k in description if found.get(k) != description[k])
-            raise BadInput(
-                f"{out} holds another study (it differs in: {', '.join(different)}): choose another "
-                "--out, or delete that folder."
-            )
-        return
-    # what a kill in the middle of the very first write leaves behind is no one's result
-    if out.exists() and (not out.is_dir() or any(file.suffix != ".tmp" for file in out.iterdir())):
-        raise BadInput(f"{out} exists and holds no study of simbench: choose another --out.")
-    write_json(path, {"config": description, **environment(config)})
+    if not is_of(out, config):
+        description = _described(config)
+        write_json(out / "study.json", {"config": description, **environment(config)})
 
 
 def environment(config: StudyConfig) -> dict[str, Any]:
@@ -238,23 +261,6 @@ def environment(config: StudyConfig) -> dict[str, Any]:
         "python": platform.python_version(),
         "device": config.device,
         "memory_budget": config.memory_budget,
-        "threads": torch.get_num_threads(),
+        "threads": THREADS,
         "seed": config.seed,
     }
-
-
-def _outcomes(cells: list[Cell], shards: Shards, jobs: int) -> Iterator[Outcome]:
-    if jobs == 1:
-        yield from (run_cell(cell, shards) for cell in cells)
-        return
-    from joblib import Parallel, cpu_count, delayed
-
-    threads = max(1, cpu_count() // jobs)
-    pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    results = pool(delayed(_run_in_worker)(cell, shards, threads) for cell in cells)
-    yield from cast(Iterator[Outcome], results)
-
-
-def _run_in_worker(cell: Cell, shards: Shards, threads: int) -> Outcome:
-    torch.set_num_threads(threads)
-    return run_cell(cell, shards)

@@ -76,6 +76,11 @@ def fit_under(
         Of the first setting, see :class:`Fit`.
     chosen : ndarray of int, shape (R,)
         Number of the setting that was kept.
+
+    Raises
+    ------
+    ValueError
+        If a model's predictions have another shape.
     """
     holdout = holdout_of(protocol, truth)
     seen_by = make({}) if calibrated else None
@@ -111,7 +116,9 @@ def _fit(
         # an estimator from outside need not know of protocols to run under the usual one
         known = {} if holdout.is_usual else {"holdout": own}
         model = estimator.fit_replicates(part, numbers, **known)
-        predicted = model.predict(test.features)
+        predicted, expected = model.predict(test.features), (len(numbers), len(test.features))
+        if np.shape(predicted) != expected:
+            raise ValueError(f"the predictions have shape {np.shape(predicted)}, not {expected}")
         if calibrated_as is not None:
             preference = truth.preference[rows]
             predicted = isotonic(model, predicted, part, preference, calibrated_as, own)

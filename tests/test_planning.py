@@ -12,14 +12,15 @@ from simbench.planning import plan
 from simbench.world import PRESETS, build
 
 
-def test_the_bound_is_met_at_the_planned_size_and_the_estimator_needs_more():
+def test_the_bound_is_met_at_the_planned_size():
+    """The maximum of the likelihood is there within five standard errors: an RMSE from 4 replicates, moved
+    by 33 parameters, has a relative one of about ``sqrt(2 / (4 * 33)) / 2 = .06``."""
     known, joint = plan(PRESETS["exclusive"], 2.0, 0.06, replicates=4)
     assert known.by_bound < joint.by_bound
     there = build(PRESETS["exclusive"], 2.0, known.by_bound, 0)
     assert np.sqrt(mean_bound(there, True)) == pytest.approx(0.06, rel=0.15)
     for row in (known, joint):
-        # nobody beats the bound, and logistic heads come within a factor of four of its size
-        assert 0.9 * 0.06 < row.rmse_there < 0.12 + 0.06 * (row is joint)
+        assert 0.7 < row.rmse_there / 0.06 < 1.3
         assert row.needed >= row.by_bound
 
 

@@ -85,7 +85,7 @@ def test_a_shard_is_read_back_and_a_truncated_one_is_named(tmp_path):
     assert facts == {"knows": "α", "seconds": 1.5} and shards.has("abc") and not shards.has("b")
     whole = shards.path("abc").read_bytes()
     for length in (0, 4, 60, len(whole) - 1):
-        shards.path("abc").write_bytes(whole[:length])
+        shards.path("abc").local.write_bytes(whole[:length])
         with pytest.raises(BadInput, match=r"abc.safetensors is damaged .*delete it"):
             shards.read("abc")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from simbench import __version__
-from simbench.cli import finetune, language, log
+from simbench.cli import finetune, language, log, repro
 from simbench.errors import BadInput
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ list_app = typer.Typer(no_args_is_help=True, help="Print a catalogue.")
 app.add_typer(list_app, name="list")
 for command in (log.fit, log.score, log.diagnose, language.embed, finetune.finetune, finetune.export):
     app.command()(command)
+app.command()(repro.repro)
 
 
 class Format(StrEnum):
@@ -111,7 +112,7 @@ def run(
         bool, typer.Option("--downstream", help="Also measure policies: value against KL.")
     ] = False,
     responses: Annotated[
-        Path | None, typer.Option(help="Real responses: jsonl, jsonl.gz, csv or parquet.")
+        Path | None, typer.Option(help="Real responses: jsonl(.gz), csv, parquet, or hub:OWNER/DATASET.")
     ] = None,
     features: Annotated[
         Path | None, typer.Option(help="Their embeddings: safetensors or npy; else TF-IDF + SVD.")
@@ -125,7 +126,7 @@ def run(
     ] = None,
     slope: Annotated[float | None, typer.Option(help="Of the logistic link [1.5].")] = None,
     threshold: Annotated[float | None, typer.Option(help="Of the threshold or votes link.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Results folder [results/HASH].")] = None,
+    out: Annotated[str | None, typer.Option(help="Results folder, or URL: s3://... [results/HASH].")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda [cpu].")] = None,
     precision: Annotated[
         str | None, typer.Option(help="Of matrix products: fp32, tf32 (cuda) or bf16 [fp32].")
@@ -133,7 +134,18 @@ def run(
     memory: Annotated[
         str | None, typer.Option(help="Of the replicates that train at once, such as 500MB [2GiB].")
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Processes; the cores are divided.", min=1)] = 1,
+    executor: Annotated[str, typer.Option(help="Where cells run: local, or ray (a cluster).")] = "local",
+    jobs: Annotated[
+        int | None, typer.Option(help="Cells at a time, each on one thread [local 1, ray all].", min=1)
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the cluster's head [RAY_ADDRESS, or this machine's].")
+    ] = None,
+    cpus_per_cell: Annotated[float | None, typer.Option(help="On Ray [1].", min=0)] = None,
+    gpus_per_cell: Annotated[float | None, typer.Option(help="On Ray; shares allowed [0].", min=0)] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print cells, time, memory and bytes; write nothing.")
+    ] = False,
     config: Annotated[
         Path | None, typer.Option("--config", "--study", help="A study in YAML; flags override it.")
     ] = None,
@@ -205,7 +217,7 @@ def plan_size(
 
 @app.command()
 def downstream(
-    folder: Annotated[Path, typer.Argument(help="A results folder.")],
+    folder: Annotated[str, typer.Argument(help="A results folder, or its URL.")],
     reward: Annotated[
         str, typer.Option(help="What policies exponentiate: probability, logit, or both by comma.")
     ] = "probability",
@@ -230,8 +242,8 @@ def figure(
             "learning-rate, reliability, value-kl, throughput, plane."
         ),
     ],
-    folder: Annotated[Path, typer.Argument(help="A results folder.")],
-    to: Annotated[Path | None, typer.Option(help="Path without suffix [OUT/NAME].")] = None,
+    folder: Annotated[str, typer.Argument(help="A results folder, or its URL.")],
+    to: Annotated[str | None, typer.Option(help="Path without suffix [OUT/NAME].")] = None,
 ) -> None:
     """Draw a figure from a results folder, as PNG and PDF."""
     from simbench.commands import figure

@@ -2,16 +2,16 @@
 
 import math
 import sys
-from pathlib import Path
 
 import pandas as pd
 from pydantic import ValidationError
 
 from simbench.commands.output import emit, print_table
 from simbench.errors import BadInput
+from simbench.location import Location
 
 
-def downstream(folder: Path, rewards: str, at: float, format: str) -> None:
+def downstream(folder: str, rewards: str, at: float, format: str) -> None:
     """``simbench downstream``: write ``downstream.parquet``; print every estimator at one KL."""
     from simbench.downstream.curves import FILE, write_downstream
     from simbench.downstream.settings import Downstream
@@ -24,8 +24,9 @@ def downstream(folder: Path, rewards: str, at: float, format: str) -> None:
         first = error.errors()[0]
         flag = {"rewards": "--reward", "kls": "--at"}[str(first["loc"][0])]
         raise BadInput(f"{flag}: {first['msg']}, got {first['input']!r}.") from error
-    table = write_downstream(folder, settings)
-    print(f"policies: {folder / FILE}, simbench figure value-kl {folder}", file=sys.stderr)
+    where = Location(folder)
+    table = write_downstream(where, settings)
+    print(f"policies: {where / FILE}, simbench figure value-kl {folder}", file=sys.stderr)
     if format != "table":
         emit(table, format)
         return

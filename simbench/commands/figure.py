@@ -6,11 +6,13 @@ from pathlib import Path
 
 from simbench.errors import BadInput
 from simbench.figures import FIGURES, Entry, save
+from simbench.location import Location
 
 
-def figure(name: str, folder: Path, to: Path | None) -> None:
+def figure(name: str, folder: str, to: str | None) -> None:
     """``simbench figure``: draw one figure from a results folder."""
-    for path in save(_entry(name).draw(folder), to or folder / name):
+    where = Location(folder)
+    for path in save(_entry(name).draw(where), where / name if to is None else Location(to)):
         print(path)
 
 
@@ -43,7 +45,7 @@ def figures(folder: Path, everything: bool, only: str | None, to: Path | None) -
         sys.exit(1)
 
 
-def _drawn(entry: Entry, folder: Path, target: Path) -> list[Path]:
+def _drawn(entry: Entry, folder: Path, target: Path) -> list[Location]:
     missing = [step for step in entry.steps if not (folder / step).is_dir()]
     if missing:
         raise BadInput(f"there is no folder {' or '.join(str(folder / step) for step in missing)}.")

@@ -14,6 +14,8 @@ from simbench.cell import Cell
 from simbench.commands.names import everyone, grants, preset
 from simbench.commands.output import CellProgress, console, emit
 from simbench.errors import BadInput
+from simbench.executors import Executor, find_executor
+from simbench.location import Location
 from simbench.registry import find
 from simbench.study import StudyConfig, plan
 from simbench.study import run as run_study
@@ -24,6 +26,7 @@ WORLD_FLAGS = (
     *("reward", "base_rate", "action_rate", "misclick", "confounding"),
     *("signals", "regenerate", "signal_dependence", "responses_per_prompt", "trait"),
 )
+RAY_FLAGS = ("ray_address", "cpus_per_cell", "gpus_per_cell")
 REAL_FLAGS = (
     *("prompt_column", "text_column", "rating_column", "votes_column", "link", "slope", "threshold"),
 )
@@ -32,10 +35,16 @@ REAL_FLAGS = (
 def run(flags: dict[str, Any]) -> None:
     """``simbench run``; ``flags`` as the command line gave them, None where it did not."""
     config = study_from(flags)
-    out = flags["out"] or Path("results") / _short_hash(config)
+    out = Location(flags["out"] or Path("results") / _short_hash(config))
+    executor = _executor(flags)
+    if flags["dry_run"]:
+        from simbench.commands.forecast import dry_run
+
+        dry_run(config, out, flags["jobs"], flags["format"])
+        return
     print(memory_statement(config), file=sys.stderr)
     with CellProgress() as progress:
-        table = run_study(config, out, flags["jobs"], progress)
+        table = run_study(config, out, executor, progress)
     if flags["format"] == "table":
         _print_study(table, config)
     else:
@@ -66,6 +75,16 @@ def memory_statement(config: StudyConfig) -> str:
         cell = least[min(least)]
         text += f": {min(least)} of {config.replicates} for {cell.estimator} at {cell.size:,} responses"
     return f"{text} (--memory); features, feedback and predictions come on top"
+
+
+def _executor(flags: dict[str, Any]) -> Executor:
+    """Where cells are to run, by the flags."""
+    name = flags["executor"]
+    options = {option: flags[option] for option in ("jobs", *RAY_FLAGS) if flags[option] is not None}
+    foreign = [option for option in RAY_FLAGS if option in options and name != "ray"]
+    if foreign:
+        raise BadInput(f"--{foreign[0].replace('_', '-')} is of --executor ray.")
+    return find_executor(name, **options)
 
 
 def study_from(flags: dict[str, Any]) -> StudyConfig:
@@ -114,7 +133,7 @@ def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
     real = _real(flags)
     worlds = []
     for world in chosen:
-        config = preset(world) if isinstance(world, str) else _described(world)
+        config = preset(world) if isinstance(world, str) else described_world(world)
         described = {**config.model_dump(), **changes}
         if real is not None:
             stem = Path(real.path).name.split(".")[0]
@@ -123,7 +142,7 @@ def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
     return worlds
 
 
-def _described(world: dict[str, Any]) -> WorldConfig:
+def described_world(world: dict[str, Any]) -> WorldConfig:
     """A world in a study file: all of it, or a preset with changes (``preset: twin:helpsteer``)."""
     changes = dict(world)
     start = preset(changes.pop("preset")).model_dump() if "preset" in changes else {}

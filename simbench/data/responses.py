@@ -1,4 +1,4 @@
-"""Real rated responses from a local file: features, a true reward linked to the rating, prompts."""
+"""Real rated responses from a file or the hub: features, a true reward linked to the rating, prompts."""
 
 import gzip
 import json
@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import expit
 
 from simbench.data.embedding_card import check_same_texts
+from simbench.data.hub import is_hub, read_hub
 from simbench.data.text import text_features
 from simbench.errors import BadInput
 from simbench.mapped import IN_MEMORY, MappedMatrix, Matrix, first_not_finite, mean_square, take_rows
@@ -69,7 +70,7 @@ def load_responses(
     Parameters
     ----------
     path : path
-        .jsonl, .jsonl.gz, .csv or .parquet, one response a row.
+        .jsonl, .jsonl.gz, .csv or .parquet, one response a row; or ``hub:OWNER/DATASET``.
     features : path, optional
         .safetensors (one matrix, or key ``embeddings``) or .npy, one row a response in file order;
         without it TF-IDF and truncated SVD of the text.
@@ -129,15 +130,17 @@ def load_responses(
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """Rows of a jsonl, jsonl.gz, csv or parquet file.
+    """Rows of a jsonl, jsonl.gz, csv or parquet file, or of a data set (see :mod:`simbench.data.hub`).
 
     Raises
     ------
     BadInput
         If it is missing, empty, of another kind, or malformed (with the line).
     """
+    if is_hub(path):
+        return read_hub(path)
     if not path.exists():
-        raise BadInput(f"{path} does not exist: give a file of responses.")
+        raise BadInput(f"{path} does not exist: give a file of responses, or hub:OWNER/DATASET.")
     name = path.name
     try:
         if name.endswith((".jsonl", ".jsonl.gz")):
@@ -240,6 +243,10 @@ def _rating(frame, path: Path, link: str, rating_column, votes_name, slope: floa
     if link == "logistic":
         return rating, lambda rows: expit(slope * (rating[rows] - known.mean()) / known.std())
     cut = float(np.median(known)) if threshold is None else threshold
+    share = (known > cut).mean() if len(known) else 0.5
+    if share in (0, 1):
+        which = "no" if share == 0 else "every"
+        raise BadInput(f"{path}: {which} rating is above {cut:g}: name another --threshold.")
     return rating, lambda rows: (rating[rows] > cut).astype(float)
 
 

@@ -1,5 +1,6 @@
 """The over-optimisation curve of every finished cell: value under the true reward against KL."""
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,12 +15,13 @@ from simbench.downstream.policies import Prompts, best_of, tilted, tilted_to
 from simbench.downstream.settings import Downstream
 from simbench.errors import BadInput
 from simbench.finished import FinishedCell, read_study, situations
+from simbench.location import Location
 from simbench.score import over_replicates
 from simbench.store import write_whole
 from simbench.world import World
 
 COLUMNS = [
-    *("world", "law", "bias_level", "size", "estimator", "knows", "reward", "policy", "strength"),
+    *("world", "law", "bias_level", "size", "protocol", "estimator", "knows", "reward", "policy", "strength"),
     *("metric", "value", "low", "high", "n_replicates", "trait"),
 ]
 FILE = "downstream.parquet"
@@ -42,14 +44,14 @@ class Policy:
     make: Callable[[np.ndarray], np.ndarray]
 
 
-def write_downstream(folder: Path, settings: Downstream | None = None) -> pd.DataFrame:
+def write_downstream(folder: Path | Location, settings: Downstream | None = None) -> pd.DataFrame:
     """Measure as :func:`downstream_table` and keep it as ``downstream.parquet`` beside the results."""
     table = downstream_table(folder, settings)
     write_whole(folder / FILE, lambda to: table.to_parquet(to, index=False))
     return table
 
 
-def read_downstream(folder: Path) -> pd.DataFrame:
+def read_downstream(folder: Path | Location) -> pd.DataFrame:
     """What :func:`write_downstream` wrote.
 
     Raises
@@ -60,15 +62,15 @@ def read_downstream(folder: Path) -> pd.DataFrame:
     path = folder / FILE
     if not path.exists():
         raise BadInput(f"{path} does not exist: simbench downstream {folder} makes it of a finished study.")
-    return pd.read_parquet(path)
+    return pd.read_parquet(io.BytesIO(path.read_bytes()))
 
 
-def downstream_table(folder: Path, settings: Downstream | None = None) -> pd.DataFrame:
+def downstream_table(folder: Path | Location, settings: Downstream | None = None) -> pd.DataFrame:
     """Measure the policies of every finished cell of a study.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or Location
         Results of :func:`simbench.study.run`.
     settings : Downstream, optional
 
@@ -169,5 +171,6 @@ def _situation_columns(found: FinishedCell) -> dict[str, Any]:
         "law": cell.world.law,
         "bias_level": cell.bias_level,
         "size": cell.size,
+        "protocol": cell.protocol.name,
         "trait": cell.world.trait or "",
     }

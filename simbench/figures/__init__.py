@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from simbench.location import Location
 from simbench.store import write_whole
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Entry:
     def load(self) -> ModuleType:
         return importlib.import_module(f"simbench.figures.{self.module}")
 
-    def draw(self, folder: Path) -> "Figure":
+    def draw(self, folder: Path | Location) -> "Figure":
         """From a results folder; from the folder of the whole reproduction where it needs several steps."""
         from simbench.results import read_table
 
@@ -54,15 +55,15 @@ FIGURES = {
 }
 
 
-def save(figure: "Figure", path: Path) -> list[Path]:
+def save(figure: "Figure", path: Path | Location) -> list[Location]:
     """Write PATH.png (300 dpi) and PATH.pdf, each whole or not at all."""
     from matplotlib import rc_context
 
     from simbench.figures.paper import STYLE
 
-    targets = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
+    stem = Location(path)
+    targets = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "pdf")}
     with rc_context(STYLE):
-        for target in targets:
-            kind = target.suffix[1:]
+        for kind, target in targets.items():
             write_whole(target, lambda to, kind=kind: figure.savefig(to, format=kind))
-    return targets
+    return list(targets.values())

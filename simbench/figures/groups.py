@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from simbench.figures.paper import DOUBLE, in_print, note, require, sheet
+from simbench.location import Location
 
 BINS = 10
 # Okabe and Ito (2008); no estimator has them in one figure with these
@@ -21,7 +22,7 @@ NAMES = {
 }
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path | Location) -> pd.DataFrame:
     """Shares of the groups in the training responses of a study's first world, at its highest bias level.
 
     Returns

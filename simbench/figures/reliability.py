@@ -20,6 +20,7 @@ from simbench.figures.paper import (
     sheet,
     with_told,
 )
+from simbench.location import Location
 from simbench.score import over_replicates
 
 BINS = 10  # of equal mass, in every replicate
@@ -27,7 +28,7 @@ COLUMNS = 4
 MOST_PANELS = 24  # on a page
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path | Location) -> pd.DataFrame:
     """Bins of every finished cell of a study's first world, at its highest bias level.
 
     Returns

@@ -9,12 +9,13 @@ from matplotlib.figure import Figure
 from simbench.errors import BadInput
 from simbench.figures.palette import style
 from simbench.figures.paper import DOUBLE, in_print, note, plain_ticks, require, sheet
+from simbench.location import Location
 from simbench.results import read_table
 
 SMALLEST, LARGEST = 1e-4, 100.0  # of the axis; what is exact stands at its left end
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path | Location) -> pd.DataFrame:
     """Verdicts that ``simbench check --out`` or the step ``risk`` of the reproduction wrote."""
     return read_table(folder)
 

@@ -10,13 +10,14 @@ from simbench.downstream.curves import REFERENCE, TRUTH, read_downstream
 from simbench.errors import BadInput
 from simbench.figures.palette import style
 from simbench.figures.paper import DOUBLE, in_print, legend, note, require, sheet, with_told
+from simbench.location import Location
 
 KINDS = {"tilted to KL": "π ∝ π_ref exp(γ̂/β)", "best of n": "best of n"}
 MOST_ROWS = 4  # situations on a page
 OF_LOGIT = {"tilted to KL": "π ∝ π_ref exp(logit γ̂/β)"}
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path | Location) -> pd.DataFrame:
     """``downstream.parquet`` of a results folder."""
     return read_downstream(folder)
 

@@ -18,11 +18,12 @@ from simbench.data.embedding_card import card_path, hash_of_texts, read_card
 from simbench.data.responses import TEXTS, column_of
 from simbench.data.tensor_file import write_blocks
 from simbench.errors import BadInput
+from simbench.language.batches import equal_width_batches
 from simbench.language.encoder import TextEncoder
 from simbench.store import write_json, write_whole
 
 PROMPT_TEXTS = ("prompt", "question", "instruction")
-SHARD_ROWS = 1024  # what a killed run can lose; long enough to sort by length within
+SHARD_ROWS = 1024  # what a killed run can lose; long enough to find texts of one width
 MARKS = ("cut", "response_cut", "lost", "empty", "not_text")
 
 Advance = Callable[[int], None]  # so many more texts are done
@@ -96,7 +97,7 @@ def embed_texts(
     out : Path
         Must end in .safetensors.
     batch_size : int
-        Texts of like length that are read at once; the embeddings do not depend on it.
+        Texts that are read at once; the embeddings do not depend on it.
     normalise : bool
         Scale every embedding to length 1.
     progress : callable, optional
@@ -135,20 +136,18 @@ def embed_texts(
 def _embed_rows(
     texts: Texts, rows: slice, encoder: TextEncoder, batch_size: int, advance: Advance
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Embeddings of some rows, and what was marked about them; batches hold texts of like length."""
+    """Embeddings of some rows, and what was marked about them."""
     prompts = None if texts.prompts is None else texts.prompts[rows]
     tokens = encoder.tokenise(texts.responses[rows], prompts)
     lengths = np.array([len(ids) for ids in tokens.ids])
-    order = np.argsort(-lengths, kind="stable")  # longest first: what does not fit fails at once
-    matrix = np.empty((len(order), encoder.hidden_size), dtype=np.float32)
+    matrix = np.empty((len(lengths), encoder.hidden_size), dtype=np.float32)
     with torch.inference_mode():
-        for first in range(0, len(order), batch_size):
-            batch = order[first : first + batch_size]
+        for batch, width in equal_width_batches(lengths, batch_size, encoder.max_tokens):
             try:
-                found = encoder.embed(encoder.pad([tokens.ids[row] for row in batch]))
+                found = encoder.embed(encoder.pad([tokens.ids[row] for row in batch], width=width))
             except torch.OutOfMemoryError as error:
                 raise BadInput(
-                    f"a batch of {len(batch)} texts with {lengths[batch[0]]} tokens does not fit: lower "
+                    f"a batch of {len(batch)} texts with {width} tokens does not fit in memory: lower "
                     "--batch-size or --max-tokens; finished shards are kept."
                 ) from error
             matrix[batch] = found.cpu().numpy()

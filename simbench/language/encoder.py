@@ -14,7 +14,6 @@ from simbench.language.tokens import Tokens, Truncation, tokenise
 
 Pooling = Literal["auto", "mean", "cls", "last"]
 Side = Literal["left", "right"]
-MULTIPLE = 32  # of the length of a batch
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -152,12 +151,10 @@ class TextEncoder:
         """Token ids of every response, each read after its prompt (see :mod:`simbench.language.tokens`)."""
         return tokenise(self.tokenizer, responses, prompts, self.max_tokens, self.truncation)
 
-    def pad(self, ids: Sequence[Sequence[int]], side: Side = "right") -> dict[str, Tensor]:
-        """A batch on the model's device, ready for :meth:`hidden`.
-
-        Its length is a multiple of 32: attention kernels then sum in the same order whatever the longest
-        neighbour is, and a text gets the same numbers in every batch (in bf16, where the order of a sum
-        shows, differences of 1e-2 became 0).
+    def pad(
+        self, ids: Sequence[Sequence[int]], side: Side = "right", width: int | None = None
+    ) -> dict[str, Tensor]:
+        """A batch on the model's device, as wide as its longest text or ``width``.
 
         Returns
         -------
@@ -165,9 +162,7 @@ class TextEncoder:
             ``input_ids`` and ``attention_mask``, shape (b, t), int64; under left padding
             ``position_ids`` too, counted from each text's first token, where the model takes them.
         """
-        longest = max(map(len, ids))
-        limit = getattr(self.model.config, "max_position_embeddings", None) or longest + MULTIPLE
-        width = max(longest, min(-(-longest // MULTIPLE) * MULTIPLE, limit))
+        width = width or max(map(len, ids))
         tokens = np.full((len(ids), width), self.pad_id, dtype=np.int64)
         mask = np.zeros_like(tokens)
         for row, text in enumerate(ids):
@@ -188,8 +183,20 @@ class TextEncoder:
         return pool(hidden, mask, self.pooling)
 
     def embed(self, batch: dict[str, Tensor]) -> Tensor:
-        """Pooled last hidden states of a padded batch, shape (b, h), float32, with their gradients."""
+        """Pooled last hidden states of a padded batch, shape (b, h), float32, with their gradients.
+
+        A batch padded on the left is read as if padded on the right: the numbers are the same, to the bit.
+        """
+        batch = _padded_right(batch)
         return self.pool(self.hidden(batch), batch["attention_mask"])
+
+
+def _padded_right(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Every text moved to the start of its row."""
+    mask = batch["attention_mask"]
+    before = (mask.cumsum(1) == 0).sum(1, keepdim=True)
+    places = (torch.arange(mask.shape[1], device=mask.device) + before) % mask.shape[1]
+    return {name: batch[name].gather(1, places) for name in ("input_ids", "attention_mask")}
 
 
 def _device(name: str) -> torch.device:

@@ -5,40 +5,73 @@ import pytest
 import torch
 
 from simbench.errors import BadInput
-from simbench.language.encoder import TextEncoder, pool
+from simbench.language.batches import equal_width_batches, width_of
+from simbench.language.encoder import TextEncoder
+from simbench.language.pooling import pool
 from simbench.language.tokens import render
 
 RNG = np.random.default_rng(0)
-SENTENCE = "the user asks a question and the quick brown fox answers it at once or never"
-WORDS = SENTENCE.split()
-RESPONSES = [" ".join(RNG.choice(WORDS, int(k))) for k in RNG.integers(1, 60, 14)]
-PROMPTS = [" ".join(RNG.choice(WORDS, int(k))) for k in RNG.integers(1, 20, 14)]
+WORDS = [*"abcdefgh", "user", "question", "quick", "brown", "fox", "answers", "never"]
+RESPONSES = [" ".join(RNG.choice(WORDS, int(k))) for k in RNG.integers(1, 150, 9)]
+PROMPTS = [" ".join(RNG.choice(WORDS, int(k))) for k in RNG.integers(1, 20, 9)]
 
 
-def pooled(encoder, ids, order, size, side):
-    """Embeddings by every pooling, shape (3, n, h), in batches of ``size`` in this order."""
-    out = np.empty((3, len(ids), encoder.hidden_size), dtype=np.float32)
+def embedded(encoder, ids, order, size, side, each_width):
+    """Embeddings in batches of ``size`` in this order, of texts of one width or of any."""
+    out = np.empty((len(ids), encoder.hidden_size), dtype=np.float32)
+    lengths = np.array([len(ids[row]) for row in order])
+    batches = [(order[first : first + size], None) for first in range(0, len(order), size)]
+    if each_width:
+        batches = [(order[k], width) for k, width in equal_width_batches(lengths, size, encoder.max_tokens)]
     with torch.inference_mode():
-        for first in range(0, len(order), size):
-            rows = order[first : first + size]
-            batch = encoder.pad([ids[row] for row in rows], side)
-            hidden = encoder.hidden(batch)
-            for k, how in enumerate(("mean", "cls", "last")):
-                out[k, rows] = pool(hidden, batch["attention_mask"], how).numpy()
+        for rows, width in batches:
+            out[rows] = encoder.embed(encoder.pad([ids[row] for row in rows], side, width)).numpy()
     return out
 
 
+@pytest.mark.parametrize(
+    ("weights", "pooling"), [("minilm", "mean"), ("llama", "mean"), ("llama", "cls"), ("llama", "last")]
+)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("fp32", 1e-5), ("bf16", 1e-3)])
-@pytest.mark.parametrize("weights", ["minilm", "llama"])
-def test_an_embedding_depends_on_its_text_alone(weights, dtype, tolerance, request):
-    encoder = TextEncoder.load(request.getfixturevalue(weights), dtype=dtype)
+def test_an_embedding_depends_on_its_text_alone(weights, dtype, tolerance, pooling, request):
+    encoder = TextEncoder.load(request.getfixturevalue(weights), dtype=dtype, pooling=pooling)
     ids = encoder.tokenise(RESPONSES, PROMPTS).ids
-    n = len(ids)
-    alone = pooled(encoder, ids, np.arange(n), 1, "right")
-    assert alone[[0, 2]].std(1).mean() > 50 * tolerance  # the texts are told apart
+    order = np.arange(len(ids))
+    alone = embedded(encoder, ids, order, 1, "right", True)
+    if not (encoder.causal and pooling == "cls"):  # a first token sees no other
+        assert alone.std(0).mean() > 50 * tolerance  # the texts are told apart
     for size, side in ((1, "left"), (2, "right"), (7, "left"), (7, "right")):
-        found = pooled(encoder, ids, RNG.permutation(n), size, side)
+        found = embedded(encoder, ids, RNG.permutation(order), size, side, True)
         assert np.abs(found - alone).max() <= tolerance, (size, side)
+    if dtype == "fp32":
+        mixed = embedded(encoder, ids, RNG.permutation(order), 7, "right", False)
+        assert np.abs(mixed - alone).max() <= tolerance
+
+
+def test_the_model_sees_one_batch_whichever_side_was_padded(llama, monkeypatch):
+    encoder = TextEncoder.load(llama)
+    ids, seen = encoder.tokenise(RESPONSES, PROMPTS).ids, []
+    real = encoder.hidden
+    monkeypatch.setattr(encoder, "hidden", lambda batch: seen.append(batch) or real(batch))
+    with torch.inference_mode():
+        left, right = (encoder.embed(encoder.pad(ids, side, 512)) for side in ("left", "right"))
+    assert torch.equal(left, right) and set(seen[0]) == set(seen[1])
+    wanted = encoder.pad(ids, "right", 512)
+    assert all(torch.equal(batch["input_ids"], wanted["input_ids"]) for batch in seen)
+    assert all(torch.equal(batch["attention_mask"], wanted["attention_mask"]) for batch in seen)
+
+
+@pytest.mark.parametrize("weights", ["minilm", "llama"])
+def test_left_padding_itself_is_read_right(weights, request):
+    """As the model sees it, without the shift: what training and exported models do."""
+    encoder = TextEncoder.load(request.getfixturevalue(weights))
+    ids = encoder.tokenise(RESPONSES[:5], PROMPTS[:5]).ids
+    with torch.inference_mode():
+        for pooling in ("mean", "cls", "last"):
+            encoder.pooling = pooling
+            left, right = (encoder.pad(ids, side) for side in ("left", "right"))
+            found = encoder.pool(encoder.hidden(left), left["attention_mask"])
+            assert (found - encoder.embed(right)).abs().max() < 1e-5
 
 
 def test_minilm_agrees_with_sentence_transformers(minilm):
@@ -52,6 +85,15 @@ def test_minilm_agrees_with_sentence_transformers(minilm):
     theirs = peer.encode(texts, normalize_embeddings=False)
     length = np.linalg.norm(mine, axis=1, keepdims=True)
     assert np.abs(mine / length - theirs / np.linalg.norm(theirs, axis=1, keepdims=True)).max() < 1e-5
+
+
+def test_widths_hold_their_texts_and_stay_within_the_model():
+    assert [width_of(n, 2000) for n in (1, 32, 33, 256, 257, 513, 1999)] == [32, 32, 64, 256, 320, 640, 2000]
+    lengths = np.random.default_rng(1).integers(1, 500, 300)
+    batches = list(equal_width_batches(lengths, 16, 500))
+    assert sorted(np.concatenate([rows for rows, _ in batches])) == list(range(300))
+    assert all(lengths[rows].max() <= width <= 500 and len(rows) <= 16 for rows, width in batches)
+    assert sum(len(rows) * width for rows, width in batches) < 1.2 * lengths.sum()
 
 
 def test_pooling_by_hand():

@@ -1,0 +1,205 @@
+"""Where results lie: a folder on this disk, or behind any URL that fsspec knows (``s3://bucket/study``)."""
+
+import errno
+import os
+import secrets
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from simbench.errors import BadInput
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+# Elsewhere (sftp, hdfs, ...) a reader may see a file grow: there it gets its name when it is whole.
+PUT_IS_ATOMIC = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci", "memory"}
+PRIVATE = {"memory"}  # to one process
+
+
+class Location:
+    """A file or folder, on this disk or on a remote file system.
+
+    Parameters
+    ----------
+    where : str or Path
+        A path, ``file://...``, or any URL of fsspec. A backend reads its credentials where it always does.
+
+    Raises
+    ------
+    BadInput
+        If the URL's protocol is unknown, or its backend is not installed.
+    """
+
+    def __init__(self, where: "str | os.PathLike[str] | Location"):
+        self._remote: AbstractFileSystem | None = None
+        if isinstance(where, Location):
+            self._url, self._remote, self._path = where._url, where._remote, where._path
+            return
+        self._url = os.fspath(where)
+        self._path = PurePosixPath(self._url)
+        if isinstance(where, str) and ("://" in where or "::" in where):
+            self._open(where)
+
+    def _open(self, url: str) -> None:
+        from fsspec.core import url_to_fs
+
+        protocol = url.split("::")[0].split("://")[0]
+        try:
+            system, path = url_to_fs(url)
+        except ImportError as error:
+            raise BadInput(
+                f"{url} cannot be used: the package for {protocol!r} is missing ({_said(error)})."
+            ) from error
+        except Exception as error:  # an unknown protocol, or a backend's own complaint
+            raise BadInput(f"{url} cannot be used ({_first_line(error)}).") from error
+        if "file" in _protocols(system):
+            self._url, self._path = path, PurePosixPath(path)
+        else:
+            self._url, self._remote, self._path = url.rstrip("/"), system, PurePosixPath(path)
+
+    @property
+    def local(self) -> Path | None:
+        """The path on this disk, or None."""
+        return Path(self._path) if self._remote is None else None
+
+    @property
+    def is_private(self) -> bool:
+        """Whether no other process can read it."""
+        return self._remote is not None and bool(_protocols(self._remote) & PRIVATE)
+
+    @property
+    def name(self) -> str:
+        return self._path.name
+
+    def __truediv__(self, name: str) -> "Location":
+        return self._at(self._path / name, f"{self._url}/{name}")
+
+    def with_name(self, name: str) -> "Location":
+        """A neighbour in the same folder."""
+        return self._at(self._path.with_name(name), f"{self._url.rpartition('/')[0]}/{name}")
+
+    def _at(self, path: PurePosixPath, url: str) -> "Location":
+        other = Location(self)
+        other._path, other._url = path, str(path) if self._remote is None else url
+        return other
+
+    def __str__(self) -> str:
+        return self._url
+
+    def absolute(self) -> "Location":
+        """The same place for a process with another working folder."""
+        return Location(self.local.absolute()) if self.local is not None else self
+
+    def exists(self) -> bool:
+        return self.local.exists() if self.local is not None else self._ask("exists")
+
+    def names(self) -> list[str] | None:
+        """Names in this folder, sorted; None where it is a file; empty where nothing is there."""
+        if self.local is not None:
+            if not self.local.exists():
+                return []
+            return sorted(p.name for p in self.local.iterdir()) if self.local.is_dir() else None
+        if not self._ask("exists"):
+            return []
+        if self._ask("isfile"):
+            return None
+        found = [PurePosixPath(path).name for path in self._ask("ls", detail=False)]
+        return sorted(name for name in found if name != self.name)  # object stores may list the folder itself
+
+    def read_bytes(self) -> bytes:
+        """The whole file.
+
+        Raises
+        ------
+        BadInput
+            If it cannot be read.
+        """
+        if self.local is None:
+            return self._ask("cat_file")
+        try:
+            return self.local.read_bytes()
+        except OSError as error:
+            raise BadInput(f"{self} cannot be read: {error.strerror or error}.") from error
+
+    def read_text(self) -> str:
+        return self.read_bytes().decode()
+
+    def write_whole(self, write: Callable[[Path], object]) -> None:
+        """Have ``write`` fill a file on this disk, and put it here: never half a file.
+
+        Raises
+        ------
+        BadInput
+            If the disk is full, or the place cannot be written.
+        """
+        if self.local is not None:
+            _rename_into(self.local, write)
+            return
+        with tempfile.TemporaryDirectory(prefix="simbench-") as folder:
+            scratch = Path(folder) / self.name
+            try:
+                write(scratch)
+                self._put(scratch.read_bytes())
+            except Exception as error:  # each backend has its own exceptions
+                raise BadInput(
+                    f"cannot write {self}: {_first_line(error)}. Finished cells are kept; run the same "
+                    "command again, or choose another place."
+                ) from error
+
+    def _put(self, content: bytes) -> None:
+        assert self._remote is not None
+        path = str(self._path)
+        if _protocols(self._remote) & PUT_IS_ATOMIC:
+            self._remote.pipe_file(path, content)
+            return
+        temporary = str(self._path.with_name(_temporary_name(self.name)))
+        self._remote.makedirs(str(self._path.parent), exist_ok=True)
+        self._remote.pipe_file(temporary, content)
+        self._remote.mv(temporary, path)
+
+    def _ask(self, method: str, **options):
+        """Call the file system; whatever its backend raises is one sentence."""
+        assert self._remote is not None
+        try:
+            self._remote.invalidate_cache()  # of listings: other processes write here
+            return getattr(self._remote, method)(str(self._path), **options)
+        except Exception as error:
+            raise BadInput(f"{self} cannot be read: {_first_line(error)}.") from error
+
+
+def _rename_into(path: Path, write: Callable[[Path], object]) -> None:
+    temporary = path.with_name(_temporary_name(path.name))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room and run the same command again" if is_full else "choose another folder"
+        raise BadInput(
+            f"cannot write {path}: {error.strerror or error}. Finished cells are kept; {remedy}."
+        ) from error
+    finally:
+        with suppress(OSError):  # on a disk that cannot be written, there is none
+            temporary.unlink()
+
+
+def _temporary_name(name: str) -> str:
+    """Random, since a process id is unique on one machine only, and a folder may be shared by several."""
+    return f".{name}.{secrets.token_hex(6)}.tmp"
+
+
+def _protocols(system: "AbstractFileSystem") -> set[str]:
+    return {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
+
+
+def _said(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0].rstrip(". ")
+
+
+def _first_line(error: Exception) -> str:
+    """Name and message of an exception, for the end of a sentence."""
+    return f"{type(error).__name__}: {_said(error)}".rstrip(": ")
