@@ -53,8 +53,12 @@ def read_study(folder: Path | Location) -> StudyConfig:
         raise BadInput(f"{path}: {where} cannot be read by this simbench: run the study again.") from error
 
 
+def _situation_of(cell: Cell) -> tuple:
+    return cell.protocol.name, cell.world, cell.size, cell.bias_level
+
+
 def situations(folder: Path | Location) -> Iterator[list[FinishedCell]]:
-    """The finished cells of every world, size and bias level in turn.
+    """The finished cells of every protocol, world, size and bias level in turn.
 
     Raises
     ------
@@ -65,5 +69,5 @@ def situations(folder: Path | Location) -> Iterator[list[FinishedCell]]:
     cells = [cell for cell in plan(read_study(folder)) if shards.has(cell.key)]
     if not cells:
         raise BadInput(f"{folder} has no finished cell: run the study again.")
-    for _, group in groupby(cells, key=lambda cell: (cell.world, cell.size, cell.bias_level)):
+    for _, group in groupby(cells, key=_situation_of):
         yield [FinishedCell(cell, *shards.read(cell.key)) for cell in group]

@@ -21,7 +21,7 @@ from simbench.store import write_whole
 from simbench.world import World
 
 COLUMNS = [
-    *("world", "law", "bias_level", "size", "estimator", "knows", "reward", "policy", "strength"),
+    *("world", "law", "bias_level", "size", "protocol", "estimator", "knows", "reward", "policy", "strength"),
     *("metric", "value", "low", "high", "n_replicates", "trait"),
 ]
 FILE = "downstream.parquet"
@@ -171,5 +171,6 @@ def _situation_columns(found: FinishedCell) -> dict[str, Any]:
         "law": cell.world.law,
         "bias_level": cell.bias_level,
         "size": cell.size,
+        "protocol": cell.protocol.name,
         "trait": cell.world.trait or "",
     }

@@ -1,101 +1,132 @@
 """The worth of each leak: what an estimator loses when one leak of the published protocol is closed."""
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
+from simbench.against_labels import expected_r2
 from simbench.errors import BadInput
-from simbench.figures.palette import style
-from simbench.figures.paper import DOUBLE, finished, in_print, legend, note, replicates_of, require, sheet
+from simbench.figures.paper import DOUBLE, in_print, note, plain_ticks, replicates_of, require, sheet
+from simbench.finished import FinishedCell, read_study, situations
+from simbench.location import Location
+from simbench.ranking import expected_auroc
+from simbench.registry import find
+from simbench.score import over_replicates
 
-PUBLISHED, HONEST, WITHOUT = "published", "honest", "published without "
-METRICS = {"r2": "R² with the leak less R² without it", "auroc": "AUROC with it less AUROC without it"}
-ALL = "all of them (honest)"
-
-
-@in_print
-def draw(table: pd.DataFrame) -> Figure:
-    """Figure of a long results table with a column ``protocol``.
-
-    Returns
-    -------
-    Figure
-        A row a leak, a panel a metric, for each world; a mark an estimator.
-
-    Raises
-    ------
-    BadInput
-        If there is no run under the published protocol, or none with a leak closed.
-    """
-    require(table, "protocol")
-    rows = finished(table, *METRICS)
-    worth = worth_of_leaks(rows)
-    leaks, worlds = list(worth.leak.unique()), list(worth.world.unique())
-    names = list(worth.estimator.unique())
-    legend_height = 0.14 * -(-len(names) // 4)
-    panel = 0.3 + len(leaks) * max(0.22, 0.055 * len(names))
-    figure = sheet(DOUBLE, min(9.2, panel * len(worlds) + legend_height + 0.9))
-    axes = figure.subplots(len(worlds), len(METRICS), squeeze=False, sharey=True)
-    for line, world in zip(axes, worlds, strict=True):
-        for axis, (metric, title) in zip(line, METRICS.items(), strict=True):
-            _panel(axis, worth[(worth.world == world) & (worth.metric == metric)], leaks, names)
-            axis.set_title(world)
-            axis.set_xlabel(title)
-    axes[0][0].set_yticks(range(len(leaks)), leaks)
-    axes[0][0].set_ylim(len(leaks) - 0.5, -0.5)
-    legend(figure, axes[0][0], 4)
-    note(
-        figure,
-        f"{replicates_of(rows)}. Each leak closed alone, all others open; right of 0: the leak flatters. "
-        f"Bars add the "
-        "intervals of both runs in quadrature; the runs share their logs, so that the true intervals are "
-        "narrower "
-        "where the two move together.",
-    )
-    return figure
+PUBLISHED, OFF = "published", "off: "
+METRICS = {"r2": "R²", "auroc": "AUROC"}
+STRONGEST, LINEAR = 1.0, 0.02  # of the colours: .02 is plainly seen, and 3 does not hide it
 
 
-def worth_of_leaks(rows: pd.DataFrame) -> pd.DataFrame:
-    """Published less published-without, per world, estimator and metric.
+def read(folder: Path | Location) -> pd.DataFrame:
+    """Published less published-with-a-leak-closed, in pairs by replicate, of every world and estimator.
 
     Parameters
     ----------
-    rows : DataFrame
-        Long results of protocols ``published``, ``published without X`` and ``honest``.
+    folder : Path or Location
+        Results of a study with a protocol ``published``, and others named ``off: ...``.
 
     Returns
     -------
     DataFrame
-        Columns ``world, estimator, metric, leak, value, low, high``.
+        Columns ``world, estimator, leak, metric, value, low, high, n_replicates``; intervals are over
+        replicates, which draw the same feedback under every protocol.
+
+    Raises
+    ------
+    BadInput
+        If one side of the comparison is not there.
     """
-    at = ["world", "size", "bias_level", "estimator", "metric"]
-    open_ = rows[rows.protocol == PUBLISHED]
-    closed = rows[rows.protocol.str.startswith(WITHOUT) | (rows.protocol == HONEST)]
-    if open_.empty:
-        raise BadInput(f"the table has no cell of protocol {PUBLISHED!r}: the leaks are measured against it.")
-    if closed.empty:
-        raise BadInput(f"the table has no cell of a protocol {WITHOUT + 'X'!r}: no leak was closed.")
-    both = open_.merge(closed, on=at, suffixes=("", "_without"))
-    value = both.value - both.value_without
-    below = np.hypot(both.value - both.low, both.high_without - both.value_without)
-    above = np.hypot(both.high - both.value, both.value_without - both.low_without)
-    leak = both.protocol_without.str.removeprefix(WITHOUT).replace(HONEST, ALL)
-    return both[at].assign(leak=leak, value=value, low=value - below, high=value + above)
+    level = read_study(folder).level
+    scores: dict[tuple, dict[str, np.ndarray]] = {}
+    for cells in situations(folder):
+        for found in cells:
+            cell = found.cell
+            key = (cell.world.name, cell.size, cell.bias_level, cell.estimator, cell.protocol.name)
+            scores.setdefault(key, _scores(found))
+    if not any(key[-1] == PUBLISHED for key in scores):
+        raise BadInput(f"{folder} has no finished cell of protocol {PUBLISHED!r} to measure leaks against.")
+    rows = []
+    for (*where, protocol), closed in scores.items():
+        opened = scores.get((*where, PUBLISHED))
+        if opened is None or not protocol.startswith(OFF):
+            continue
+        for metric in closed.keys() & opened.keys():
+            change = over_replicates(opened[metric] - closed[metric], level=level)
+            row = {"world": where[0], "estimator": where[3], "leak": protocol.removeprefix(OFF)}
+            rows.append({**row, "metric": metric, **vars(change), "n_replicates": len(closed[metric])})
+    if not rows:
+        raise BadInput(f"{folder} has no finished cell of a protocol {OFF + '...'!r}: no leak was closed.")
+    return pd.DataFrame(rows)
 
 
-def _panel(axis: Axes, here: pd.DataFrame, leaks: list[str], names: list[str]) -> None:
-    for number, name in enumerate(names):
-        part = here[here.estimator == name]
-        colour, marker = style(name)
-        shift = (number - (len(names) - 1) / 2) * 0.8 / len(names)
-        place = [leaks.index(leak) + shift for leak in part.leak]
-        reach = np.nan_to_num(np.stack([part.value - part.low, part.high - part.value]).clip(min=0))
-        looks: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": "", "label": name}
-        axis.errorbar(part.value, place, xerr=reach, markersize=3, capsize=0, elinewidth=0.7, **looks)
-    for place in range(len(leaks) - 1):
-        axis.axhline(place + 0.5, color="#dddddd", linewidth=0.5, zorder=0)
-    axis.axvline(0, color="#888888", linewidth=0.8, zorder=0)
-    axis.grid(axis="x")
+def _scores(found: FinishedCell) -> dict[str, np.ndarray]:
+    reward = found.cell.built().test.reward
+    scores = {"auroc": expected_auroc(found.predictions, reward)}
+    if not find(found.cell.estimator).ranks_only:
+        scores["r2"] = expected_r2(found.predictions, reward)
+    return scores
+
+
+@in_print
+def draw(worth: pd.DataFrame) -> Figure:
+    """Figure of what :func:`read` gives.
+
+    Returns
+    -------
+    Figure
+        A panel a world and metric: rows are leaks, columns estimators; the colour and the number are what
+        the leak is worth, in grey where its interval holds 0.
+    """
+    require(worth, "world", "estimator", "leak", "metric", "value", "low", "high")
+    leaks, names = list(worth.leak.unique()), list(worth.estimator.unique())
+    panels = [
+        (world, metric)
+        for world in worth.world.unique()
+        for metric in METRICS
+        if ((worth.world == world) & (worth.metric == metric)).any()
+    ]
+    figure = sheet(DOUBLE, min(9.2, (0.15 * len(leaks) + 0.2) * len(panels) + 1.6))
+    axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
+    for axis, (world, metric) in zip(axes, panels, strict=True):
+        image = _panel(axis, worth[(worth.world == world) & (worth.metric == metric)], leaks, names)
+        axis.set_title(f"{world}: {METRICS[metric]} with the leak, less without", pad=3)
+    axes[-1].set_xticks(range(len(names)), [name.replace("@published", "*") for name in names], rotation=90)
+    bar = figure.colorbar(image, ax=list(axes), aspect=40, pad=0.01)
+    plain_ticks(bar.ax, "y", [-1, -0.1, 0, 0.1, 1])
+    note(
+        figure,
+        f"Each leak closed alone, all others open; all: the honest protocol. {replicates_of(worth)}, in "
+        "pairs by replicate. Above 0 the leak flatters. Bold: the interval of the difference is on one side "
+        "of 0. Empty: the estimator only ranks. *: the published variant.",
+    )
+    return figure
+
+
+def _panel(axis: Axes, here: pd.DataFrame, leaks: list[str], names: list[str]) -> AxesImage:
+    shade = np.full((len(leaks), len(names)), np.nan)
+    for row in here.itertuples():
+        place = leaks.index(row.leak), names.index(row.estimator)
+        shade[place] = row.value
+        sure = row.low > 0 or row.high < 0
+        colour = "white" if abs(row.value) > 0.25 else "black" if sure else "#777777"
+        weight = "bold" if sure else "normal"
+        text = _short(row.value)
+        axis.text(place[1], place[0], text, ha="center", va="center", fontsize=7, color=colour, weight=weight)
+    axis.set_yticks(range(len(leaks)), leaks)
+    axis.tick_params(length=0)
+    return axis.imshow(
+        shade, cmap="PuOr_r", norm=SymLogNorm(LINEAR, vmin=-STRONGEST, vmax=STRONGEST), aspect="auto"
+    )
+
+
+def _short(value: float) -> str:
+    """``0.123`` -> ``.12``; ``-2.34`` -> ``-2.3``: narrow enough for a cell."""
+    text = f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}"
+    text = text.replace("0.", ".", 1) if abs(value) < 1 else text
+    return "0" if text.strip("-.0") == "" else text

@@ -41,12 +41,25 @@ STYLES = {
     "ubpr": ("#2F6F8F", ">"),
     "cubpr": ("#7FB3D5", "<"),
     "upl": ("#9467BD", ">"),
+    # published variants have the colour of their namesake
+    "ips@published": ("#E69F00", "v"),
+    "multi-ips@published": ("#332288", "v"),
+    "multi-dr@published": ("#6655BB", "^"),
+    "stable-dr@published": ("#F0A0B0", "X"),
+    "rmf@published": ("#7F9A9A", "s"),
+    "upu@published": ("#56B4E9", "X"),
+    "nnpu@published": ("#0072B2", "P"),
+    "recrec@published": ("#C2B53C", "p"),
+    "bpr@published": ("#4C72B0", ">"),
+    "ubpr@published": ("#2F6F8F", "<"),
+    "upl@published": ("#9467BD", "<"),
 }
 SPARE = [("#332288", "h"), ("#999933", "<"), ("#CC6677", ">"), ("#44AA99", "p"), ("#661100", "8")]
 
 
 def style(estimator: str) -> tuple[str, str]:
     """Colour (hex) and marker of an estimator; unknown ones get a stable spare by their name."""
-    if estimator in STYLES:
-        return STYLES[estimator]
+    for name in (estimator, f"{estimator}@published"):
+        if name in STYLES:
+            return STYLES[name]
     return SPARE[hashlib.sha256(estimator.encode()).digest()[0] % len(SPARE)]
