@@ -26,7 +26,7 @@ LOGS, PART = 500, 50  # simulated, and fitted at once
 LEVEL = 0.9
 POINTS = 500
 SITUATIONS = [(1.0, 4000, True), (2.0, 4000, True), (2.0, 10_000, False)]
-MLP_LOGS, RESAMPLES = 20, 100
+MLP_LOGS, RESAMPLES = 40, 100
 REFUSALS = [("shared", 0.0), ("shared", 2.0), ("exclusive", 2.0), ("confounded", 2.0)]
 REFUSAL_LOGS, REFUSAL_SIZE = 20, 4000
 WORLD = WorldConfig(n_features=8, test_size=1000)

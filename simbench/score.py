@@ -72,7 +72,7 @@ def score(
             _moments(gram).items(), _bootstrap_moments(gram, weights), strict=True
         )
     }
-    for name, values in _per_replicate(predictions, reward, groups).items():
+    for name, values in per_replicate(predictions, reward, groups).items():
         estimates[name] = over_replicates(values, level=level, n_bootstrap=n_bootstrap, seed=seed)
     return estimates
 
@@ -174,7 +174,7 @@ def verdict(excess_bias2: Estimate, *, margin: float, n_replicates: int) -> Verd
     return Verdict("undecided", f"{where}: about {needed} replicates would decide", needed)
 
 
-def _per_replicate(predictions: np.ndarray, reward: np.ndarray, groups: np.ndarray) -> dict[str, np.ndarray]:
+def per_replicate(predictions: np.ndarray, reward: np.ndarray, groups: np.ndarray) -> dict[str, np.ndarray]:
     """Metrics that one replicate has on its own, each of shape (R,)."""
     p = np.asarray(predictions, dtype=float)
     brier = expected_brier(p, reward)

@@ -1,6 +1,8 @@
 """Protocols: each leak is a switch of its own, and without one nothing of the truth gets in."""
 
+from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from pydantic import ValidationError
 from sklearn.isotonic import IsotonicRegression
 
 from simbench.cell import Cell, fit_cell
+from simbench.commands.study import study_from
 from simbench.errors import BadInput
 from simbench.holdout import Holdout
 from simbench.protocol import Protocol
@@ -18,6 +21,7 @@ from simbench.training import split_by_prompt, train
 from simbench.world import PRESETS, build
 
 TWIN = PRESETS["twin:helpsteer"].model_copy(update={"n_features": 6, "test_size": 200})
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SETTINGS = ({"lr": 3e-2}, {"lr": 3e-4, "no_such_parameter": 1})
 
 
@@ -116,11 +120,13 @@ def test_an_oracle_stops_where_clean_labels_are_best(world):
 def test_a_replicate_stopped_by_clean_labels_equals_itself_alone(world):
     log, truth = world.draw(range(9))
     labels = truth.preference.astype(np.float32)
-    model = find("naive")(epochs=10, patience=1, lr=0.02)
+    # blocks of one replicate, which leave the stack as they stop
+    model = find("naive")(hidden=(256,), epochs=20, patience=1, lr=0.02)
     together = model.fit_replicates(log, range(9), Holdout("sample", labels))
     alone = model.fit_replicates(log.replicates(slice(4, 5)), range(4, 5), Holdout("sample", labels[4:5]))
     x = world.test.features
     assert np.allclose(together.predict(x)[4], alone.predict(x)[0], atol=1e-6)
+    assert len(set(together.epochs)) > 1
 
 
 def test_calibration_is_isotonic_regression_of_the_held_out_labels(world):
@@ -138,6 +144,11 @@ def test_calibration_is_isotonic_regression_of_the_held_out_labels(world):
 
 
 def test_selection_keeps_for_each_log_the_setting_that_is_best_on_the_test(world):
+    near = Protocol(oracle_selection=True, settings=({"hidden": (64,)},))
+    tried = [fitted(Protocol(), world, **setting) for setting in ({}, {"hidden": (64,)})]
+    each = np.argmin([((one - world.test.reward) ** 2).mean(1) for one in tried], 0)
+    assert len(set(each)) > 1
+    assert np.array_equal(fitted(near, world), np.stack(tried)[each, np.arange(3)])
     tried = [fitted(Protocol(), world, **setting) for setting in ({}, {"lr": 3e-2}, {"lr": 3e-4})]
     error = [((one - world.test.reward) ** 2).mean(1) for one in tried]
     best = np.stack(tried)[np.argmin(error, 0), np.arange(3)]
@@ -192,8 +203,64 @@ def test_the_grid_is_run_under_every_protocol(tmp_path):
         run(config.model_copy(update={"protocols": (Protocol(), Protocol())}), tmp_path / "other")
 
 
+def flags(**given):
+    """Of the command line: None where they are not given."""
+    return defaultdict(lambda: None, given)
+
+
+@pytest.mark.parametrize("name", ["twins-honest", "twins-published", "leaks"])
+def test_the_studies_of_the_twins_are_valid_and_the_honest_ones_leak_nothing(name):
+    config = study_from(flags(config=BENCHMARKS / f"{name}.yaml", features_dim=8))
+    cells = plan(config)
+    assert {c.world.n_features for c in cells} == {8} and {c.world.name for c in cells} <= PRESETS.keys()
+    for one in cells:
+        leaks = one.protocol.told(one.estimator)
+        honest = one.protocol.name in ("honest", "off: all")
+        assert not (honest and (leaks or one.protocol.split == "sample" or not one.world.capped))
+        assert not (honest and {"propensity", "class prior", "propensity:label-derived"} & set(one.grant))
+    published = {p.name: p for p in config.protocols}.get("published")
+    if published is not None:
+        for protocol in config.protocols:
+            if protocol.name.startswith("off: ") and protocol.name != "off: all":
+                pairs = zip(published.model_dump().items(), protocol.model_dump().values(), strict=True)
+                changed = {key for (key, one), other in pairs if one != other} - {"name"}
+                assert len(changed - {"grant_of"}) == 1, (protocol.name, changed)
+
+
+def test_a_world_in_a_study_file_may_be_a_preset_with_changes(tmp_path):
+    study = tmp_path / "study.yaml"
+    study.write_text("worlds: [{preset: shared, n_features: 7}, exclusive]")
+    first, second = study_from(flags(config=study)).worlds
+    assert first == PRESETS["shared"].model_copy(update={"n_features": 7}) and second == PRESETS["exclusive"]
+    study.write_text("worlds: [{preset: shard}]")
+    with pytest.raises(BadInput, match="'shared'"):
+        study_from(flags(config=study))
+
+
 def test_impossible_protocols_are_refused():
     with pytest.raises(ValidationError, match="needs settings"):
         Protocol(oracle_selection=True)
     with pytest.raises(ValidationError):
         Protocol(replicates=0)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "by", "sees"),
+    [
+        (Protocol(), None, False),
+        (Protocol(oracle_calibration=("all",), oracle_selection=True, settings=SETTINGS), None, False),
+        (Protocol(split="sample"), "sample", False),
+        (Protocol(oracle_stopping=True), "prompt", True),
+    ],
+)
+def test_training_is_handed_labels_under_oracle_stopping_alone(protocol, by, sees, world):
+    handed = []
+
+    class Spy(find("naive")):
+        def fit_replicates(self, log, replicates=None, holdout=None):
+            handed.append(holdout)
+            return super().fit_replicates(log, replicates, holdout)
+
+    fit_cell(cell(protocol, epochs=1), Spy, world)
+    assert {None if one is None else one.by for one in handed} == {by}
+    assert any(one is not None and one.oracle_labels is not None for one in handed) == sees

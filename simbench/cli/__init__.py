@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from simbench import __version__
-from simbench.cli import finetune, language, log
+from simbench.cli import finetune, language, log, repro
 from simbench.errors import BadInput
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ list_app = typer.Typer(no_args_is_help=True, help="Print a catalogue.")
 app.add_typer(list_app, name="list")
 for command in (log.fit, log.score, log.diagnose, language.embed, finetune.finetune, finetune.export):
     app.command()(command)
+app.command()(repro.repro)
 
 
 class Format(StrEnum):

@@ -108,7 +108,7 @@ def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
     real = _real(flags)
     worlds = []
     for world in chosen:
-        config = preset(world) if isinstance(world, str) else _described(world)
+        config = preset(world) if isinstance(world, str) else described_world(world)
         described = {**config.model_dump(), **changes}
         if real is not None:
             stem = Path(real.path).name.split(".")[0]
@@ -117,7 +117,7 @@ def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
     return worlds
 
 
-def _described(world: dict[str, Any]) -> WorldConfig:
+def described_world(world: dict[str, Any]) -> WorldConfig:
     """A world in a study file: all of it, or a preset with changes (``preset: twin:helpsteer``)."""
     changes = dict(world)
     start = preset(changes.pop("preset")).model_dump() if "preset" in changes else {}

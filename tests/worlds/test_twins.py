@@ -165,6 +165,9 @@ def test_the_published_scale_ignores_the_cap():
         assert rating_law(ratings, 1 - kappa, 0.5).mean() == pytest.approx(0.5, abs=1e-9)
         shares = np.full(5, 0.2)
         assert np.allclose(rating_law(np.arange(5.0), 1 - kappa, 0.5, shares, False), alpha[::200])
+    unequal = np.repeat(np.arange(5.0), (10, 20, 30, 25, 15))
+    by_share = rating_law(np.arange(5.0), 0.5, 0.2, np.array([0.1, 0.2, 0.3, 0.25, 0.15]), False)
+    assert np.allclose(by_share, 0.2 * 100 / (0.5 ** (4 - unequal)).sum() * 0.5 ** (4 - np.arange(5)))
 
 
 def test_an_uncapped_world_realises_less_than_its_target():

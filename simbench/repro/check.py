@@ -1,0 +1,113 @@
+"""Do a document and a small rerun disagree? What that means, precisely.
+
+1. The document must be, letter by letter, what its measured values render to.
+2. A claim that enumeration decides must come to the same verdict in the rerun, and an *exact* value must
+   equal the stored one to its last printed digit (or both be rounding noise, below 1e-12).
+3. A *statistical* value must lie within the prediction interval of the stored one. Both estimate the same
+   quantity (the small form runs fewer replicates of fewer cells, at the same sizes), so that the difference
+   of the means of R stored and r rerun replicates has standard error ``s √(1/R + 1/r)``, ``s`` the stored
+   standard deviation of a replicate. It is compared with Student's t at R - 1 degrees of freedom, at the
+   family-wise error rate :data:`ERROR_RATE` over all compared values (Bonferroni). The rerun's logs are drawn
+   from the same seeds as the first logs of the document, which makes the difference smaller than that of
+   independent logs: the true error rate lies below the stated one, and what is lost is power against errors
+   of less than that interval.
+4. *Speeds* are the machine's, and *derived* values (rank correlations, their p-values) follow from others of
+   the same finding that are compared: neither is.
+"""
+
+import math
+from dataclasses import dataclass
+
+from scipy.stats import t as student
+
+from simbench.repro.document import Reproduction, render
+from simbench.repro.quantities import Finding, Quantity
+
+ERROR_RATE = 1e-3  # of a false alarm in a whole check
+NOISE = 1e-12  # rounding of exact sums
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Where document and rerun part."""
+
+    where: str
+    stored: str
+    rerun: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: the document has {self.stored}, the rerun {self.rerun}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many values were compared, of how many, and where they disagree."""
+
+    compared: int
+    stored: int
+    disagreements: tuple[Disagreement, ...]
+
+
+def compare_document(text: str, stored: Reproduction) -> list[Disagreement]:
+    """The first line of a document that is not what its values render to."""
+    expected, found = render(stored).splitlines(), text.splitlines()
+    for number, (ours, theirs) in enumerate(zip(expected, found, strict=False), 1):
+        if ours != theirs:
+            return [Disagreement(f"line {number}", repr(theirs), f"{ours!r} by the stored values")]
+    if len(expected) != len(found):
+        lengths = f"{len(found)} lines", f"{len(expected)} lines by the stored values"
+        return [Disagreement("the whole document", *lengths)]
+    return []
+
+
+def compare(stored: Reproduction, rerun: Reproduction) -> Outcome:
+    """Every value that both hold, and the verdicts of exact claims."""
+    again = {finding.key: finding for finding in rerun.findings}
+    pairs = [(finding, again[finding.key]) for finding in stored.findings if finding.key in again]
+    values = [
+        (f"claim {ours.key}, {key}", *both) for ours, theirs in pairs for key, both in _shared(ours, theirs)
+    ]
+    statistical = sum(first.kind == "statistical" for _, first, _ in values)
+    rate = ERROR_RATE / max(1, statistical)
+    found = [
+        Disagreement(where, str(first), str(second))
+        for where, first, second in values
+        if not agree(first, second, rate)
+    ]
+    found += [
+        Disagreement(f"verdict of claim {ours.key}", ours.verdict, theirs.verdict)
+        for ours, theirs in pairs
+        if ours.is_exact and ours.verdict != theirs.verdict
+    ]
+    total = sum(len(finding.quantities) for finding in stored.findings)
+    return Outcome(len(values), total, tuple(found))
+
+
+def _shared(ours: Finding, theirs: Finding) -> list[tuple[str, tuple[Quantity, Quantity]]]:
+    """Values of both findings that can be compared."""
+    both = [key for key in ours.quantities if key in theirs.quantities]
+    pairs = [(key, (ours.quantities[key], theirs.quantities[key])) for key in both]
+    return [(key, pair) for key, pair in pairs if pair[0].kind in ("exact", "statistical")]
+
+
+def agree(stored: Quantity, rerun: Quantity, error_rate: float) -> bool:
+    """Whether a rerun value is compatible with the stored one, at a two-sided error rate."""
+    if stored.value is None or rerun.value is None:
+        # a share of a gain that one of them cannot tell from none: the gain itself is compared
+        return True
+    difference = abs(stored.value - rerun.value)
+    if stored.kind == "exact":
+        return difference <= _last_digit(stored) or max(abs(stored.value), abs(rerun.value)) < NOISE
+    if stored.error is None or stored.n < 2 or rerun.n < 1:
+        raise ValueError(f"a statistical value without an error cannot be compared: {stored!r}")
+    spread = stored.error * math.sqrt(stored.n)
+    reach = spread * math.sqrt(1 / stored.n + 1 / rerun.n)
+    return difference <= reach * float(student.ppf(1 - error_rate / 2, stored.n - 1)) + _last_digit(stored)
+
+
+def _last_digit(value: Quantity) -> float:
+    """One unit of the last printed digit."""
+    if value.digits >= 0:
+        return 10.0**-value.digits
+    size = abs(value.value or 0.0)
+    return 10.0 ** (math.floor(math.log10(size)) + 1 + value.digits) if size > 0 else 0.0

@@ -1,0 +1,38 @@
+"""The claims, one small function each: from what the steps left on disk to a verdict by rule."""
+
+from simbench.repro.claims.claim import Claim
+from simbench.repro.claims.downstream import alignment
+from simbench.repro.claims.exact import naive_bias, printed_equation, theorem
+from simbench.repro.claims.identification import learned_stratification
+from simbench.repro.claims.leaks import worth
+from simbench.repro.claims.learning_rate import best_outside, negative_r2
+from simbench.repro.claims.predictions import PREDICTIONS
+from simbench.repro.claims.public_numbers import public_numbers
+from simbench.repro.claims.real_data import real_data
+from simbench.repro.claims.scar import scar_methods
+from simbench.repro.claims.square_root import square_root
+from simbench.repro.claims.twins import beats_baselines
+from simbench.repro.evidence import Evidence
+from simbench.repro.quantities import Finding
+
+CLAIMS: tuple[Claim, ...] = (
+    naive_bias,
+    scar_methods,
+    theorem,
+    printed_equation,
+    learned_stratification,
+    beats_baselines,
+    negative_r2,
+    best_outside,
+    square_root,
+    alignment,
+    *PREDICTIONS,
+    public_numbers,
+    worth,
+    real_data,
+)
+
+
+def findings(evidence: Evidence) -> list[Finding]:
+    """What became of every claim."""
+    return [claim.examine(evidence) for claim in CLAIMS]

@@ -1,0 +1,68 @@
+"""A claim: what is said, what would test it, and the function that judges it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from simbench.repro.evidence import Evidence, NotMeasured
+from simbench.repro.quantities import Finding, Quantity, Table, Verdict
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a claim's function found; ``because`` and ``tables`` hold slots for the quantities."""
+
+    verdict: Verdict
+    because: str
+    quantities: dict[str, Quantity] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper, or about it.
+
+    Parameters
+    ----------
+    key : str
+        As in :class:`simbench.repro.quantities.Finding`.
+    text : str
+        What is claimed.
+    command : str
+        What measures it.
+    rule : str
+        How the verdict is decided.
+    judge : callable
+        Raises :class:`simbench.repro.evidence.NotMeasured` where it finds nothing to judge.
+    is_exact : bool
+        Decided without sampling: a rerun must come to the same verdict.
+    """
+
+    key: str
+    text: str
+    command: str
+    rule: str
+    judge: Callable[[Evidence], Judgement]
+    is_exact: bool = False
+
+    def examine(self, evidence: Evidence) -> Finding:
+        """The finding; untested, with the reason, where a step is missing."""
+        try:
+            found = self.judge(evidence)
+        except NotMeasured as error:
+            reason = str(error)
+            found = Judgement(Verdict.untested, f"{reason[0].upper()}{reason[1:]}.")
+        return Finding(
+            key=self.key,
+            claim=self.text,
+            command=self.command,
+            rule=self.rule,
+            is_exact=self.is_exact,
+            **vars(found),
+        )
+
+
+def claim(
+    key: str, text: str, *, command: str, rule: str, is_exact: bool = False
+) -> Callable[[Callable[[Evidence], Judgement]], Claim]:
+    """Make a claim of the function that judges it."""
+    return lambda judge: Claim(key, text, command, rule, judge, is_exact)

@@ -1,0 +1,82 @@
+"""Claim 8: does ImplicitRM's reward align a policy better? Exactly, on finite sets of responses."""
+
+from simbench.repro.claims.claim import Judgement, claim
+from simbench.repro.evidence import Evidence, NotMeasured, Scores
+from simbench.repro.quantities import Quantity, Table, by_share, mean_of
+
+OURS, THEIRS, ORACLE = "implicitrm", "naive", "oracle"
+
+
+def _policies(scores: Scores, what: str) -> list[str]:
+    """``value KL 1`` -> ``KL 1``, in order of appearance."""
+    return [metric.removeprefix(what) for metric in scores.distinct("metric") if metric.startswith(what)]
+
+
+@claim(
+    "8",
+    "ImplicitRM gives better downstream alignment than naive.",
+    command="simbench repro --only downstream; simbench figure value-kl OUT/downstream",
+    rule="Better under a policy where the value under the true reward is higher by a whole interval, in "
+    "pairs on the same logs and simultaneously over all worlds and policies. Holds if better in every world "
+    "under every policy; under a condition if in some.",
+)
+def alignment(evidence: Evidence) -> Judgement:
+    """Value of policies on ImplicitRM's reward less that on naive's, and of everyone less the oracle's."""
+    scores = evidence.replicates("downstream")
+    worlds, policies = scores.distinct("world"), _policies(scores, "value ")
+    if not (policies and scores.has(OURS) and scores.has(THEIRS)):
+        raise NotMeasured(f"the step `downstream` holds no policies of {OURS} and {THEIRS}")
+    quantities: dict[str, Quantity] = {}
+    lines, better, worse = [], 0, 0
+    for world in worlds:
+        here = scores.where(world=world)
+        for policy in policies:
+            gain = mean_of(
+                here.less(OURS, THEIRS, f"value {policy}"),
+                evidence.level,
+                len(worlds) * len(policies),
+                digits=4,
+            )
+            quantities[f"gain {world} {policy}"] = gain
+            better += gain.low is not None and gain.low > 0
+            worse += gain.high is not None and gain.high < 0
+        lines.append((world, *(f"{{gain {world} {policy}}}" for policy in policies)))
+    total = len(worlds) * len(policies)
+    table = Table(
+        title="Value of the policy (probability of a good response): implicitrm less naive",
+        columns=("world", *policies),
+        rows=tuple(lines),
+        note=f"KL k: π ∝ π_ref exp(γ̂/β) at a KL of k nats. Intervals simultaneous over {total} comparisons.",
+    )
+    beyond, more = _beyond_the_oracle(scores, worlds, policies, evidence.level)
+    because = (
+        f"Better in {better} and worse in {worse} of {total} pairs of world and policy. A policy reads how "
+        "responses of one prompt compare, so that what moves it is ranking; a shift in calibration does not."
+    )
+    verdict = by_share([True] * better + [False] * (total - better))
+    return Judgement(verdict, because, quantities | more, (table, *beyond))
+
+
+def _beyond_the_oracle(
+    scores: Scores, worlds: list[str], policies: list[str], level: float
+) -> tuple[list[Table], dict[str, Quantity]]:
+    """What every estimator's policies lose against the oracle's, and what they learn to produce."""
+    quantities: dict[str, Quantity] = {}
+    tables = []
+    for what, title in (("value", "Value"), ("trait", "Mean of the trait that users act on (its own unit)")):
+        lines = []
+        for world in worlds:
+            here = scores.where(world=world)
+            if not any(metric.startswith(what) for metric in here.distinct("metric")):
+                continue
+            for name in here.distinct("estimator"):
+                if name == ORACLE or not here.has(ORACLE):
+                    continue
+                keys = [f"{what} {name} {world} {policy}" for policy in policies]
+                for key, policy in zip(keys, policies, strict=True):
+                    quantities[key] = mean_of(here.less(name, ORACLE, f"{what} {policy}"), level, digits=4)
+                lines.append((world, name, *(f"{{{key}}}" for key in keys)))
+        if lines:
+            columns = ("world", "estimator", *policies)
+            tables.append(Table(title=f"{title}, less the oracle's", columns=columns, rows=tuple(lines)))
+    return tables, quantities

@@ -1,0 +1,56 @@
+"""What policies make of every replicate's reward, so that estimators can be compared in pairs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from simbench.downstream.policies import Prompts, best_of, tilted_to
+from simbench.finished import FinishedCell, situations
+from simbench.repro import measurements, replicates
+from simbench.repro.studies import StudyFile
+
+if TYPE_CHECKING:
+    from simbench.repro.steps import Run
+
+COPYABLE = {"name": "copyable", "salience": "trait", "trait": "feature:29", "responses_per_prompt": 32}
+FILE = StudyFile(
+    "downstream.yaml",
+    {"worlds": [COPYABLE], "estimators": ["oracle", "naive", "naive-sqrt", "implicitrm"], "replicates": 8},
+)
+KLS = (0.4, 1.0, 2.0)  # nats, of tilted policies
+NS = (4, 16)  # of best-of-n
+POLICIES = (*(f"KL {kl:g}" for kl in KLS), *(f"best of {n}" for n in NS))
+
+
+def describe(run: "Run") -> dict:
+    """What the step hangs on."""
+    return {"study": FILE.config(run.quick).model_dump(mode="json"), "policies": POLICIES}
+
+
+def measure(run: "Run", folder: Path) -> None:
+    """The study, the curves of value against KL, and the value of chosen policies in every replicate."""
+    measurements.run_study(FILE.config(run.quick), folder, run)
+    scores = pd.read_parquet(folder / replicates.FILE)
+    values = [_values(found) for cells in situations(folder) for found in cells]
+    replicates.write(folder / replicates.FILE, pd.concat([scores, *values], ignore_index=True))
+
+
+def _values(found: FinishedCell) -> pd.DataFrame:
+    """Rows as of :func:`simbench.repro.replicates.collect`; metrics ``value POLICY``, ``trait POLICY``."""
+    test = found.cell.built().test
+    prompts = Prompts.of(test.groups)
+    scores = prompts.spread(found.predictions)
+    policies = [tilted_to(scores, kl=kl, prompts=prompts) for kl in KLS]
+    policies += [best_of(scores, n=n) for n in NS]
+    judged = {"value": test.reward}
+    if test.trait is not None:
+        judged["trait"] = test.trait.astype(float)
+    metrics = {
+        f"{what} {name}": prompts.mean_under(policy, truth)
+        for name, policy in zip(POLICIES, policies, strict=True)
+        for what, truth in judged.items()
+    }
+    rows = replicates.as_rows(found.cell, found.facts["knows"], metrics)
+    return rows[np.isfinite(rows.value)]

@@ -1,0 +1,112 @@
+"""What the steps left on disk, as the claims read it."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from simbench.repro import replicates
+from simbench.repro.measurements import IDENTITIES
+from simbench.repro.steps import FINISHED, RESULTS
+
+
+class NotMeasured(Exception):
+    """A step that a claim needs has not been run, or holds nothing of what the claim needs."""
+
+
+class Evidence:
+    """The results of a reproduction.
+
+    Parameters
+    ----------
+    out : Path
+        A folder a step.
+    level : float in (0, 1)
+        Nominal coverage of the intervals that the claims compute.
+    """
+
+    def __init__(self, out: Path, level: float = 0.95):
+        self.out, self.level = out, level
+
+    def has(self, step: str) -> bool:
+        """Whether the step is finished."""
+        return (self.out / step / FINISHED).exists()
+
+    def table(self, step: str) -> pd.DataFrame:
+        """``results.parquet`` of a step."""
+        return self._read(step, RESULTS)
+
+    def identities(self) -> pd.DataFrame:
+        """Formulae compared with enumeration."""
+        return self._read("risk", IDENTITIES)
+
+    def replicates(self, step: str) -> "Scores":
+        """Scores of every replicate of a study."""
+        return Scores(self._read(step, replicates.FILE), step)
+
+    def _read(self, step: str, file: str) -> pd.DataFrame:
+        path = self.out / step / file
+        if not self.has(step) or not path.exists():
+            raise NotMeasured(f"the step `{step}` has not been run")
+        return _parquet(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _parquet(path: Path, _: int) -> pd.DataFrame:
+    return pd.read_parquet(path)
+
+
+class Scores:
+    """Per-replicate scores of a study: who scored what on which log.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :func:`simbench.repro.replicates.collect` makes it, perhaps with further columns (``lr``, ...).
+    step : str
+        For messages.
+    """
+
+    def __init__(self, table: pd.DataFrame, step: str):
+        self.table, self.step = table, step
+
+    def where(self, **fixed: object) -> "Scores":
+        """The rows with these values."""
+        keep = np.ones(len(self.table), dtype=bool)
+        for column, value in fixed.items():
+            keep &= (self.table[column] == value).to_numpy()
+        return Scores(self.table[keep], self.step)
+
+    def by(self, *columns: str) -> list[tuple[tuple, "Scores"]]:
+        """Every combination of values of these columns, in order; "" for a column that is not there."""
+        table = self.table.assign(**{name: "" for name in columns if name not in self.table})
+        return [
+            (values, Scores(rows, self.step)) for values, rows in table.groupby(list(columns), sort=False)
+        ]
+
+    def distinct(self, column: str) -> list:
+        """Values of a column, in order of appearance."""
+        return list(self.table[column].unique())
+
+    def has(self, estimator: str) -> bool:
+        return bool((self.table.estimator == estimator).any())
+
+    def of(self, estimator: str, metric: str) -> np.ndarray:
+        """One value a replicate, shape (R,), by rising replicate number.
+
+        Raises
+        ------
+        NotMeasured
+            If there is none, or the rows are of more than one situation.
+        """
+        rows = self.table[(self.table.estimator == estimator) & (self.table.metric == metric)]
+        if rows.empty:
+            raise NotMeasured(f"the step `{self.step}` holds no {metric} of {estimator}")
+        if rows.replicate.duplicated().any():
+            raise ValueError(f"{estimator}, {metric}: rows of more than one situation")
+        return rows.sort_values("replicate").value.to_numpy()
+
+    def less(self, estimator: str, other: str, metric: str) -> np.ndarray:
+        """``estimator`` less ``other`` on the same logs, shape (R,)."""
+        return self.of(estimator, metric) - self.of(other, metric)

@@ -1,0 +1,69 @@
+"""What the steps measure that is no study of its own, and what they add to one."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+
+from simbench.errors import BadInput
+from simbench.losses import loss_negative, loss_positive
+from simbench.registry import find
+from simbench.repro import replicates
+from simbench.repro.studies import benchmarks
+from simbench.results import write_table
+from simbench.risk import CASES, EXACT, Situation, expected_loss, ideal_loss, situation
+from simbench.study import StudyConfig, run
+from simbench.verdicts import collect
+
+if TYPE_CHECKING:
+    from simbench.repro.steps import Run
+
+IDENTITIES = "identities.parquet"
+THROUGHPUT = "throughput.parquet"
+POINTS = 4096  # of each case
+
+
+def run_study(config: StudyConfig, folder: Path, run_: "Run") -> None:
+    """Run what is missing of a study, and keep the scores of every replicate beside its results."""
+    run(config, folder, run_.jobs, run_.progress)
+    replicates.write(folder / replicates.FILE, replicates.collect(config, folder))
+
+
+def measure_risk(folder: Path, names: list[str] | None) -> None:
+    """Verdicts of ``simbench check`` on the risks, and the paper's formula for naive's bias."""
+    verdicts = pd.DataFrame([vars(verdict) for verdict, _ in collect(names, 0)])
+    cases = [case for case in CASES if case not in ("misclicks", "true posteriors")]
+    rows = [
+        {"identity": "naive bias", "case": case, "points": POINTS, "error": naive_bias_error(case)}
+        for case in cases
+    ]
+    replicates.write(folder / IDENTITIES, pd.DataFrame(rows).assign(tolerance=EXACT))
+    write_table(folder / "results.parquet", verdicts)
+
+
+def measure_throughput(folder: Path, quick: bool) -> None:
+    """Run ``benchmarks/throughput.py``; the timings are this machine's, and compared with nobody's."""
+    if quick:  # no claim hangs on it, and a busy machine's timings say nothing
+        write_table(folder / "results.parquet", pd.DataFrame())
+        return
+    command = [sys.executable, str(benchmarks() / "throughput.py"), "--out", str(folder)]
+    finished = subprocess.run(command, capture_output=True, text=True)
+    if finished.returncode != 0:
+        raise BadInput(f"benchmarks/throughput.py failed: {finished.stderr.strip().splitlines()[-1]}.")
+    write_table(folder / "results.parquet", pd.read_parquet(folder / THROUGHPUT))
+
+
+def naive_bias_error(case: str) -> float:
+    """Largest deviation of naive's exact bias from ``γ(1-α)[ℓ(h,0) - ℓ(h,1)]`` over arbitrary points."""
+    at = situation(case, n=POINTS)
+    bias = expected_loss(find("naive")(), at, case) - ideal_loss(at.hypothesis, at.reward)
+    return float((bias - stated_naive_bias(at)).abs().max())
+
+
+def stated_naive_bias(at: Situation) -> torch.Tensor:
+    """The bias as the paper states it, one value a sample."""
+    gap = loss_negative(at.hypothesis) - loss_positive(at.hypothesis)
+    return at.reward * (1 - at.propensity) * gap

@@ -1,0 +1,66 @@
+"""Numbers committed by the public code around ImplicitRM, and who of its methods is who here.
+
+``published.csv``: R², MAE, RMSE and AUROC on clean test labels, one seed each, of the repository
+``yhc-666/Causal-RM`` (commits 632d3f9 of 2026-01-03 and baddcd3 of 2026-01-07, ``results/cache``), at κ = .2
+and an action rate of .2; of each method and data set the later commit. No numbers of ImplicitRM are among
+them.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+DATA_SETS = {"hs": "helpsteer", "saferlhf": "saferlhf"}  # of the twins and real worlds, behind the colon
+
+# Methods of the public code: the estimator that has its form, and the one that has the form of its source.
+METHODS = {
+    "naive": ("naive", "naive"),
+    "ips": ("ips@published", "ips"),
+    "dr": ("dr@click-observed", "dr"),
+    "mtips": ("multi-ips@published", "multi-ips"),
+    "mtdr": ("multi-dr@published", "multi-dr"),
+    "sdr2": ("stable-dr@published", "stable-dr"),
+    "counterif": ("counter-if", "counter-if"),
+    "recrec": ("recrec@published", "recrec"),
+    "bpr": ("bpr@published", "bpr"),
+    "ubpr": ("ubpr@published", "ubpr"),
+    "cubpr": ("cubpr@published", "cubpr"),
+    "uprl": ("upl@published", "upl"),
+    "rmf": ("rmf@published", "rmf"),
+    "nnpu": ("nnpu@published", "nnpu"),
+    "upu": ("upu@published", "upu"),
+    "ome_ips": ("ome-ips", "ome-ips"),
+    "ome_dr": ("ome-dr", "ome-dr"),
+    "pu_naive": ("balanced-naive", "balanced-naive"),
+    "wmf": ("wmf", "wmf"),
+}
+NO_BASELINES = ("pu_naive", "wmf", "ome_ips", "ome_dr")  # in the public code's history alone
+
+
+@cache
+def published_numbers() -> pd.DataFrame:
+    """Columns ``data, method, r2, mae, rmse, auroc, commit``."""
+    return pd.read_csv(Path(__file__).with_name("published.csv"), dtype={"commit": str})
+
+
+def as_methods(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """The scores of a protocol, estimators named by method; who is no method keeps their name.
+
+    Under the published protocol the published form of a method stands for it where it was run, and the form
+    of its source is left out; under every other protocol it is the other way round.
+    """
+    there, preferred = set(table.estimator), 0 if protocol == "published" else 1
+    names, left_out = {}, set()
+    for method, forms in METHODS.items():
+        first, second = forms[preferred], forms[1 - preferred]
+        chosen = first if first in there else second
+        names[chosen] = method
+        left_out |= set(forms) - {chosen}
+    kept = table[~table.estimator.isin(left_out)]
+    return kept.assign(estimator=kept.estimator.replace(names))
+
+
+def baselines(there: list[str]) -> list[str]:
+    """The methods that are baselines of the paper, of those that are there."""
+    return [name for name in there if name in METHODS and name not in NO_BASELINES]

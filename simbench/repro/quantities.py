@@ -1,0 +1,198 @@
+"""What a claim rests on: measured values with their intervals, tables of them, and a verdict."""
+
+import math
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, Field, model_validator
+from scipy.stats import t as student
+
+SLOT = re.compile(r"\{([^{}]+)\}")
+
+
+class Quantity(BaseModel, frozen=True, extra="forbid"):
+    """A measured value, as ``paper_repro.json`` keeps it.
+
+    Parameters
+    ----------
+    value : float or None
+        None where it does not exist (a share of a gain that is none).
+    low, high : float or None
+        Of its interval; None where it has none, or where that side is unbounded.
+    error : float or None
+        Standard error of the value.
+    n : int
+        Independent replicates behind it; 0 for what is exact or counted.
+    kind : {"exact", "statistical", "derived", "speed"}
+        How a rerun must agree: to the printed digits, within the error, or not at all: it follows from other
+        values, or it is the machine's.
+    digits : int
+        Digits behind the point that are printed; negative for significant digits in scientific notation.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    error: float | None = None
+    n: int = 0
+    kind: Literal["exact", "statistical", "derived", "speed"] = "statistical"
+    digits: int = 3
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_for_what_is_not_finite(cls, values: dict) -> dict:
+        """JSON knows no NaN."""
+        names = ("value", "low", "high", "error")
+        finite = {
+            name: None if values.get(name) is None or not math.isfinite(values[name]) else float(values[name])
+            for name in names
+        }
+        return {**values, **finite}
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "–"
+        text = self._number(self.value)
+        if self.kind != "statistical" or (self.low is None and self.high is None):
+            return text
+        low = "-∞" if self.low is None else self._number(self.low)
+        high = "∞" if self.high is None else self._number(self.high)
+        return f"{text} [{low}, {high}]"
+
+    def _number(self, value: float) -> str:
+        text = f"{value:.{-self.digits}g}" if self.digits < 0 else f"{value:.{self.digits}f}"
+        return text[1:] if text.startswith("-") and not re.search(r"[1-9]", text) else text
+
+
+def mean_of(values: np.ndarray, level: float = 0.95, comparisons: int = 1, digits: int = 3) -> Quantity:
+    """Mean over replicates with Student's interval, simultaneous over ``comparisons`` (Bonferroni).
+
+    Parameters
+    ----------
+    values : ndarray, shape (R,)
+        One value a replicate; no interval where R = 1.
+    level : float in (0, 1)
+    comparisons : int
+    digits : int
+    """
+    values = np.asarray(values, dtype=float)
+    n, mean = len(values), float(values.mean())
+    if n < 2:
+        return Quantity(value=mean, n=n, digits=digits)
+    error = float(values.std(ddof=1)) / math.sqrt(n)
+    reach = error * float(student.ppf(1 - (1 - level) / 2 / comparisons, n - 1))
+    return Quantity(value=mean, low=mean - reach, high=mean + reach, error=error, n=n, digits=digits)
+
+
+def ratio_of(
+    numerator: np.ndarray, denominator: np.ndarray, level: float = 0.95, digits: int = 2
+) -> Quantity:
+    """Ratio of two means over the same replicates with Fieller's interval (Fieller, 1954).
+
+    Where the denominator's own interval holds 0 the ratio is anything: value and bounds are None.
+
+    Parameters
+    ----------
+    numerator, denominator : ndarray, shape (R,)
+    level : float in (0, 1)
+    digits : int
+    """
+    n = len(numerator)
+    a, b = float(np.mean(numerator)), float(np.mean(denominator))
+    if n < 2 or b == 0:
+        return Quantity(value=None, n=n, digits=digits)
+    (v_aa, v_ab), (_, v_bb) = np.cov(numerator, denominator) / n
+    t2 = float(student.ppf((1 + level) / 2, n - 1)) ** 2
+    curvature = b**2 - t2 * v_bb
+    if curvature <= 0:
+        return Quantity(value=None, n=n, digits=digits)
+    middle = a * b - t2 * v_ab
+    reach = math.sqrt(max(0.0, middle**2 - curvature * (a**2 - t2 * v_aa)))
+    ratio = a / b
+    error = math.sqrt(max(0.0, v_aa - 2 * ratio * v_ab + ratio**2 * v_bb)) / abs(b)
+    bounds = (middle - reach) / curvature, (middle + reach) / curvature
+    return Quantity(value=ratio, low=bounds[0], high=bounds[1], error=error, n=n, digits=digits)
+
+
+def exact(value: float, digits: int = -2) -> Quantity:
+    """A value without sampling error."""
+    return Quantity(value=value, kind="exact", digits=digits)
+
+
+class Verdict(StrEnum):
+    """What a rule in code says of a claim."""
+
+    holds = "holds"
+    condition = "holds under a condition"
+    fails = "does not hold"
+    untested = "could not be tested here"
+
+
+class Table(BaseModel, frozen=True, extra="forbid"):
+    """A table of a finding. A cell is text with slots; a row has as many cells as there are columns."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _rows_fit(self) -> "Table":
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"a row of {self.title!r} does not fit its columns")
+        return self
+
+
+class Finding(BaseModel, frozen=True, extra="forbid"):
+    """A claim, and what became of it. Texts hold slots ``{key}`` for the quantities.
+
+    Parameters
+    ----------
+    key : str
+        Short and stable: ``"1"``, ``"3b"``.
+    claim : str
+        What is claimed, by whom.
+    command : str
+        What measures it.
+    verdict : Verdict
+    because : str
+        The grounds; where untested, why.
+    rule : str
+        How the verdict is decided, in words.
+    is_exact : bool
+        A rerun must come to the same verdict.
+    quantities : dict of Quantity
+    tables : tuple of Table
+    """
+
+    key: str
+    claim: str
+    command: str
+    verdict: Verdict
+    because: str
+    rule: str = ""
+    is_exact: bool = False
+    quantities: dict[str, Quantity] = Field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+
+    def fill(self, text: str) -> str:
+        """The text with every slot filled.
+
+        Raises
+        ------
+        KeyError
+            If a slot names no quantity of this finding.
+        """
+        return SLOT.sub(lambda slot: str(self.quantities[slot[1]]), text)
+
+
+def by_share(holding: Sequence[bool]) -> Verdict:
+    """Holds where all do, under a condition where some do, not where none does; untested without any."""
+    if not holding:
+        return Verdict.untested
+    if all(holding):
+        return Verdict.holds
+    return Verdict.condition if any(holding) else Verdict.fails

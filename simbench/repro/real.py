@@ -1,0 +1,77 @@
+"""The main comparison on the real data sets: worlds of rated responses in place of their twins."""
+
+from dataclasses import dataclass, field
+
+from simbench.errors import BadInput
+from simbench.study import StudyConfig
+from simbench.world import RealResponses, WorldConfig
+
+# Where the data is, and the rating above which a response is good (the published thresholds). PKU-SafeRLHF is
+# read as harmlessness, 3 - severity: its published direction, severe = positive, is the mirror image.
+SOURCES = {
+    "helpsteer": ("hub:nvidia/HelpSteer", 2.0),
+    "ultrafeedback": ("hub:HuggingFaceH4/ultrafeedback_binarized", 6.5),
+    "saferlhf": ("hub:PKU-Alignment/PKU-SafeRLHF", 1.5),
+}
+
+
+@dataclass(frozen=True)
+class RealData:
+    """Where the responses and their embeddings are, by data set.
+
+    Parameters
+    ----------
+    responses : dict of str
+        A source each, in place of the hub's: a file, or ``hub:FOLDER`` of files laid out as on the hub.
+    embeddings : dict of str
+        A file of features each (``simbench embed`` makes one); without it, text features.
+    """
+
+    responses: dict[str, str] = field(default_factory=dict)
+    embeddings: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, responses: list[str] | None, embeddings: list[str] | None) -> "RealData":
+        """From ``NAME=VALUE`` of the command line.
+
+        Raises
+        ------
+        BadInput
+            If a name is no data set.
+        """
+        return cls(_by_name(responses, "--responses"), _by_name(embeddings, "--embeddings"))
+
+    def in_place_of(self, twin: WorldConfig) -> WorldConfig:
+        """The world of the data set whose twin this is; the law of the twin."""
+        name = twin.name.partition(":")[2]
+        source, threshold = SOURCES[name]
+        real = RealResponses(
+            path=self.responses.get(name, source),
+            features=self.embeddings.get(name),
+            link="threshold",
+            threshold=threshold,
+        )
+        return WorldConfig(
+            name=f"hub:{name}",
+            law="rating",
+            salience="features",
+            capped=twin.capped,
+            action_rate=twin.action_rate,
+            default_size=twin.default_size,
+            real=real,
+        )
+
+    def study(self, config: StudyConfig) -> StudyConfig:
+        """The study with every twin replaced, at full size."""
+        worlds = tuple(self.in_place_of(world) for world in config.worlds)
+        return config.model_copy(update={"worlds": worlds, "sizes": ()})
+
+
+def _by_name(given: list[str] | None, flag: str) -> dict[str, str]:
+    found = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals or name not in SOURCES:
+            raise BadInput(f"{flag} must be NAME=VALUE with NAME of {', '.join(SOURCES)}, got {text!r}.")
+        found[name] = value
+    return found

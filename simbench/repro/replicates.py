@@ -1,0 +1,115 @@
+"""Scores of every single replicate, so that estimators can be compared in pairs on the same logs."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.isotonic import isotonic_regression
+
+from simbench.against_labels import expected_brier, expected_mae, expected_r2
+from simbench.cell import Cell
+from simbench.ranking import expected_auroc
+from simbench.registry import find
+from simbench.score import gram_matrix
+from simbench.store import Shards, write_whole
+from simbench.study import StudyConfig, plan
+
+COLUMNS = [*("world", "bias_level", "size", "protocol", "estimator", "knows"), "replicate", "metric", "value"]
+FILE = "replicates.parquet"
+
+
+def scores(predictions: np.ndarray, reward: np.ndarray, ranks_only: bool = False) -> dict[str, np.ndarray]:
+    """The metrics that the paper reports, each of shape (R,), in expectation over the latent preferences.
+
+    Parameters
+    ----------
+    predictions : ndarray, shape (R, m), in [0, 1]
+        ``γ̂`` of every replicate.
+    reward : ndarray, shape (m,), in [0, 1]
+        ``γ``.
+    ranks_only : bool
+        Leave out what a shift-invariant score cannot be judged by.
+
+    Returns
+    -------
+    dict
+        ``auroc``; ``r2``, ``mae``, ``rmse`` against the preference r* (:mod:`simbench.against_labels`);
+        ``mse`` and ``bias2`` against γ (squared probability); ``shift`` (mean γ̂ less mean γ);
+        ``r2_recalibrated``: R² after the best monotone map of γ̂, which only the truth can give: what
+        ranking alone is worth.
+    """
+    p = np.asarray(predictions, dtype=float)
+    values = {"auroc": expected_auroc(p, reward)}
+    if ranks_only:
+        return values
+    best = np.stack([_best_monotone(row, reward) for row in p])
+    return values | {
+        "mse": ((p - reward) ** 2).mean(1),
+        "bias2": bias2_by_replicate(p, reward),
+        "r2": expected_r2(p, reward),
+        "r2_recalibrated": expected_r2(best, reward),
+        "rmse": np.sqrt(expected_brier(p, reward)),
+        "mae": expected_mae(p, reward),
+        "shift": p.mean(1) - reward.mean(),
+    }
+
+
+def bias2_by_replicate(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
+    """Jackknife pseudo-values of bias², shape (R,): their mean is the unbiased estimate of bias².
+
+    Bias² is the mean product of the errors of two different replicates (see :func:`simbench.score.score`),
+    a U-statistic: leaving out replicate i leaves ``(R θ - 2 u_i) / (R - 2)``, ``u_i`` its mean product with
+    the others. NaN below three replicates.
+    """
+    gram = gram_matrix(predictions, reward)
+    n = len(gram)
+    if n < 3:
+        return np.full(n, np.nan)
+    with_others = (gram.sum(1) - np.diag(gram)) / (n - 1)
+    theta = with_others.mean()
+    return n * theta - (n - 1) * (n * theta - 2 * with_others) / (n - 2)
+
+
+def _best_monotone(prediction: np.ndarray, reward: np.ndarray) -> np.ndarray:
+    """Isotonic regression of γ on γ̂, in the order of the rows; tied predictions share their mean."""
+    _, code, counts = np.unique(prediction, return_inverse=True, return_counts=True)
+    means = np.bincount(code, reward) / counts
+    return isotonic_regression(means, sample_weight=counts.astype(float))[code]
+
+
+def collect(config: StudyConfig, folder: Path) -> pd.DataFrame:
+    """Long table of a finished study: a row a cell, replicate and metric.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``world, bias_level, size, protocol, estimator, knows, replicate, metric, value``. Cells that
+        were skipped or failed have none.
+    """
+    shards, frames = Shards(folder / "shards"), []
+    for cell in plan(config):
+        if not shards.has(cell.key):
+            continue
+        predictions, facts = shards.read(cell.key)
+        found = scores(predictions, cell.built().test.reward, find(cell.estimator).ranks_only)
+        frames.append(as_rows(cell, facts["knows"], found))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def as_rows(cell: Cell, knows: str, metrics: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Metrics of one cell, each of shape (R,), as rows of the long table."""
+    frame = pd.DataFrame(metrics).rename_axis("replicate").reset_index()
+    where = {
+        "world": cell.world.name,
+        "bias_level": cell.bias_level,
+        "size": cell.size,
+        "protocol": cell.protocol.name,
+        "estimator": cell.estimator,
+        "knows": knows,
+    }
+    return frame.melt("replicate", var_name="metric").assign(**where)[COLUMNS]
+
+
+def write(path: Path, table: pd.DataFrame) -> None:
+    """Write the long table whole."""
+    write_whole(path, lambda to: table.to_parquet(to, index=False))

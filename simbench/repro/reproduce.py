@@ -1,0 +1,106 @@
+"""From steps to a document: run what is missing, judge the claims, write down what was found."""
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from simbench import __version__
+from simbench.errors import BadInput
+from simbench.repro import check
+from simbench.repro.claims import findings
+from simbench.repro.document import Reproduction, read
+from simbench.repro.evidence import Evidence
+from simbench.repro.steps import FINISHED, STEPS, Run, Step
+
+LEVEL = 0.95
+CELL = ("world", "bias_level", "size", "protocol", "estimator", "knows")
+
+
+def measure(run: Run, steps: Sequence[Step], tell: Callable[[str], None]) -> None:
+    """Run the steps that are not finished, in order; ``tell`` hears of each."""
+    for number, step in enumerate(steps, 1):
+        tell(f"[step {number}/{len(steps)}] {step.name}: {step.title}")
+        if not step.execute(run):
+            tell(f"{step.name}: finished before")
+
+
+def reproduction(run: Run) -> Reproduction:
+    """What the finished steps of a folder say of every claim."""
+    return Reproduction(
+        environment=_environment(run), level=LEVEL, findings=tuple(findings(Evidence(run.out, LEVEL)))
+    )
+
+
+def _environment(run: Run) -> dict:
+    evidence = Evidence(run.out)
+    done = [step.name for step in STEPS if evidence.has(step.name)]
+    return {
+        "simbench": __version__,
+        "torch": version("torch"),
+        "python": platform.python_version(),
+        "machine": f"{os.cpu_count()} cores ({platform.machine()})",
+        "form": "quick" if run.quick else "full",
+        "data": run.data,
+        "seconds": {name: _seconds(run, evidence.table(name), name) for name in done},
+    }
+
+
+def _seconds(run: Run, table: pd.DataFrame, step: str) -> float:
+    """Of all cells of a study together, whichever session fitted them; else of the step."""
+    if "seconds" not in table:
+        return json.loads((run.out / step / FINISHED).read_text())["seconds"]
+    cell = [name for name in (*CELL, "lr") if name in table]
+    return float(table.groupby(cell, dropna=False).seconds.first().sum())
+
+
+def failed_cells(run: Run) -> list[str]:
+    """Cells that failed, in words."""
+    evidence = Evidence(run.out)
+    tables = {step.name: evidence.table(step.name) for step in STEPS if evidence.has(step.name)}
+    return [
+        f"{name}, {row.world}: {row.estimator} ({row.reason})"
+        for name, table in tables.items()
+        if "status" in table
+        for row in table[table.status == "failed"].itertuples()
+    ]
+
+
+def rerun_and_compare(
+    document: Path, values: Path, run: Run, steps: Sequence[Step], tell: Callable[[str], None]
+) -> check.Outcome:
+    """Hold a document against its stored values and against a rerun of the small form.
+
+    Parameters
+    ----------
+    document, values : Path
+        ``paper_repro.md`` and ``paper_repro.json``.
+    run : Run
+        Of the rerun.
+    steps : sequence of Step
+    tell : callable
+
+    Raises
+    ------
+    BadInput
+        If one of them cannot be read.
+    """
+    stored = read(values)
+    try:
+        text = document.read_text()
+    except OSError as error:
+        raise BadInput(f"{document} cannot be read ({error.strerror}): run simbench repro first.") from error
+    wrong = check.compare_document(text, stored)
+    measure(run, steps, tell)
+    outcome = check.compare(stored, reproduction(run))
+    return check.Outcome(outcome.compared, outcome.stored, (*wrong, *outcome.disagreements))
+
+
+def scratch() -> Path:
+    """A new folder for a rerun that nobody keeps."""
+    return Path(tempfile.mkdtemp(prefix="simbench-repro-"))

@@ -1,0 +1,220 @@
+"""The steps of the reproduction: each measures one thing into a folder of its own, and resumes."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from simbench import __version__
+from simbench.errors import BadInput
+from simbench.repro import downstream, learning_rate, measurements
+from simbench.repro.real import RealData
+from simbench.repro.studies import StudyFile
+from simbench.store import write_json
+from simbench.study import Progress, StudyConfig
+
+FINISHED = "finished.json"
+RESULTS = "results.parquet"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where and how the steps run.
+
+    Parameters
+    ----------
+    out : Path
+        A folder a step.
+    quick : bool
+        The small form: a part of the cells, at the same sizes, with fewer replicates.
+    jobs : int
+        Processes.
+    real : RealData, optional
+        Run the main comparison on real data in place of the twins.
+    progress : callable, optional
+        Told of every cell.
+    """
+
+    out: Path
+    quick: bool = False
+    jobs: int = 1
+    real: RealData | None = None
+    progress: Progress | None = field(default=None, compare=False)
+
+    @property
+    def data(self) -> str:
+        """``twin`` or ``hub``."""
+        return "twin" if self.real is None else "hub"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: ``measure(run, folder)`` writes ``results.parquet``; ``describe(run)`` is what decides it."""
+
+    name: str
+    title: str
+    measure: Callable[[Run, Path], None]
+    describe: Callable[[Run], Any]
+
+    def fingerprint(self, run: Run) -> str:
+        """Of everything that the results depend on; a folder with another one is another reproduction's."""
+        text = json.dumps([__version__, self.name, self.describe(run)], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def execute(self, run: Run) -> bool:
+        """Measure unless it is done; whether there was something to do.
+
+        Raises
+        ------
+        BadInput
+            If the folder holds results of other settings.
+        """
+        folder, fingerprint = run.out / self.name, self.fingerprint(run)
+        done = folder / FINISHED
+        if done.exists():
+            found = json.loads(done.read_text()).get("fingerprint")
+            if found != fingerprint:
+                raise BadInput(
+                    f"{folder} holds results of other settings or of another version: choose another --out, "
+                    "or delete that folder."
+                )
+            return False
+        start = time.perf_counter()
+        self.measure(run, folder)
+        seconds = round(time.perf_counter() - start, 1)
+        write_json(done, {"fingerprint": fingerprint, "quick": run.quick, "seconds": seconds})
+        return True
+
+
+def study(name: str, title: str, file: str, *, quick: dict[str, Any]) -> Step:
+    """A step that is one study; ``quick`` is laid over the file for the small form."""
+    described = StudyFile(file, quick)
+
+    def config(run: Run) -> StudyConfig:
+        whole = described.config(run.quick)
+        is_of_twins = all(world.ratings is not None for world in whole.worlds)
+        return run.real.study(whole) if run.real is not None and is_of_twins else whole
+
+    return Step(
+        name,
+        title,
+        lambda run, folder: measurements.run_study(config(run), folder, run),
+        lambda run: config(run).model_dump(mode="json"),
+    )
+
+
+QUICK_RISKS = ["naive", "ips", "upu", "implicitrm", "implicitrm@printed"]
+FEW = 8  # replicates of the small form: one block of stacked networks, so that fewer would cost the same
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        "risk",
+        "exact bias of every risk",
+        lambda run, folder: measurements.measure_risk(folder, QUICK_RISKS if run.quick else None),
+        lambda run: QUICK_RISKS if run.quick else "all",
+    ),
+    study(
+        "bias-level",
+        "bias and variance against the bias level",
+        "bias-level.yaml",
+        quick={
+            "bias_levels": [0, 2],
+            "estimators": ["oracle", "naive", "naive-sqrt", "upu", "implicitrm", "implicitrm@printed"],
+            "replicates": FEW,
+        },
+    ),
+    study(
+        "rating",
+        "the rating law",
+        "rating.yaml",
+        quick={
+            "bias_levels": [0.5],
+            "estimators": ["oracle", "naive", "naive-sqrt", "implicitrm", "implicitrm@printed"],
+            "replicates": FEW,
+        },
+    ),
+    study(
+        "identification",
+        "what identifies the reward",
+        "identification.yaml",
+        quick={
+            "worlds": ["exclusive", "shared"],
+            "bias_levels": [3],
+            "estimators": ["oracle", "implicitrm", "implicitrm-known"],
+            "estimators_in": {},
+            "alternatives": [[], ["propensity"]],
+        },
+    ),
+    study(
+        "efficiency",
+        "efficiency against the Cramér-Rao bound",
+        "efficiency.yaml",
+        quick={"bias_levels": [1], "estimators": ["oracle", "implicitrm-known"], "replicates": 16},
+    ),
+    Step(
+        "learning-rate",
+        "sensitivity to the learning rate",
+        learning_rate.measure,
+        learning_rate.describe,
+    ),
+    study(
+        "twins-published",
+        "the twins under the published protocol",
+        "twins-published.yaml",
+        quick={
+            "worlds": [{"preset": "twin:helpsteer", "n_features": 64}],
+            "estimators": ["naive", "naive-sqrt", "balanced-naive", "ips@published", "implicitrm"],
+            "protocols": ["published"],
+            "replicates": FEW,
+        },
+    ),
+    study(
+        "twins-honest",
+        "the twins under the honest protocol",
+        "twins-honest.yaml",
+        quick={
+            "worlds": [{"preset": "twin:helpsteer", "n_features": 64}],
+            "estimators": ["naive", "naive-sqrt", "ips", "implicitrm"],
+            "replicates": FEW,
+        },
+    ),
+    study(
+        "leaks",
+        "what each leak is worth",
+        "leaks.yaml",
+        quick={
+            "worlds": [{"preset": "twin:helpsteer", "n_features": 32}],
+            "estimators": ["naive", "implicitrm"],
+            "protocols": ["published", "off: oracle stopping", "off: all"],
+            "replicates": FEW,
+        },
+    ),
+    Step("downstream", "policies on the fitted rewards", downstream.measure, downstream.describe),
+    Step(
+        "throughput",
+        "speed of stacked training",
+        lambda run, folder: measurements.measure_throughput(folder, run.quick),
+        lambda run: run.quick,
+    ),
+)
+
+
+def chosen(names: str | None) -> list[Step]:
+    """The steps of a comma list, in the order in which they run; all of them without one.
+
+    Raises
+    ------
+    BadInput
+        If one is unknown.
+    """
+    if names is None:
+        return list(STEPS)
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    known = [step.name for step in STEPS]
+    for name in wanted:
+        if name not in known:
+            raise BadInput(f"there is no step {name!r} of the reproduction: there are {', '.join(known)}.")
+    return [step for step in STEPS if step.name in wanted]

@@ -1,0 +1,28 @@
+"""Constructed results: folders as the steps leave them, with numbers that a test chooses."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from simbench.repro import replicates
+from simbench.repro.measurements import IDENTITIES
+from simbench.repro.steps import FINISHED
+
+
+@pytest.fixture
+def finish(tmp_path: Path) -> Callable[..., Path]:
+    """Write the files of a finished step into a results folder; returns the results folder."""
+
+    def write(step: str, **tables: pd.DataFrame) -> Path:
+        folder = tmp_path / "results" / step
+        folder.mkdir(parents=True, exist_ok=True)
+        names = {"results": "results.parquet", "replicates": replicates.FILE, "identities": IDENTITIES}
+        for name, table in tables.items():
+            table.to_parquet(folder / names[name], index=False)
+        (folder / FINISHED).write_text(json.dumps({"fingerprint": "constructed", "seconds": 1.0}))
+        return folder.parent
+
+    return write

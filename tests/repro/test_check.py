@@ -1,0 +1,136 @@
+"""The check fails on a tampered document, on tampered values, and on a rerun that came out otherwise."""
+
+import json
+
+import numpy as np
+import pytest
+
+from simbench.cli import main
+from simbench.errors import BadInput
+from simbench.repro import check
+from simbench.repro.claims import CLAIMS
+from simbench.repro.document import Reproduction, read, render, unfilled, write
+from simbench.repro.quantities import Finding, Quantity, Table, Verdict, exact, mean_of
+from simbench.repro.studies import ROOT, benchmarks
+
+MADE = {"simbench": "0", "torch": "2", "python": "3", "machine": "m", "form": "full", "data": "twin"}
+
+
+def reproduced(verdict=Verdict.holds, *, quantities=None, is_exact=True):
+    """A reproduction of one claim."""
+    quantities = quantities or {
+        "bias": exact(0.25),
+        "mse": mean_of(np.random.default_rng(0).normal(1, 0.1, 20)),
+    }
+    slots = tuple(f"{{{key}}}" for key in quantities)
+    finding = Finding(
+        key="1",
+        claim="It is so.",
+        command="simbench repro",
+        verdict=verdict,
+        because=f"It came to {slots[0]}.",
+        is_exact=is_exact,
+        quantities=quantities,
+        tables=(Table(title="All", columns=tuple(quantities), rows=(slots,)),),
+    )
+    return Reproduction(environment={**MADE, "seconds": {"risk": 60.0}}, level=0.95, findings=(finding,))
+
+
+def test_the_document_survives_the_disk_and_has_no_unfilled_slot(tmp_path):
+    made = reproduced()
+    write(made, tmp_path / "doc.md", tmp_path / "doc.json")
+    text = (tmp_path / "doc.md").read_text()
+    assert text == render(read(tmp_path / "doc.json"))
+    assert unfilled(text) == [] and "0.25" in text and "**holds**" in text
+
+
+@pytest.mark.parametrize("tamper", [lambda text: text.replace("0.25", "0.24"), lambda text: text + "More.\n"])
+def test_a_tampered_document_is_found(tamper):
+    made = reproduced()
+    assert check.compare_document(render(made), made) == []
+    assert len(check.compare_document(tamper(render(made)), made)) == 1
+
+
+def test_a_rerun_that_agrees():
+    outcome = check.compare(reproduced(), reproduced())
+    assert outcome.disagreements == () and outcome.compared == 2
+
+
+def test_an_exact_verdict_must_be_the_same():
+    found = check.compare(reproduced(), reproduced(Verdict.fails)).disagreements
+    assert [part.where for part in found] == ["verdict of claim 1"]
+    assert check.compare(reproduced(is_exact=False), reproduced(Verdict.fails)).disagreements == ()
+
+
+@pytest.mark.parametrize(("value", "agrees"), [(0.25, True), (0.2549, True), (0.27, False)])
+def test_an_exact_value_must_agree_to_its_printed_digits(value, agrees):
+    found = check.compare(reproduced(), reproduced(quantities={"bias": exact(value)}))
+    assert (found.disagreements == ()) is agrees
+
+
+def test_rounding_noise_agrees_with_rounding_noise():
+    assert check.agree(exact(1.3e-15), exact(4e-16), 1e-6)
+    assert not check.agree(exact(1.3e-15), exact(1e-3), 1e-6)
+
+
+def test_statistical_values_may_differ_by_their_error_and_no_more():
+    stored = Quantity(value=1.0, error=0.1, n=20)
+    rerun = {distance: Quantity(value=1 + distance, error=0.2, n=5) for distance in (0.5, 1.5)}
+    assert check.agree(stored, rerun[0.5], 1e-3)
+    assert not check.agree(stored, rerun[1.5], 1e-3)
+
+
+def test_false_alarms_are_as_rare_as_stated():
+    """Independent logs, 4,000 pairs at an error rate of .05: within the binomial bound at 1e-6."""
+    rng = np.random.default_rng(0)
+    alarms = sum(
+        not check.agree(mean_of(rng.normal(size=20), digits=9), mean_of(rng.normal(size=5), digits=9), 0.05)
+        for _ in range(4000)
+    )
+    assert 133 <= alarms <= 268  # 200, plus and minus 4.9 standard deviations
+
+
+def test_speeds_are_not_compared():
+    fast, slow = (reproduced(quantities={"s": Quantity(value=v, kind="speed")}) for v in (1.0, 99.0))
+    assert check.compare(fast, slow).compared == 0
+
+
+def test_damaged_values_are_said_so(tmp_path):
+    path = tmp_path / "values.json"
+    with pytest.raises(BadInput, match="run simbench repro first"):
+        read(path)
+    write(reproduced(), tmp_path / "doc.md", path)
+    value = json.loads(path.read_text())
+    value["findings"][0]["verdict"] = "perhaps"
+    path.write_text(json.dumps(value))
+    with pytest.raises(BadInput, match="damaged"):
+        read(path)
+
+
+def test_the_command_checks_a_document_of_its_own(tmp_path, capsys):
+    """A document agrees with a rerun; tampered, it does not, and the exit code says so."""
+    document = tmp_path / "doc.md"
+    common = ["repro", "--only", "risk", "--quick", "--document", str(document)]
+    main_ends(0, [*common, "--out", str(tmp_path / "out")])
+    assert "could not be tested here" in document.read_text()  # the steps that were not run
+    main_ends(0, [*common, "--check"])
+    assert "0 disagreements" in capsys.readouterr().out
+    document.write_text(document.read_text().replace("does not hold", "holds"))
+    main_ends(1, [*common, "--check"])
+    assert "the document has" in capsys.readouterr().out
+
+
+def main_ends(code, arguments):
+    """Run the command line; it ends with this exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert (ended.value.code or 0) == code
+
+
+def test_the_document_of_the_repository_is_what_its_values_say():
+    """Cheap, and in every test run: no number of it was typed. The rerun is `simbench repro --check`."""
+    stored = read(benchmarks() / "paper_repro.json")
+    text = (ROOT / "paper_repro.md").read_text()
+    assert [str(part) for part in check.compare_document(text, stored)] == []
+    assert unfilled(text) == []
+    assert {finding.key for finding in stored.findings} == {claim.key for claim in CLAIMS}
