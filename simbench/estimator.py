@@ -2,8 +2,8 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -22,9 +22,11 @@ from simbench.log import FeedbackLog
 from simbench.losses import cross_entropy
 from simbench.mapped import Matrix
 from simbench.precision import Precision
+from simbench.samples import Batch, Outputs
+
+__all__ = ["MEMORY_BUDGET", "Batch", "Estimator", "FittedReplicates", "Network", "Outputs", "grant"]
 
 MEMORY_BUDGET = 2 << 30  # bytes for parameters, optimiser state, activations and feedback of a chunk
-Sampled = TypeVar("Sampled", "Outputs", "Batch")
 
 
 @dataclass(frozen=True)
@@ -41,87 +43,6 @@ class Network:
 
     heads: tuple[str, ...] = ("reward",)
     inputs: Literal["features", "context"] = "features"
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Logits of the networks on a batch; each of shape (..., b), None for a head that is not there.
-
-    ``signals`` holds the propensity logits of all signals, shape (..., K, b).
-    """
-
-    reward: Tensor
-    propensity: Tensor | None = None
-    imputation: Tensor | None = None
-    signals: Tensor | None = None
-
-    def halves(self) -> "tuple[Outputs, Outputs]":
-        """A batch of pairs holds the first members, then their partners."""
-        n = self.reward.shape[-1]
-        return _take(self, n, slice(n // 2)), _take(self, n, slice(n // 2, n))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What a loss may read of the log.
-
-    Parameters
-    ----------
-    feedback : Tensor, shape (..., b), in {0, 1}
-        ``r``.
-    feedback_rate : Tensor, shape (..., 1)
-        Mean feedback of the *whole* training log, so that class weights are not batch noise.
-    propensity : Tensor, shape (b,) or (..., b), in (0, 1], or None
-        ``α`` where granted.
-    class_prior : Tensor, shape () or (..., 1), or None
-        ``π`` where granted or estimated.
-    labels : Tensor, shape (..., b), or None
-        Explicit labels of ``r*`` in {0, 1}; NaN where there is none.
-    state : dict of Tensor, each of shape (..., b)
-        What :meth:`Estimator.epoch_state` returned at the start of the epoch.
-    misclick : float or None
-        ``ε = P(r=1 | r*=0, a=1)`` where granted.
-    action_rate : float or None
-        ``E[α]`` where granted.
-    always_acts : Tensor, shape (b,), bool, or None
-        Responses whose users are known to act, ``α = 1``, where granted.
-    strata : Tensor, shape (..., b), or None
-        Stratum codes that :meth:`Estimator.prepare` put into the log.
-    signals : Tensor, shape (..., K, b), in {0, 1}, or None
-        Several signals; the first is the feedback.
-    negative_signals : tuple of int
-        Which of the K fire on dissatisfaction.
-    """
-
-    feedback: Tensor
-    feedback_rate: Tensor
-    propensity: Tensor | None = None
-    class_prior: Tensor | None = None
-    labels: Tensor | None = None
-    state: dict[str, Tensor] = field(default_factory=dict)
-    misclick: float | None = None
-    action_rate: float | None = None
-    always_acts: Tensor | None = None
-    strata: Tensor | None = None
-    signals: Tensor | None = None
-    negative_signals: tuple[int, ...] = ()
-
-    def halves(self) -> "tuple[Batch, Batch]":
-        """The first members of a batch of pairs, and their partners."""
-        n = self.feedback.shape[-1]
-        return _take(self, n, slice(n // 2)), _take(self, n, slice(n // 2, n))
-
-
-def _take(whole: Sampled, n: int, rows: slice) -> Sampled:
-    """These samples of every tensor whose last axis is the ``n`` samples."""
-
-    def part(value):
-        if isinstance(value, dict):
-            return {key: part(tensor) for key, tensor in value.items()}
-        is_sampled = isinstance(value, Tensor) and value.dim() > 0 and value.shape[-1] == n
-        return value[..., rows] if is_sampled else value
-
-    return replace(whole, **{f.name: part(getattr(whole, f.name)) for f in fields(whole)})
 
 
 class FittedReplicates(Protocol):
@@ -141,7 +62,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
     ``reads_pairs``, for losses on two responses of one prompt, whose batches
     hold b first members and then their b partners (see :meth:`Batch.halves`); ``has_epoch_state``;
     ``initial_epochs``, passes over :meth:`initial_objective` before training (an initialisation);
-    ``sums_over_samples``, False for a risk that is no mean of per-sample losses; ``ranks_only``, where
+    ``mixup``, the concentration of the Beta distribution by which every training batch is mixed as well (see
+    :mod:`simbench.samples`); ``reads_representation``, where the loss reads the reward network's last hidden
+    layer; ``sums_over_samples``, False for a risk that is no mean of per-sample losses; ``ranks_only``, where
     predictions carry an order but no probability; ``link_formula``, :meth:`link` in NumPy's words, of the
     logit ``s`` and the calibration ``c``, for the cards of models that leave simbench.
 
@@ -178,6 +101,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
     reads_pairs: ClassVar[bool] = False
     has_epoch_state: ClassVar[bool] = False
     initial_epochs: ClassVar[int] = 0
+    mixup: ClassVar[float | None] = None
+    reads_representation: ClassVar[bool] = False
     sums_over_samples: ClassVar[bool] = True
     ranks_only: ClassVar[bool] = False
     link_formula: ClassVar[str] = "sigmoid(s)"

@@ -90,11 +90,19 @@ class StackedMLP:
             block.forward(x, logits[:, number * self.width : (number + 1) * self.width], keep)
         return logits
 
-    def backward(self, gradient: Tensor) -> None:
-        """Set the gradient of every parameter from ``gradient`` (n_outputs, R, b) of the logits."""
+    def representation(self) -> Tensor | None:
+        """Last hidden layer of the forward pass that was kept, shape (R, h, b), float32, if there is one."""
+        if len(self.sizes) == 2:
+            return None
+        return torch.cat([block.kept[-1].transpose(1, 2).float() for block in self.blocks])
+
+    def backward(self, gradient: Tensor, of_representation: Tensor | None = None) -> None:
+        """Set the gradient of every parameter from ``gradient`` (n_outputs, R, b) of the logits, and from
+        that of the representation, (R, h, b), where a loss reads it beside the logits."""
         assert self.gradients is not None  # and every block has its row
         for number, block in enumerate(self.blocks):
-            block.backward(gradient[:, number * self.width : (number + 1) * self.width])
+            mine = slice(number * self.width, (number + 1) * self.width)
+            block.backward(gradient[:, mine], None if of_representation is None else of_representation[mine])
 
     def parameters_changed(self) -> None:
         """Say so after a step of the optimiser: products in bfloat16 read a copy."""
@@ -305,8 +313,8 @@ class _Block:
         torch.baddbmm(self.biases[-1], self.weights[-1], rows, out=logits.transpose(0, 1))
         self.kept = kept if keep else []
 
-    def backward(self, gradient: Tensor) -> None:
-        """Set the gradients from those of the logits, (outputs, G, n)."""
+    def backward(self, gradient: Tensor, of_representation: Tensor | None) -> None:
+        """Set the gradients from those of the logits, (outputs, G, n), and representation, (G, h, n)."""
         by_row = gradient.transpose(0, 1)
         weight_gradients, bias_gradients = self._weight_gradients, self._bias_gradients
         torch.bmm(by_row, self.kept[-1].float(), out=weight_gradients[-1])
@@ -320,6 +328,8 @@ class _Block:
             multiply(by_row.transpose(1, 2), self.weights[-1], out=work.below[-1])
         else:
             work.below[-1].copy_(multiply(by_row.transpose(1, 2), self.weights[-1]))
+        if of_representation is not None:
+            work.below[-1].add_(of_representation.transpose(1, 2))
         g = work.mask(-1, self.kept[-1])
         for layer in range(len(self.weights) - 2, 0, -1):
             torch.bmm(self.kept[layer].transpose(1, 2), g, out=weight_gradients[layer])

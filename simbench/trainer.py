@@ -1,7 +1,7 @@
 """The training of one chunk of replicates: steps, early stopping of each replicate, and who still trains."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from simbench.mapped import IN_MEMORY
 from simbench.network import StackedMLP, block_width, repacked
 from simbench.pairs import draw_pairs
 from simbench.precision import product_dtype
+from simbench.samples import with_mixed_rows
 from simbench.stacked_model import ROWS, StackedModel
 from simbench.steps import Recorder, Steps, recorded_on_cuda
 from simbench.streams import seed_of, stream
@@ -99,6 +100,9 @@ class Trainer:
             stacked.shift_outputs(self._initial_shifts(network))
             stacked.parameters_changed()
         self.state: dict[str, Tensor] = {}
+        # a stream of its own, so that mixing changes no other estimator's batches
+        self.mixing_order = stream(estimator.seed, "mixing", *order_axes)
+        self.mixing = None if estimator.mixup is None else torch.empty(log.n_rows, device=self.device)
 
     def _split(self, holdout: Holdout) -> tuple[np.ndarray, np.ndarray]:
         estimator, axes = self.estimator, self.order_axes
@@ -178,6 +182,9 @@ class Trainer:
 
     def _epoch(self, steps: Steps, order: np.random.Generator) -> None:
         """Nothing here waits for the device: rows and features are sent ahead, and nothing is read back."""
+        if self.mixing is not None:  # in the same memory, from which a recorded step reads
+            share = self.mixing_order.beta(self.estimator.mixup, self.estimator.mixup, len(self.mixing))
+            self.mixing.copy_(self.log.tensor(share))
         for feed in self.feeder.pools(self._batches(order)):
             steps.run(feed)
 
@@ -199,17 +206,39 @@ class Trainer:
         objective: Objective,
     ) -> None:
         batch = self.log.batch(rows, self.state)
-        logits = [
-            network.forward(inputs[key], keep=True).requires_grad_() for key, network in self.networks.items()
-        ]
-        value = objective(self._outputs(logits), batch)
-        # Autograd ends at the logits; the networks' own backward pass goes on from there.
-        gradients = torch.autograd.grad(value.sum(), logits)
-        for network, gradient in zip(self.networks.values(), gradients, strict=True):
-            network.backward(gradient)
+        if self.mixing is not None:
+            batch = replace(batch, mixing=self.mixing[rows])
+            inputs = {key: with_mixed_rows(x, batch.mixing) for key, x in inputs.items()}
+        logits = {
+            key: net.forward(inputs[key], keep=True).requires_grad_() for key, net in self.networks.items()
+        }
+        hidden = self._representation()
+        out = self._training_outputs(list(logits.values()), hidden, len(rows))
+        # Autograd ends at what the loss reads; the networks' own backward pass goes on from there.
+        leaves = [*logits.values(), *hidden.values()]
+        gradients = torch.autograd.grad(objective(out, batch).sum(), leaves)
+        of_hidden = dict(zip(hidden, gradients[len(logits) :], strict=True))
+        for (key, network), gradient in zip(self.networks.items(), gradients, strict=False):
+            network.backward(gradient, of_hidden.get(key))
         optimiser.step()
         for network in self.networks.values():
             network.parameters_changed()
+
+    def _representation(self) -> dict[Network, Tensor]:
+        """The reward network's last hidden layer, where the loss reads it and there is one."""
+        if not self.estimator.reads_representation:
+            return {}
+        found = {key: net.representation() for key, net in self.networks.items() if "reward" in key.heads}
+        return {key: values.requires_grad_() for key, values in found.items() if values is not None}
+
+    def _training_outputs(self, logits: list[Tensor], hidden: dict[Network, Tensor], n: int) -> Outputs:
+        """Outputs of the batch's ``n`` rows; behind them stand those of its mixed rows, if there are any."""
+        out = self._outputs([values[..., :n] for values in logits])
+        representation = next((values[..., :n] for values in hidden.values()), None)
+        mixed = (
+            self._outputs([values[..., n:] for values in logits]).reward if self.mixing is not None else None
+        )
+        return replace(out, mixed=mixed, representation=representation)
 
     def _optimiser(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(

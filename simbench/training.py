@@ -102,7 +102,8 @@ def chunk_of_shape(
     """
     widths = [features, *estimator.hidden, 1]
     weights = sum(a * b + b for a, b in pairwise(widths))
-    activations = 4 * max(estimator.batch_size, ROWS) * sum(widths[1:])
+    step = estimator.batch_size if estimator.mixup is None else 2 * estimator.batch_size
+    activations = 4 * max(step, ROWS) * sum(widths[1:])
     vectors = 7 if estimator.precision == "bf16" else 5
     each = 4 * (networks * (vectors * weights + activations) + (4 + 2 * signals) * rows)
     # a multiple of the block width, so that no block is padded

@@ -43,7 +43,14 @@ def on_disk(log, folder, dtype=np.float32):
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    [("naive", {}), ("implicitrm", {"e_step": "epoch"}), ("bpr", {}), ("nnpu", {}), ("sar-em", {})],
+    [
+        ("naive", {}),
+        ("implicitrm", {"e_step": "epoch"}),
+        ("bpr", {}),
+        ("nnpu", {}),
+        ("sar-em", {}),
+        ("vpu", {}),
+    ],
 )
 def test_a_streamed_log_is_trained_to_the_same_numbers(name, parameters, told, tmp_path, small_world):
     """Held-out evaluation, epoch states and pairs stream as well; the same order, so the same bits."""
@@ -101,7 +108,7 @@ def test_a_reading_error_ends_the_training(told, tmp_path, monkeypatch):
 WIDE = Execution(wide=True)
 
 
-@pytest.mark.parametrize("name", ["naive", "implicitrm", "dr", "implicitrm-signals"])
+@pytest.mark.parametrize("name", ["naive", "implicitrm", "dr", "implicitrm-signals", "vpu"])
 @pytest.mark.parametrize("hidden", [(), (150,), (32, 16)])
 def test_one_wide_block_differs_by_rounding(name, hidden, told, small_world):
     """With replicates that stop at different times, so that the block is packed again; one in the wrong

@@ -69,6 +69,37 @@ def test_forward_and_backward_are_those_of_torch_nn(hidden, n_outputs):
     assert torch.allclose(network.forward(x), stepped, atol=1e-5)
 
 
+@pytest.mark.parametrize("hidden", [(5,), (8, 3), (6, 5, 4)])
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_loss_on_the_representation_has_the_gradient_of_torch_nn(hidden, wide):
+    """Witness: autograd through the last hidden layer and through the logits above it."""
+    drawn = generators(hidden)
+    width = len(drawn) if wide else None
+    network = StackedMLP(D, hidden, drawn, torch.device("cpu"), 1, width)
+    x = inputs()
+    logits = network.forward(x, keep=True)
+    representation = network.representation()
+    assert representation is not None and representation.shape == (len(drawn), hidden[-1], ROWS)
+
+    peers = [sequential(hidden, 1, g) for g in generators(hidden)]
+    for number, peer in enumerate(peers):
+        below = peer[:-1](x)
+        assert torch.allclose(representation[number], below.T, atol=1e-6)
+        (0.5 * (below**3).sum() + 0.5 * (peer(x) ** 2).sum()).backward()
+        torch.optim.SGD(peer.parameters(), lr=0.05).step()
+    stepped = torch.stack([peer(x).T for peer in peers], dim=1)
+    network.backward(logits, 1.5 * representation**2)
+    network.parameters.sub_(network.gradients, alpha=0.05)
+    assert (stepped - logits).abs().max() > 0.05, "the step must be large enough to tell"
+    assert torch.allclose(network.forward(x), stepped, atol=1e-5)
+
+
+def test_without_hidden_layers_there_is_no_representation():
+    network = stacked(())
+    network.forward(inputs(), keep=True)
+    assert network.representation() is None
+
+
 @pytest.mark.parametrize("hidden", ARCHITECTURES)
 def test_a_second_backward_pass_does_not_add_to_the_first(hidden):
     network = stacked(hidden)

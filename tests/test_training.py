@@ -12,7 +12,9 @@ from simbench.registry import find
 from simbench.training import split_by_prompt, train
 
 
-@pytest.mark.parametrize("name", ["naive", "ips", "nnpu", "ips-scar", "implicitrm", "implicitrm-known"])
+@pytest.mark.parametrize(
+    "name", ["naive", "ips", "nnpu", "ips-scar", "implicitrm", "implicitrm-known", "vpu"]
+)
 def test_a_replicate_is_the_same_alone_and_among_32(name, small_world):
     log, truth = small_world.draw(range(32))
     log = grant(log, propensity=truth.propensity, class_prior=0.5)

@@ -12,6 +12,7 @@ from simbench.estimator import Batch, Outputs
 from simbench.log import FeedbackLog
 from simbench.registry import find
 from simbench.risk import check
+from simbench.samples import with_mixed_rows
 from simbench.streams import seed_of
 from simbench.training import split_by_prompt
 from simbench.world import PRESETS, build
@@ -97,6 +98,37 @@ def test_vpu_is_least_where_phi_is_proportional_to_the_click_probability():
     assert ratio == pytest.approx(np.full(10, ratio[0]), rel=1e-4)
     batch = Batch(torch.as_tensor(p), torch.as_tensor(p).mean(-1, keepdim=True))
     assert VPU().risk(Outputs(torch.as_tensor(best.x)), batch).item() == pytest.approx(best.fun, rel=1e-9)
+
+
+def test_vpu_is_made_consistent_by_mixup_as_in_the_paper():
+    """Witness: NumPy, pair by pair, with weights of torch.nn; the second member is the next row."""
+    rng = np.random.default_rng(0)
+    x, share, r = rng.normal(size=(30, 3)), rng.beta(0.3, 0.3, 30), (rng.random(30) < 0.4).astype(float)
+    weight = rng.normal(size=3)
+    mixed = with_mixed_rows(torch.as_tensor(x), torch.as_tensor(share)).numpy() @ weight
+    s = x @ weight
+    assert mixed[:30] == pytest.approx(s)
+    errors = []
+    for i in np.flatnonzero(r):
+        j = (i + 1) % 30
+        target = share[i] * 1 + (1 - share[i]) * expit(s[j])
+        found = expit((share[i] * x[i] + (1 - share[i]) * x[j]) @ weight)
+        errors.append((np.log(target) - np.log(found)) ** 2)
+    feedback = torch.as_tensor(r)
+    batch = Batch(feedback, feedback.mean(-1, keepdim=True), mixing=torch.as_tensor(share))
+    out = Outputs(torch.as_tensor(s), mixed=torch.as_tensor(mixed[30:]))
+    assert VPU().mixing_loss(out, batch).item() == pytest.approx(np.mean(errors), rel=1e-9)
+    plain = VPU().risk(Outputs(out.reward), batch).item()
+    assert VPU().objective(out, batch).item() == pytest.approx(plain + 0.03 * np.mean(errors), rel=1e-9)
+    assert VPU().selection_loss(out, batch).item() == pytest.approx(plain, rel=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_vpu_has_a_finite_gradient_at_either_end_of_a_mixture(share):
+    logits = torch.tensor([[-30.0, 0.0, 30.0], [1.0, 2.0, 3.0]], requires_grad=True)
+    batch = Batch(torch.ones(1, 3), torch.ones(1, 1), mixing=torch.full((3,), share))
+    VPU().mixing_loss(Outputs(logits[:1], mixed=logits[1:]), batch).sum().backward()
+    assert logits.grad is not None and torch.isfinite(logits.grad).all() and logits.grad.abs().max() > 0
 
 
 def test_pusb_learns_the_order_of_the_click_probability():

@@ -1,0 +1,93 @@
+"""Mixed rows and representations as a training step hands them to a loss."""
+
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from simbench.estimator import Batch, Estimator, Network, Outputs
+from simbench.holdout import Holdout
+from simbench.log import FeedbackLog
+from simbench.network import block_width
+from simbench.samples import partners, with_mixed_rows
+from simbench.streams import stream
+from simbench.trainer import Execution, Trainer
+
+ROWS, D, HIDDEN = 12, 4, (6, 5)
+
+
+class Reads(Estimator):
+    """Reads all that a step can give: two networks, mixed rows and the representation."""
+
+    networks = (Network(), Network(("imputation",)))
+    mixup: ClassVar[float | None] = 0.5
+    reads_representation = True
+
+    def objective(self, out: Outputs, batch: Batch) -> torch.Tensor:
+        assert out.mixed is not None and batch.mixing is not None and out.imputation is not None
+        assert out.representation is not None and out.representation.shape[-2:] == (HIDDEN[-1], ROWS)
+        step = batch.feedback * out.reward + batch.mixing * out.mixed**2 + partners(out.reward) ** 3
+        return (step + out.imputation).sum(-1) + (out.representation**2).sum((-2, -1))
+
+
+def plain(generator: np.random.Generator) -> nn.Sequential:
+    """One replicate's network in torch.nn, with the same initial draw."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise([D, *HIDDEN, 1]):
+        drawn = torch.as_tensor(generator.uniform(-1, 1, (fan_in + 1, fan_out)) / np.sqrt(fan_in))
+        linear = nn.Linear(fan_in, fan_out)
+        linear.weight.data, linear.bias.data = drawn[:-1].T.float(), drawn[-1].float()
+        layers += [linear, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def drawn_log(replicates: int) -> FeedbackLog:
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((ROWS, D)).astype(np.float32)
+    feedback = (rng.random((replicates, ROWS)) < 0.5).astype(np.float32)
+    return FeedbackLog(features, feedback, np.arange(ROWS))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_step_has_the_gradient_of_torch_nn_under_autograd(wide):
+    """Two blocks of replicates, or one wide block; every parameter after a plain gradient step."""
+    estimator = Reads(hidden=HIDDEN, batch_size=ROWS, validation_share=0.0, epochs=1)
+    count = block_width(HIDDEN) + 2
+    log = drawn_log(count)
+    trainer = Trainer(estimator, log, list(range(count)), (), Holdout(), Execution(wide))
+    # an epoch of one step, whose order and mixing are as the named streams draw them
+    steps = trainer._steps(torch.optim.SGD(trainer._parameters(), lr=0.01), estimator.objective)
+    trainer._epoch(steps, stream("order"))
+    order = stream("order").permutation(ROWS)
+    share = torch.as_tensor(stream(0, "mixing").beta(0.5, 0.5, ROWS), dtype=torch.float32)[order]
+    x = torch.as_tensor(log.features[order])
+    mixed = share[:, None] * x + (1 - share[:, None]) * x[[*range(1, ROWS), 0]]
+    for number in (0, 1, count - 1):
+        peer = plain(stream(0, "init", "reward", number))
+        feedback = torch.as_tensor(log.feedback[number, order])
+        reward = peer(x)[:, 0]
+        loss = feedback * reward + share * peer(mixed)[:, 0] ** 2 + reward[[*range(1, ROWS), 0]] ** 3
+        (loss.sum() + (peer[:-1](x) ** 2).sum()).backward()
+        torch.optim.SGD(peer.parameters(), lr=0.01).step()
+        weights, biases = trainer.networks[Network()].layers_of(number)
+        linears = [layer for layer in peer if isinstance(layer, nn.Linear)]
+        for weight, bias, linear in zip(weights, biases, linears, strict=True):
+            assert np.allclose(weight, linear.weight.detach(), atol=1e-5)
+            assert np.allclose(bias, linear.bias.detach(), atol=1e-5)
+
+
+def test_a_row_alone_is_its_own_partner():
+    x = torch.randn(1, D, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(with_mixed_rows(x, torch.tensor([0.3])), x.expand(2, D))
+
+
+def test_halves_of_a_batch_of_pairs_share_out_the_representation_by_rows():
+    """Even where the layer is as wide as the batch is long."""
+    representation = torch.arange(16.0).view(1, 4, 4)
+    first, second = Outputs(torch.zeros(1, 4), representation=representation).halves()
+    assert first.representation is not None and second.representation is not None
+    assert torch.equal(torch.cat([first.representation, second.representation], -1), representation)
+    assert first.representation.shape == (1, 4, 2)
