@@ -108,7 +108,7 @@ def test_a_reading_error_ends_the_training(told, tmp_path, monkeypatch):
 WIDE = Execution(wide=True)
 
 
-@pytest.mark.parametrize("name", ["naive", "implicitrm", "dr", "implicitrm-signals", "vpu"])
+@pytest.mark.parametrize("name", ["naive", "implicitrm", "dr", "implicitrm-signals"])
 @pytest.mark.parametrize("hidden", [(), (150,), (32, 16)])
 def test_one_wide_block_differs_by_rounding(name, hidden, told, small_world):
     """With replicates that stop at different times, so that the block is packed again; one in the wrong

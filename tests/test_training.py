@@ -13,7 +13,8 @@ from simbench.training import split_by_prompt, train
 
 
 @pytest.mark.parametrize(
-    "name", ["naive", "ips", "nnpu", "ips-scar", "implicitrm", "implicitrm-known", "vpu"]
+    "name",
+    ["naive", "ips", "nnpu", "ips-scar", "implicitrm", "implicitrm-known", "vpu", "counter-if"],
 )
 def test_a_replicate_is_the_same_alone_and_among_32(name, small_world):
     log, truth = small_world.draw(range(32))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.svm import OneClassSVM
 
+from estimators.balance import distances, wasserstein
 from estimators.counter_if import CLICKED, LIKE_CLICKED, UNKNOWN, UNLIKE_CLICKED, CounterIF
 from simbench.estimator import Batch, Outputs
 from simbench.world import PRESETS, build
@@ -40,3 +41,45 @@ def test_the_loss_is_that_of_the_paper():
     r = torch.as_tensor((strata == CLICKED).astype(float))
     batch = Batch(r, r.mean(-1, keepdim=True), strata=torch.as_tensor(strata.astype(float)))
     assert CounterIF().risk(Outputs(torch.as_tensor(s)), batch).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_representations_of_the_strata_are_balanced():
+    """Witness: the strata's members picked one by one, among the first members of the pairs."""
+    rng = np.random.default_rng(0)
+    s, strata = torch.as_tensor(rng.normal(size=80)), rng.integers(0, 4, 80)
+    hidden = torch.as_tensor(rng.normal(size=(5, 80)))
+    r = torch.as_tensor((strata == CLICKED).astype(float))
+    batch = Batch(r, r.mean(-1, keepdim=True), strata=torch.as_tensor(strata.astype(float)))
+
+    def between(known, others):
+        picked = [hidden[:, [i for i in range(40) if strata[i] in group]] for group in (known, others)]
+        first = torch.arange(sum(part.shape[1] for part in picked)) < picked[0].shape[1]
+        return wasserstein(distances(torch.cat(picked, 1)), first, ~first)
+
+    known = between((CLICKED, LIKE_CLICKED, UNLIKE_CLICKED), (UNKNOWN,))
+    exposed = between((CLICKED, LIKE_CLICKED), (UNLIKE_CLICKED,))
+    plain = CounterIF().risk(Outputs(s), batch)
+    found = CounterIF().risk(Outputs(s, representation=hidden), batch)
+    assert CounterIF().imbalance(Outputs(s, representation=hidden), batch.strata) == known + exposed
+    assert (found - plain).item() == pytest.approx(0.3 * (known + exposed).item(), rel=1e-9)
+    assert known > 0 and exposed > 0
+
+
+def test_training_balances_the_representations():
+    """The trained network has its strata nearer to each other, relative to the spread, than without."""
+    world = build(PRESETS["exclusive"], 0.0, 800, 0)
+    log, _ = world.draw(range(2))
+    log = CounterIF().prepare(log)
+
+    class Unbalanced(CounterIF):
+        reads_representation = False
+
+    apart = []
+    for kind in (CounterIF, Unbalanced):
+        network = next(iter(kind(epochs=10, batch_size=256).fit_replicates(log).networks.values()))
+        network.forward(torch.as_tensor(log.features), keep=True)
+        hidden, strata = network.representation()[:2], torch.as_tensor(log.strata)
+        distance = distances(hidden)
+        known = wasserstein(distance, strata != UNKNOWN, strata == UNKNOWN)
+        apart.append(known / distance.mean((-1, -2)))
+    assert (apart[0] < 0.8 * apart[1]).all(), apart

@@ -1,0 +1,68 @@
+"""Distance between the hidden representations of two groups: entropic optimal transport, for Counter-IF.
+
+Form: Shalit, Johansson, Sontag, ICML 2017 (counterfactual regression, appendix B.1) after Cuturi, NIPS 2013.
+"""
+
+import torch
+from torch import Tensor
+
+REGULARISATION = 10.0  # times the mean distance: sharper transport with more
+ITERATIONS = 10
+SHARE = 0.5  # p, mass of the first group; the rest may stay where it is, at the largest distance
+FLOOR = 1e-6  # of the kernel, so that far points underflow to no division by zero, in float32 either
+
+
+def distances(points: Tensor) -> Tensor:
+    """Euclidean distances between the columns of ``points`` (..., h, b); shape (..., b, b)."""
+    squares = points.square().sum(-2)
+    products = points.transpose(-1, -2) @ points
+    return (squares[..., :, None] + squares[..., None, :] - 2 * products).clamp_min(1e-10).sqrt()
+
+
+def wasserstein(distance: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """``W = 2 Σ T ∘ M`` between two groups, ``T`` by Sinkhorn's iterations and held fixed.
+
+    Parameters
+    ----------
+    distance : Tensor, shape (..., b, b)
+        ``M``, of all points; the gradient goes through it.
+    first, second : Tensor of bool, shape (..., b)
+        Members of either group; they share none.
+
+    Returns
+    -------
+    Tensor, shape (...,)
+        0 where a group is empty.
+    """
+    cost = torch.where(first[..., :, None] & second[..., None, :], distance, 0.0)
+    n_first, n_second = first.sum(-1, keepdim=True), second.sum(-1, keepdim=True)
+    shares = (
+        group.to(distance.dtype) / n.clamp_min(1) for group, n in ((first, n_first), (second, n_second))
+    )
+    plan = _plan(cost.detach(), *shares)
+    both = ((n_first > 0) & (n_second > 0)).squeeze(-1)
+    largest = cost.detach().amax((-1, -2))
+    inside = (plan[..., :-1, :-1] * cost).sum((-1, -2))
+    aside = largest * (plan[..., -1, :-1].sum(-1) + plan[..., :-1, -1].sum(-1))
+    return torch.where(both, 2 * (inside + aside), 0.0)
+
+
+def _plan(cost: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """``T``, (..., b + 1, b + 1): the last row and column take mass that is not transported.
+
+    ``cost`` is 0 outside the two groups, whose shares ``first`` and ``second`` are 0 there as well.
+    """
+    largest = cost.amax((-1, -2), keepdim=True)
+    n_pairs = ((first > 0).sum(-1) * (second > 0).sum(-1))[..., None, None].clamp_min(1)
+    padded = largest.expand(*cost.shape[:-2], cost.shape[-2] + 1, cost.shape[-1] + 1).clone()
+    padded[..., :-1, :-1] = cost
+    padded[..., -1, -1] = 0
+    mean = cost.sum((-1, -2), keepdim=True) / n_pairs
+    kernel = torch.exp(-REGULARISATION * padded / mean.clamp_min(1e-12)) + FLOOR
+    rows = torch.nn.functional.pad(SHARE * first, (0, 1), value=1 - SHARE)[..., None]
+    columns = torch.nn.functional.pad((1 - SHARE) * second, (0, 1), value=SHARE)[..., None]
+    u, across = rows, kernel.transpose(-1, -2)
+    for _ in range(ITERATIONS):
+        u = rows / (kernel @ (columns / (across @ u)))
+    v = columns / (across @ u)
+    return u * kernel * v.transpose(-1, -2)
