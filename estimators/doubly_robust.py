@@ -19,7 +19,7 @@ from torch import Tensor
 
 from estimators.inverse_propensity import IPS
 from simbench.estimator import Batch, Network, Outputs
-from simbench.losses import cross_entropy
+from simbench.losses import cross_entropy, loss_negative, loss_positive
 
 
 def doubly_robust_label(imputed: Tensor, feedback: Tensor, propensity: Tensor, clip: float) -> Tensor:
@@ -81,28 +81,64 @@ class MRDR(DR):
 
 
 class StableDR(DR):
-    """StableDR: weights scaled so that the weighted clicks balance the imputation.
+    """StableDR: self-normalised weights of a propensity model that is trained to balance the imputed errors.
 
-    The paper chooses weights under which the imputed error averages the same over observed samples as
-    over all. With one scale factor and ``r/α`` as the weight this reads
-    ``r̃ = (r/α) Σq / Σ(r/α)``: bounded by the imputation however small a propensity is. SNIPS with the
-    prior taken from the imputation. A ratio of sums over the batch.
+    The paper averages the errors ``e`` of the observed, ``Σ (o/p̂) e / Σ (o/p̂)``, bounded however small a
+    propensity is. Under its constraint ``Σ (o/p̂)(ê - Ē) = 0``, with ``Ē`` the mean of the imputed errors
+    ``ê``, this *is* the self-normalised doubly robust ``Ē + Σ (o/p̂)(e - ê) / Σ (o/p̂)``. Three networks
+    learn in turn, each with the others held fixed: the imputation by propensity-weighted squared error, the
+    propensity by cross-entropy ``+ η (mean (o/p̂)(ê - Ē))²``, the reward by the average.
+
+    Here the errors are ``ℓ1 - ℓ0`` of *good* responses, of which the clicked are the observed, as in
+    :class:`estimators.inverse_propensity.SNIPS`. Known for all, they need no imputation, ``ê = e``;
+    who is good does, ``q``, and gives the number of the good and their mean:
+
+        risk = mean ℓ0 + q̄ Σ (r/p̂) e / Σ (r/p̂),    Ē = Σ q e / Σ q.
+
+    ``p̂`` reads the features and learns the told α as :class:`MultiIPS` does. At η = 0 this is SNIPS with
+    the prior ``q̄``; where the constraint is met, the imputed ``mean ℓ0 + mean q e``. In the paper a right
+    propensity meets the constraint whatever is imputed; here only if ``E[γ (e - Ē)] = 0``, so that a wrong
+    imputation pulls ``p̂`` off α. Steps use the outputs from before the first of them, so that one step on
+    the sum is the same. A ratio of sums over the batch.
     """
 
     name = "stable-dr"
-    assumption = "the propensity is known exactly and the imputation's mean is right; large batches"
-    source = "Li, Zheng, Wu, ICLR 2023; one scale factor, propensity given"
+    networks = (Network(), Network(("propensity",)), Network(("imputation",)))
+    assumption = "the mean propensity given the features is learned well, the imputation right; large batches"
+    source = "Li, Zheng, Wu, ICLR 2023; its observations taken to be clicks on good responses"
     sums_over_samples = False
+    default_clip: ClassVar[float] = 0.01
+    stabiliser: ClassVar[float] = 1.0  # η
+
+    def fitted_propensity(self, out: Outputs) -> Tensor:
+        """``p̂(x)``, clipped."""
+        assert out.propensity is not None
+        return torch.sigmoid(out.propensity).clamp_min(self.smallest)
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
-        return self.risk(out, batch) + self.auxiliary_loss(out, batch).mean(-1)
+        return self.risk(out, batch) + self.auxiliary_loss(out, batch).mean(-1) + self.instability(out, batch)
 
     def risk(self, out: Outputs, batch: Batch) -> Tensor:
-        assert batch.propensity is not None
-        weight = batch.feedback / batch.propensity
+        weight = batch.feedback / self.fitted_propensity(out).detach()
         total = weight.mean(-1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
-        balance = self.imputed(out).mean(-1, keepdim=True) / total
-        return cross_entropy(out.reward, weight * balance).mean(-1)
+        scale = self.imputed(out).mean(-1, keepdim=True) / total
+        return cross_entropy(out.reward, weight * scale).mean(-1)
+
+    def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        """Cross-entropy of the propensity, and the imputation's weighted squared error."""
+        assert out.propensity is not None and out.imputation is not None and batch.propensity is not None
+        propensity = self.fitted_propensity(out).detach()
+        residual = batch.feedback - propensity * torch.sigmoid(out.imputation)
+        told = cross_entropy(out.propensity, batch.propensity.expand_as(out.propensity))
+        return told + residual.square() / propensity
+
+    def instability(self, out: Outputs, batch: Batch) -> Tensor:
+        """``η (mean (r/p̂)(ê - Ē))²``, shape (...,), of which the propensity alone has a gradient."""
+        good, score = self.imputed(out), out.reward.detach()
+        error = loss_positive(score) - loss_negative(score)
+        mean = (good * error).sum(-1, keepdim=True) / good.sum(-1, keepdim=True)
+        weight = batch.feedback / self.fitted_propensity(out)
+        return self.stabiliser * (weight * (error - mean)).mean(-1).square()
 
 
 class DRClickObserved(DR):

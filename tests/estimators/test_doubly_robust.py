@@ -102,13 +102,62 @@ def test_snips_is_the_ratio_of_sums_of_the_paper():
     assert SNIPS().risk(out, batch).item() == pytest.approx(expected, rel=1e-12)
 
 
-def test_stable_dr_balances_the_weighted_clicks_with_the_imputation():
-    """Witness: NumPy; the scaled pseudo-labels have the imputation's mean."""
-    s, q, alpha, r, out, batch = draw()
-    label = r / alpha * expit(q).sum() / (r / alpha).sum()
-    assert label.mean() == pytest.approx(expit(q).mean())
-    expected = (label * np.logaddexp(0, -s) + (1 - label) * np.logaddexp(0, s)).mean()
+def stable(seed=3):
+    """A draw with a fitted propensity beside the told one, in NumPy and as a loss reads it."""
+    s, q, alpha, r, _, batch = draw(seed=seed)
+    fitted = np.random.default_rng(seed + 1).uniform(0.02, 0.9, len(s))
+    leaves = [torch.as_tensor(v).requires_grad_() for v in (s, np.log(fitted / (1 - fitted)), q)]
+    return s, expit(q), alpha, fitted, r, Outputs(leaves[0], leaves[1], leaves[2]), batch, leaves
+
+
+def test_stable_dr_is_self_normalised_by_the_fitted_propensity():
+    """Witness: NumPy; however small a propensity, no weighted mean leaves the range of the errors."""
+    s, q, _, fitted, r, out, batch, _ = stable()
+    w = r / fitted
+    expected = np.logaddexp(0, s).mean() + q.mean() * (w * -s).sum() / w.sum()
     assert StableDR().risk(out, batch).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_stable_dr_trains_three_networks_each_with_the_others_held_fixed():
+    """Witness: each step's loss in NumPy, and its numerical gradient in its own network's logits."""
+    s, q, alpha, fitted, r, out, batch, leaves = stable()
+    gradients = torch.autograd.grad(StableDR().objective(out, batch), leaves)
+
+    def of_reward(x):
+        w = r / fitted
+        return np.logaddexp(0, x).mean() + q.mean() * (w * -x).sum() / w.sum()
+
+    def of_propensity(x):
+        told = alpha * np.logaddexp(0, -x) + (1 - alpha) * np.logaddexp(0, x)
+        constraint = (r / expit(x) * (-s - (q * -s).sum() / q.sum())).mean()
+        return told.mean() + constraint**2
+
+    def of_imputation(x):
+        return ((r - fitted * expit(x)) ** 2 / fitted).mean()
+
+    for loss, leaf, gradient in zip(
+        (of_reward, of_propensity, of_imputation), leaves, gradients, strict=True
+    ):
+        x = leaf.detach().numpy()
+        clicked = np.flatnonzero(r)[0]
+        for place in (clicked, 1, 2):
+            step = 1e-6 * (np.arange(len(x)) == place)
+            slope = (loss(x + step) - loss(x - step)) / 2e-6
+            assert gradient[place].item() == pytest.approx(slope, rel=1e-5, abs=1e-9)
+
+
+def test_where_its_constraint_is_met_stable_dr_is_right_if_the_imputation_is():
+    """One click's propensity is moved until the constraint holds: then the risk is ``mean ℓ0 + mean q e``."""
+    s, q, _, fitted, r, _, batch, _ = stable()
+    centred, w = -s - (q * -s).sum() / q.sum(), r / fitted
+    balance = (w * centred).sum()
+    moved = np.flatnonzero((r == 1) & (centred * balance < 0))[0]
+    fitted[moved] = 1 / (w[moved] - balance / centred[moved])
+    assert 0.01 < fitted[moved] < 1
+    out = Outputs(*(torch.as_tensor(v) for v in (s, np.log(fitted / (1 - fitted)), np.log(q / (1 - q)))))
+    assert StableDR().instability(out, batch).item() == pytest.approx(0, abs=1e-20)
+    expected = (np.logaddexp(0, s) + q * -s).mean()
+    assert StableDR().risk(out, batch).item() == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("kind", "power"), [(DR, 1), (MRDR, 2)])
