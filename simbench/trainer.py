@@ -182,8 +182,10 @@ class Trainer:
 
     def _epoch(self, steps: Steps, order: np.random.Generator) -> None:
         """Nothing here waits for the device: rows and features are sent ahead, and nothing is read back."""
-        if self.mixing is not None:  # in the same memory, from which a recorded step reads
-            share = self.mixing_order.beta(self.estimator.mixup, self.estimator.mixup, len(self.mixing))
+        concentration = self.estimator.mixup
+        if self.mixing is not None and concentration is not None:
+            # in the same memory, from which a recorded step reads
+            share = self.mixing_order.beta(concentration, concentration, len(self.mixing))
             self.mixing.copy_(self.log.tensor(share))
         for feed in self.feeder.pools(self._batches(order)):
             steps.run(feed)
@@ -207,8 +209,9 @@ class Trainer:
     ) -> None:
         batch = self.log.batch(rows, self.state)
         if self.mixing is not None:
-            batch = replace(batch, mixing=self.mixing[rows])
-            inputs = {key: with_mixed_rows(x, batch.mixing) for key, x in inputs.items()}
+            share = self.mixing[rows]
+            batch = replace(batch, mixing=share)
+            inputs = {key: with_mixed_rows(x, share) for key, x in inputs.items()}
         logits = {
             key: net.forward(inputs[key], keep=True).requires_grad_() for key, net in self.networks.items()
         }
@@ -217,9 +220,10 @@ class Trainer:
         # Autograd ends at what the loss reads; the networks' own backward pass goes on from there.
         leaves = [*logits.values(), *hidden.values()]
         gradients = torch.autograd.grad(objective(out, batch).sum(), leaves)
+        of_logits = dict(zip(logits, gradients[: len(logits)], strict=True))
         of_hidden = dict(zip(hidden, gradients[len(logits) :], strict=True))
-        for (key, network), gradient in zip(self.networks.items(), gradients, strict=False):
-            network.backward(gradient, of_hidden.get(key))
+        for key, network in self.networks.items():
+            network.backward(of_logits[key], of_hidden.get(key))
         optimiser.step()
         for network in self.networks.values():
             network.parameters_changed()
