@@ -257,7 +257,10 @@ def test_nothing_waits_for_the_device_within_an_epoch(name, monkeypatch):
     assert len(found) >= 2 and not any(found)
 
 
-def test_recorded_steps_are_the_steps(told, small_world):
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("implicitrm", {"e_step": "epoch"}), ("vpu", {}), ("counter-if", {})]
+)
+def test_recorded_steps_are_the_steps(name, parameters, told, small_world):
     """A recorder that replays by doing the same work again, on the memory it was recorded with."""
     recorded = []
 
@@ -265,7 +268,7 @@ def test_recorded_steps_are_the_steps(told, small_world):
         recorded.append(work)
         return work
 
-    estimator = find("implicitrm")(e_step="epoch", epochs=6, patience=2, batch_size=128)
+    estimator = find(name)(epochs=6, patience=2, batch_size=128, **parameters)
     x = small_world.test.features
     plain = train(estimator, told, range(10), execution=WIDE)
     replayed = train(estimator, told, range(10), execution=Execution(True, record))

@@ -79,6 +79,19 @@ def test_a_step_has_the_gradient_of_torch_nn_under_autograd(wide):
             assert np.allclose(bias, linear.bias.detach(), atol=1e-5)
 
 
+def test_every_epoch_mixes_anew_in_the_same_memory():
+    """Where a recorded step reads it."""
+    estimator = Reads(hidden=HIDDEN, batch_size=ROWS, validation_share=0.0)
+    trainer = Trainer(estimator, drawn_log(2), [0, 1], (), Holdout(), Execution())
+    steps = trainer._steps(trainer._optimiser(), estimator.objective)
+    seen = []
+    for _ in range(2):
+        trainer._epoch(steps, stream("order"))
+        assert trainer.mixing is not None
+        seen.append((trainer.mixing.data_ptr(), trainer.mixing.clone()))
+    assert seen[0][0] == seen[1][0] and (seen[0][1] != seen[1][1]).all()
+
+
 def test_a_row_alone_is_its_own_partner():
     x = torch.randn(1, D, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(with_mixed_rows(x, torch.tensor([0.3])), x.expand(2, D))
