@@ -64,8 +64,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
     ``initial_epochs``, passes over :meth:`initial_objective` before training (an initialisation);
     ``mixup``, the concentration of the Beta distribution by which every training batch is mixed as well (see
     :mod:`simbench.samples`); ``reads_representation``, where the loss reads the reward network's last hidden
-    layer; ``sums_over_samples``, False for a risk that is no mean of per-sample losses; ``ranks_only``, where
-    predictions carry an order but no probability; ``link_formula``, :meth:`link` in NumPy's words, of the
+    layer; ``workspace``, float32 that the loss takes for itself in each replicate, where that is not small
+    beside the activations; ``sums_over_samples``, False for a risk that is no mean of per-sample losses;
+    ``ranks_only``, where predictions carry an order but no probability; ``link_formula``, :meth:`link` in NumPy's words, of the
     logit ``s`` and the calibration ``c``, for the cards of models that leave simbench.
 
     Parameters
@@ -103,6 +104,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
     initial_epochs: ClassVar[int] = 0
     mixup: ClassVar[float | None] = None
     reads_representation: ClassVar[bool] = False
+    workspace: ClassVar[int] = 0
     sums_over_samples: ClassVar[bool] = True
     ranks_only: ClassVar[bool] = False
     link_formula: ClassVar[str] = "sigmoid(s)"

@@ -97,15 +97,15 @@ def chunk_of_shape(
 ) -> int:
     """Replicates of a log of this shape that fit the budget, at least one block of them.
 
-    Counted are parameters, gradients, optimiser state, best parameters, activations and feedback; the
-    features come on top, once.
+    Counted are parameters, gradients, optimiser state, best parameters, activations, feedback and what
+    the loss takes for itself; the features come on top, once.
     """
     widths = [features, *estimator.hidden, 1]
     weights = sum(a * b + b for a, b in pairwise(widths))
     step = estimator.batch_size if estimator.mixup is None else 2 * estimator.batch_size
     activations = 4 * max(step, ROWS) * sum(widths[1:])
     vectors = 7 if estimator.precision == "bf16" else 5
-    each = 4 * (networks * (vectors * weights + activations) + (4 + 2 * signals) * rows)
+    each = 4 * (networks * (vectors * weights + activations) + (4 + 2 * signals) * rows + estimator.workspace)
     # a multiple of the block width, so that no block is padded
     width = block_width(estimator.hidden) if torch.device(estimator.device).type == "cpu" else 1
     return max(width, memory_budget // each // width * width)
