@@ -1,6 +1,6 @@
 """Fine-tuned against frozen, naive against ImplicitRM: MiniLM on a simulated log of real responses.
 
-python benchmarks/finetune.py run RESPONSES.jsonl.gz MODEL OUT --pooling mean --replicates 3
+python benchmarks/finetune.py run RESPONSES.jsonl.gz MODEL OUT --pooling mean --replicates 0,1,2
 python benchmarks/finetune.py report OUT > benchmarks/finetune.md
 
 ``run`` makes the log, embeds, fits heads on the frozen embeddings, and fine-tunes encoder after encoder; each
@@ -32,9 +32,9 @@ from simbench.userlog.reader import LogColumns
 from simbench.world import PRESETS, RealResponses, World, build
 
 BIAS_LEVEL, ACTION_RATE = 2.0, 0.5
-TRAIN_PER_PROMPT, TEST_PER_PROMPT = 4, 10
+TRAIN_PER_PROMPT, TEST_PER_PROMPT = 3, 8
 SHARE = 0.15  # of the prompts held out for early stopping
-TOKENS = 96
+TOKENS = 64
 CONTEXT = tuple(f"context_{number}" for number in range(4))
 METRICS = {
     "pairs": "pairs of a prompt ordered rightly",
@@ -55,7 +55,7 @@ def main() -> None:
     run_parser.add_argument("model", type=Path)
     run_parser.add_argument("out", type=Path)
     run_parser.add_argument("--pooling", default="native", choices=("native", "mean"))
-    run_parser.add_argument("--estimators", default="naive,implicitrm")
+    run_parser.add_argument("--do", default="frozen,naive,implicitrm", help="Frozen heads, and estimators.")
     run_parser.add_argument("--replicates", default="0,1,2", help="Numbers of the logs.")
     run_parser.add_argument("--epochs", type=int, default=2)
     run_parser.add_argument("--learning-rate", type=float, default=1e-4)
@@ -90,11 +90,12 @@ def run(arguments: argparse.Namespace) -> None:
     save_file(
         {"reward": world.test.reward[test], "groups": world.test.groups[test]}, out / "truth.safetensors"
     )
-    encoder = TextEncoder.load(str(arguments.model), max_tokens=TOKENS)
     for number in replicates:
-        frozen_heads(out, number, encoder)
-        for name in arguments.estimators.split(","):
-            fine_tuned(out, number, name, arguments)
+        for name in arguments.do.split(","):
+            if name == "frozen":
+                frozen_heads(out, number, arguments.model)
+            else:
+                fine_tuned(out, number, name, arguments)
 
 
 def sampled_world(responses: Path, out: Path) -> tuple[World, np.ndarray, np.ndarray]:
@@ -134,11 +135,12 @@ def _some_of_each(groups: np.ndarray, count: int, rng: np.random.Generator) -> n
     return np.sort(shuffled[rank < count])
 
 
-def frozen_heads(out: Path, number: int, encoder: TextEncoder) -> None:
+def frozen_heads(out: Path, number: int, model: Path) -> None:
     """Heads on the frozen embeddings; ``oracle`` learns from the latent preferences."""
     path = out / f"frozen-{number}.safetensors"
     if path.exists():
         return
+    encoder = TextEncoder.load(str(model), max_tokens=TOKENS)
     for name in (f"log-{number}", "test"):
         texts = texts_of(pd.read_parquet(out / f"{name}.parquet"), out / name, "response", "prompt")
         where = out / f"{'train' if name != 'test' else name}.safetensors"
@@ -157,8 +159,8 @@ def frozen_heads(out: Path, number: int, encoder: TextEncoder) -> None:
     for name in ("naive", "implicitrm", "oracle"):
         own = log.with_feedback(table.good.to_numpy(np.float32)[None]) if name == "oracle" else log
         kind = find("naive" if name == "oracle" else name)
-        model = kind(validation_share=SHARE, seed=number).fit_replicates(own, [number])
-        found[name] = model.predict(held_out)[0]
+        fitted = kind(validation_share=SHARE, seed=number).fit_replicates(own, [number])
+        found[name] = fitted.predict(held_out)[0]
     save_file(found, path)
 
 

@@ -13,12 +13,15 @@ def expected_brier(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
 
 
 def expected_r2(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
-    """``1 - E Σ(r* - p)² / E Σ(r* - r̄*)²``, a ratio of expectations; shape (R,), at most 1.
+    """``1 - E Σ(r* - p)² / E Σ(r* - r̄*)²``, a ratio of expectations; shape (R,), at most 1; NaN where
+    labels cannot differ.
 
     ``E mean (r* - r̄*)² = γ̄(1 - γ̄) - Σ γ(1 - γ)/m²``, with the mean of the m labels itself random.
     """
     m, mean = len(reward), reward.mean()
     spread = mean * (1 - mean) - (reward * (1 - reward)).sum() / m**2
+    if spread <= 1e-12:
+        return np.full(len(predictions), np.nan)
     return 1 - expected_brier(predictions, reward) / spread
 
 

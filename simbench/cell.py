@@ -142,9 +142,6 @@ def fit_cell(
         world.test,
         protocol.calibrates(cell.estimator),
     )
-    expected = (cell.replicates, len(world.test.features))
-    if np.shape(predictions) != expected:
-        raise ValueError(f"the predictions have shape {np.shape(predictions)}, not {expected}")
     if not np.isfinite(predictions).all():
         raise ArithmeticError("the predictions are not finite: training diverged")
     if "truth" in kind.needs:

@@ -163,8 +163,9 @@ class _Pilot:
         """At least and at most. Early stopping is taken to come after as many steps as in the pilot, and its
         patience, which counts epochs."""
         parameters = self.kind(**cell.parameters).get_params()
-        done, most = len(self.epochs), parameters.get("epochs", len(self.epochs))
-        patience = min(parameters.get("patience", 0), most)
+        fits = len(cell.settings(self.kind))  # a protocol may try several settings
+        done, most = len(self.epochs), fits * parameters.get("epochs", len(self.epochs))
+        patience = min(fits * parameters.get("patience", 0), most)
         if not self.ended:
             return max(patience + 1, done * self.cell.size / cell.size), max(most, done)
         if done >= most:  # no early stop, or several fits
@@ -198,7 +199,8 @@ def _kind_of_work(cell: Cell) -> tuple:
     world = cell.world
     shape = (world.n_features, world.n_context, world.logs_context, len(world.signal_names), str(world.real))
     parameters = repr(sorted(cell.parameters.items()))
-    return (cell.estimator, parameters, shape, min(cell.size, ROWS), _grants(cell), cell.device)
+    how = (_grants(cell), cell.device, cell.protocol.name)
+    return (cell.estimator, parameters, shape, min(cell.size, ROWS), *how)
 
 
 def _grants(cell: Cell) -> tuple[str, ...]:

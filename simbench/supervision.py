@@ -64,14 +64,22 @@ def fit_under(
         Of the first setting.
     chosen : ndarray of int, shape (R,)
         Number of the setting that was kept.
+
+    Raises
+    ------
+    ValueError
+        If a model's predictions have another shape.
     """
     holdout = holdout_of(protocol, truth)
     fits, estimator = [], make({})
+    expected = (log.n_replicates, len(test.features))
     for setting in settings:
         one = make(setting)
         # an estimator from outside need not know of protocols to run under the usual one
         model = one.fit_replicates(log) if holdout.is_usual else one.fit_replicates(log, holdout=holdout)
         predictions = model.predict(test.features)
+        if np.shape(predictions) != expected:
+            raise ValueError(f"the predictions have shape {np.shape(predictions)}, not {expected}")
         if calibrated:
             predictions = isotonic(model, predictions, log, truth, estimator, holdout)
         fits.append(Fit(model, predictions))

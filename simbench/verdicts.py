@@ -36,7 +36,7 @@ def as_table(rows: Rows) -> pd.DataFrame:
     for verdict, kind in rows:
         table[verdict.estimator]["unbiased if"] = kind.assumption
     columns = ["estimator", "must be told", *risk.CASES, "unbiased if"]
-    return pd.DataFrame(list(table.values())).reindex(columns=columns).fillna("")
+    return pd.DataFrame(list(table.values())).reindex(columns=columns).astype(object).fillna("")
 
 
 def _cell(verdict: risk.RiskVerdict) -> str:

@@ -40,6 +40,10 @@ def test_at_sure_rewards_they_are_scikit_learns():
         assert (found["r2"].value, found["mae"].value) == pytest.approx((r2, mae))
 
 
+def test_where_labels_cannot_differ_there_is_no_r2():
+    assert np.isnan(expected_r2(np.full((2, 3), 0.5), np.ones(3))).all()
+
+
 def test_a_shift_of_calibration_moves_r2_and_not_auroc():
     whole, third = (score(p[None], REWARD, np.arange(50)) for p in PREDICTIONS[:2])
     assert whole["auroc"].value == pytest.approx(third["auroc"].value)

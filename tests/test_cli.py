@@ -169,3 +169,18 @@ def test_check_lists_and_help():
     assert "implicitrm-known" in simbench("list", "estimators").stdout
     assert "confounded" in simbench("list", "worlds").stdout
     assert "run" in simbench("--help").stdout
+
+
+def test_policies_of_a_study_are_measured_and_drawn(tmp_path):
+    out = tmp_path / "o"
+    small = ["--size", 640, "--replicates", 2, "--estimators", "oracle,naive", "--responses-per-prompt", 8]
+    done = simbench("run", *small, "--trait", "feature:3", "--downstream", "--out", out)
+    assert "policies:" in done.stderr
+    table = pd.read_parquet(out / "downstream.parquet")
+    assert set(table.trait) == {"feature:3"} and table[table.metric == "kl"].value.max() < 2.08  # log 8
+    printed = simbench("downstream", out, "--reward", "probability,logit").stdout
+    assert "beyond the oracle" in printed and "logit" in printed
+    simbench("figure", "value-kl", out)
+    assert (out / "value-kl.png").stat().st_size > 20_000
+    refused = simbench("run", *small, "--trait", "feature:99", code=2)
+    assert "feature:K" in refused.stderr and not (tmp_path / "results").exists()

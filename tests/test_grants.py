@@ -138,6 +138,7 @@ READS = {  # which parts of the truth may move a grant
     "propensity:estimated": {"propensity", "reward"},  # whom to show, and whether they acted
     "propensity:context": set(),
     "propensity:of-good": {"propensity"},
+    "propensity:label-derived": set(),  # the feedback, and the simulator's κ
     "propensity:distorted": {"propensity"},
     "propensity:shifted": {"propensity"},
     "class prior": {"reward"},

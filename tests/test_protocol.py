@@ -1,5 +1,6 @@
 """Protocols: each leak is a switch of its own, and without one nothing of the truth gets in."""
 
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from sklearn.isotonic import IsotonicRegression
 
 from simbench.cell import Cell, fit_cell
-from simbench.commands.study import REAL_FLAGS, WORLD_FLAGS, study_from
+from simbench.commands.study import study_from
 from simbench.errors import BadInput
 from simbench.holdout import Holdout
 from simbench.protocol import Protocol
@@ -202,18 +203,14 @@ def test_the_grid_is_run_under_every_protocol(tmp_path):
         run(config.model_copy(update={"protocols": (Protocol(), Protocol())}), tmp_path / "other")
 
 
-FLAGS = {
-    **dict.fromkeys(
-        ("config", "bias_level", "size", "estimators", "estimator", "grant", "world", "responses")
-    ),
-    **dict.fromkeys(("replicates", "seed", "margin", "label_share", "device", "features", "features_dim")),
-    **dict.fromkeys((*WORLD_FLAGS, *REAL_FLAGS)),
-}
+def flags(**given):
+    """Of the command line: None where they are not given."""
+    return defaultdict(lambda: None, given)
 
 
 @pytest.mark.parametrize("name", ["twins-honest", "twins-published", "leaks"])
 def test_the_studies_of_the_twins_are_valid_and_the_honest_ones_leak_nothing(name):
-    config = study_from({**FLAGS, "config": BENCHMARKS / f"{name}.yaml", "features_dim": 8})
+    config = study_from(flags(config=BENCHMARKS / f"{name}.yaml", features_dim=8))
     cells = plan(config)
     assert {c.world.n_features for c in cells} == {8} and {c.world.name for c in cells} <= PRESETS.keys()
     for one in cells:
@@ -233,11 +230,11 @@ def test_the_studies_of_the_twins_are_valid_and_the_honest_ones_leak_nothing(nam
 def test_a_world_in_a_study_file_may_be_a_preset_with_changes(tmp_path):
     study = tmp_path / "study.yaml"
     study.write_text("worlds: [{preset: shared, n_features: 7}, exclusive]")
-    first, second = study_from({**FLAGS, "config": study}).worlds
+    first, second = study_from(flags(config=study)).worlds
     assert first == PRESETS["shared"].model_copy(update={"n_features": 7}) and second == PRESETS["exclusive"]
     study.write_text("worlds: [{preset: shard}]")
     with pytest.raises(BadInput, match="'shared'"):
-        study_from({**FLAGS, "config": study})
+        study_from(flags(config=study))
 
 
 def test_impossible_protocols_are_refused():

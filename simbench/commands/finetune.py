@@ -52,8 +52,8 @@ def _summary(card: dict[str, Any]) -> str:
     return (
         f"{card['estimator']}, told {', '.join(card['told']) or 'nothing'}, on {log['rows']:,} responses to "
         f"{log['prompts']:,} prompts, feedback rate {log['feedback_rate']:.3f}; "
-        f"{made['parameters'] / 1e6:,.1f}M parameters, {how}; held-out loss {card['held_out_loss']:.4f} after {steps['of_best']:,} of "
-        f"{steps['planned']:,} steps"
+        f"{made['parameters'] / 1e6:,.1f}M parameters, {how}; "
+        f"held-out loss {card['held_out_loss']:.4f} after {steps['of_best']:,} of {steps['planned']:,} steps"
     )
 
 

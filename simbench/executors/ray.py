@@ -64,10 +64,11 @@ class Ray:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # ConnectionError, or a version of Ray or Python that does not match
             where = "" if address == "auto" else f" at {address}"
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            lines = str(error).splitlines() or [type(error).__name__]
+            said = getattr(error, "strerror", None) or lines[0]
             raise BadInput(
-                f"no Ray cluster{where} can be used ({said}): start one (ray start --head), or give its "
-                "--ray-address."
+                f"no Ray cluster{where} can be used ({said.rstrip('.')}): start one (ray start --head), or "
+                "give its --ray-address."
             ) from error
         return self
 

@@ -102,7 +102,10 @@ def require(table: pd.DataFrame, *columns: str) -> None:
 
 def with_told(rows: pd.DataFrame) -> pd.DataFrame:
     """A column ``who``: the estimator, and in brackets what it was told."""
-    return rows.assign(who=rows.estimator + " (" + rows.knows + ")")
+    under = ""
+    if "protocol" in rows and rows.protocol.nunique() > 1:
+        under = "; " + rows.protocol
+    return rows.assign(who=rows.estimator + " (" + rows.knows + under + ")")
 
 
 def looks(here: pd.DataFrame, who: str) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def _panel(axis: Axes, here: pd.DataFrame) -> None:
     axis.set_ylim(low, high)
     _equal_mse(axis)
     _name(axis, spots)
-    plain_ticks(axis, "x", [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1])
+    plain_ticks(axis, "x", [1e-4, 1e-2, 1])
     plain_ticks(
         axis, "y", [tick for tick in (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3) if low < tick < high]
     )

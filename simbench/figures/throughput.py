@@ -1,6 +1,7 @@
 """Speed of stacked training: against a plain DataLoader loop, and against the machine's own matrix
 product."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ from matplotlib.figure import Figure
 
 from simbench.errors import BadInput
 from simbench.figures.paper import DOUBLE, in_print, note, plain_ticks, require, sheet
+from simbench.location import Location
 
 FILE = "throughput.parquet"
 COLUMNS = ("rows", "features", "hidden", "replicates", "ms", "loop_ms", "share_of_sgemm", "sgemm_gflops")
 OURS, LOOP, GOAL = "#0072B2", "#E69F00", "#000000"
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path | Location) -> pd.DataFrame:
     """What ``python benchmarks/throughput.py --out FOLDER`` wrote.
 
     Raises
@@ -27,7 +29,7 @@ def read(folder: Path) -> pd.DataFrame:
     path = folder / FILE
     if not path.exists():
         raise BadInput(f"{path} does not exist: python benchmarks/throughput.py --out {folder} writes it.")
-    return pd.read_parquet(path)
+    return pd.read_parquet(io.BytesIO(path.read_bytes()))
 
 
 @in_print

@@ -177,10 +177,11 @@ def plain(head: Head, allow_shift: bool) -> tuple[RewardModelParts, float]:
     if isinstance(score, nn.Linear) and encoder.causal and encoder.pooling == "last":
         _set(score.weight, weight[None])
         return parts, _place_bias(score, base, weight, bias, allow_shift)
-    classifier, dense = getattr(model, "classifier", None), getattr(pooler, "dense", None)
-    is_bert = isinstance(classifier, nn.Linear) and isinstance(dense, nn.Linear)
-    if encoder.pooling == "cls" and is_bert and isinstance(getattr(pooler, "activation", None), nn.Tanh):
-        assert classifier.bias is not None and dense.bias is not None
+    classifier: Any = getattr(model, "classifier", None)
+    dense: Any = getattr(pooler, "dense", None)
+    is_tanh = isinstance(getattr(pooler, "activation", None), nn.Tanh)
+    is_bert = is_tanh and isinstance(classifier, nn.Linear) and isinstance(dense, nn.Linear)
+    if encoder.pooling == "cls" and is_bert:
         _set(dense.weight, np.eye(len(weight)) * EPSILON)
         _set(dense.bias, np.zeros(len(weight)))
         _set(classifier.weight, weight[None] / EPSILON)
@@ -207,7 +208,7 @@ def _place_bias(score: nn.Linear, base: Any, weight: np.ndarray, bias: float, al
     square = float(weight.astype(float) @ weight.astype(float))
     if norm is not None and square > 0:
         with torch.no_grad():
-            norm.bias += torch.as_tensor(bias * weight.astype(float) / square, dtype=norm.bias.dtype)
+            norm.bias.add_(torch.as_tensor(bias * weight.astype(float) / square, dtype=norm.bias.dtype))
         return 0.0
     if not allow_shift:
         raise BadInput(

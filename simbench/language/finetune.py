@@ -115,6 +115,7 @@ def finetune(
         **described,
         "warning": None,
         "link": link_of(loss, calibration),
+        "class_prior": None if log.class_prior is None else float(np.asarray(log.class_prior).ravel()[0]),
         "held_out_loss": standing.best_loss,
         "steps": {"of_best": standing.best_step, "trained": standing.step, "planned": trainer.total},
         "history": standing.history,

@@ -1,7 +1,11 @@
 """Transformers models and tokenizers by name or from a folder, with one sentence where that fails."""
 
 import hashlib
+import io
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,19 +156,20 @@ def _json_of(name: str, file: str, where: dict[str, Any]) -> dict[str, Any]:
     return {} if found is None else json.loads(Path(found).read_text())
 
 
-class _quiet:
-    """No bars of its own from transformers: the command shows its progress."""
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """No bars of its own from transformers: the command shows its progress.
 
-    def __init__(self, transformers: Any):
-        self.log = transformers.utils.logging
-
-    def __enter__(self) -> None:
-        self.level = self.log.get_verbosity()
-        self.bars = self.log.is_progress_bar_enabled()
-        self.log.set_verbosity_error()
-        self.log.disable_progress_bar()
-
-    def __exit__(self, *_: object) -> None:
-        self.log.set_verbosity(self.level)
-        if self.bars:
-            self.log.enable_progress_bar()
+    The bar over a GGUF file heeds no switch: in a pipe it is swallowed, on a terminal it may be seen.
+    """
+    log = transformers.utils.logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()

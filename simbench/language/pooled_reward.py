@@ -93,18 +93,20 @@ class PooledRewardModel(PreTrainedModel):
         **rest: Any,
     ) -> SequenceClassifierOutput:
         """Reward logits of shape (b, 1); padding on either side does not change them."""
-        if attention_mask is None:
-            pad = self.config.pad_token_id
-            attention_mask = torch.ones_like(input_ids) if pad is None else (input_ids != pad).long()
+        mask = self._mask_of(input_ids) if attention_mask is None else attention_mask
         if position_ids is None and self.positions:
-            position_ids = positions_of(attention_mask)
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+            position_ids = positions_of(mask)
+        inputs = {"input_ids": input_ids, "attention_mask": mask}
         if position_ids is not None:
             inputs["position_ids"] = position_ids
         kept = {key: value for key, value in rest.items() if key == "output_hidden_states"}
         states = self.encoder(**inputs, **kept)
-        pooled = pool(states.last_hidden_state, attention_mask, self.config.pooling)
+        pooled = pool(states.last_hidden_state, mask, self.config.pooling)
         if self.config.normalise:
             pooled = nn.functional.normalize(pooled, dim=-1)
         scaled = (pooled * self.config.scale).to(self.head[-1].weight.dtype)
         return SequenceClassifierOutput(logits=self.head(scaled), hidden_states=states.hidden_states)
+
+    def _mask_of(self, input_ids: Tensor) -> Tensor:
+        pad = self.config.pad_token_id
+        return torch.ones_like(input_ids) if pad is None else (input_ids != pad).long()

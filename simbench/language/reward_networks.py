@@ -4,6 +4,7 @@ Training the architecture's own classifier (``score`` on the last token of LLaMA
 on BERT's pooler) is what makes the result one that plain ``AutoModelForSequenceClassification`` loads.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -143,9 +144,12 @@ def with_pad_token(model: Any, tokenizer: Any) -> None:
     """
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         tokenizer.add_special_tokens({"pad_token": PAD})
-        rows = model.get_input_embeddings().weight.shape[0]
+        base = base_of(model)
+        rows = base.get_input_embeddings().weight.shape[0]
         if len(tokenizer) > rows:
-            model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+            base.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+            with torch.no_grad():  # masked, so that any value would do; this one is the same every time
+                base.get_input_embeddings().weight[rows:] = 0.0
     model.config.pad_token_id = tokenizer.pad_token_id
     base_of(model).config.pad_token_id = tokenizer.pad_token_id
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
@@ -257,6 +261,7 @@ def with_lora(model: Any, rank: int, seed: int) -> Any:
         target_modules=[name for name in layers if name.startswith(f"{encoder}.")],
         modules_to_save=sorted({name for name, _ in model.named_children()} - {encoder, "dropout"}),
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft reads a name that transformers has replaced
         torch.manual_seed(seed_of(seed, "adapter") % 2**63)
         return get_peft_model(model, config)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from simbench.errors import BadInput
-from simbench.language.reward_networks import RewardModelParts
+from simbench.language.reward_networks import RewardModelParts, base_of
 from simbench.language.template import add_plain_template
 
 CODE = ("pooled_reward.py", "pooling.py")
@@ -31,6 +31,7 @@ def write_folder(parts: RewardModelParts, folder: Path, card: dict[str, Any]) ->
     add_plain_template(tokenizer)
     is_pooled = parts.pooling != "native"
     if is_pooled:
+        config.encoder = base_of(model).config.to_dict()  # its vocabulary may have grown by a pad token
         module = CODE[0].removesuffix(".py")
         config.auto_map = {
             "AutoConfig": f"{module}.PooledRewardConfig",

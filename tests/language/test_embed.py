@@ -68,7 +68,7 @@ def test_rows_are_each_texts_own_embedding_in_file_order(responses, llama, tmp_p
 
 def test_a_killed_run_goes_on_where_it_was(llama, tmp_path):
     path = tmp_path / "many.jsonl"
-    texts = [{"response": f"{i} " + "question " * int(k)} for i, k in enumerate(RNG.integers(10, 60, 2500))]
+    texts = [{"response": f"{i} " + "question " * int(k)} for i, k in enumerate(RNG.integers(5, 30, 2500))]
     path.write_text("".join(json.dumps(row) + "\n" for row in texts))
     out, parts = tmp_path / "e.safetensors", tmp_path / "e.safetensors.parts"
     command = [path, "--model", llama, "--out", out, "--batch-size", "4"]

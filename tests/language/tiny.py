@@ -10,6 +10,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -51,6 +53,22 @@ def make_llama(folder: Path, template: str | None = None) -> Path:
         eos_token_id=tokenizer.eos_token_id,
     )
     return _written(LlamaForCausalLM(config), tokenizer, folder)
+
+
+def make_gpt2(folder: Path) -> Path:
+    """Two layers, 32 wide; its last norm has a bias."""
+    tokenizer = _tokenizer({"unk_token": "<unk>", "eos_token": "</s>"}, ("", ""))
+    torch.manual_seed(2)
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        n_positions=64,
+        eos_token_id=1,
+        bos_token_id=1,
+    )
+    return _written(GPT2LMHeadModel(config), tokenizer, folder)
 
 
 def make_bert(folder: Path) -> Path:

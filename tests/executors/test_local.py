@@ -1,0 +1,151 @@
+"""Cells in processes: the same numbers from any number of them, and a dead worker is survived."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from simbench.cell import Outcome
+from simbench.errors import BadInput
+from simbench.executors import find_executor, local, worker
+from simbench.executors.local import Local
+from simbench.store import Shards
+from simbench.study import StudyConfig, plan
+from simbench.world import PRESETS
+
+MINE = '''
+import os, pathlib, signal
+import numpy as np, torch
+from threadpoolctl import threadpool_info
+from simbench.estimator import Estimator
+
+class Constant:
+    def __init__(self, shape): self.shape = shape
+    def predict(self, features):
+        return np.full((self.shape, len(features)), float(torch.get_num_threads()))
+
+class Threads(Estimator):
+    name = "threads"
+    def fit_replicates(self, log, replicates=None):
+        pools = [pool["num_threads"] for pool in threadpool_info()]
+        assert pools and set(pools) == {1}, pools
+        return Constant(log.n_replicates)
+
+class DiesOnce(Threads):
+    name = "dies-once"
+    def __init__(self, mark="", seed=0):
+        super().__init__(seed=seed)
+        self.mark = mark
+    def fit_replicates(self, log, replicates=None):
+        mark = pathlib.Path(self.mark)
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().fit_replicates(log, replicates)
+
+class AlwaysDies(Threads):
+    name = "always-dies"
+    def fit_replicates(self, log, replicates=None):
+        os.kill(os.getpid(), signal.SIGKILL)
+'''
+
+
+def cells(*estimators, **parameters):
+    world = PRESETS["exclusive"].model_copy(update={"test_size": 100})
+    grid = {"worlds": (world,), "sizes": (100,), "replicates": 2, "estimators": estimators}
+    return plan(StudyConfig(**grid, parameters=parameters))
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+def ends(executor, wanted, folder) -> dict[str, Outcome]:
+    with executor:
+        return {outcome.cell.estimator: outcome for outcome in executor.run(wanted, Shards(folder))}
+
+
+def test_a_cell_computes_on_one_thread_here_and_in_workers(mine, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for jobs in (1, 2):
+            wanted, folder = cells("mine:Threads", "naive"), tmp_path / str(jobs)
+            outcomes = ends(Local(jobs), wanted, folder)
+            assert {o.status for o in outcomes.values()} == {"ok"}, outcomes
+            assert (Shards(folder).read(wanted[0].key)[0] == 1).all()
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    one, two = (Shards(tmp_path / jobs).read(wanted[1].key)[0] for jobs in "12")
+    assert np.array_equal(one, two)
+
+
+@pytest.mark.filterwarnings("ignore:A worker stopped while some jobs were given:UserWarning")  # we kill it
+def test_a_cell_is_retried_when_its_worker_dies_and_fails_when_it_always_does(mine, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "RETRIES", 1)
+    monkeypatch.setattr(worker, "RETRIES", 1)
+    mark = {"mark": str(tmp_path / "mark")}
+    wanted = cells("mine:DiesOnce", "mine:Threads", **{"mine:DiesOnce": mark})
+    outcomes = ends(Local(2), wanted, tmp_path / "once")
+    assert {o.status for o in outcomes.values()} == {"ok"} and (tmp_path / "mark").exists()
+    outcomes = ends(Local(2), cells("mine:AlwaysDies", "mine:Threads"), tmp_path / "always")
+    assert outcomes["mine:Threads"].status == "ok"
+    assert outcomes["mine:AlwaysDies"].status == "failed"
+    assert outcomes["mine:AlwaysDies"].reason.startswith("its worker died 2 times")
+
+
+def test_an_unknown_executor_is_named():
+    with pytest.raises(BadInput, match="Did you mean 'local'"):
+        find_executor("locale")
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    monkeypatch.delitem(sys.modules, "simbench.executors.ray", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(BadInput, match=r"pip install 'simbench-rm\[ray\]'"):
+        find_executor("ray")
+
+
+def test_a_memory_of_one_process_is_not_shared():
+    with pytest.raises(BadInput, match="use --jobs 1"):
+        Local(2).check("cpu", Shards("memory://study/shards"))
+    with pytest.raises(BadInput, match="the device 'cuda:9' cannot be used"):
+        Local().check("cuda:9", Shards("memory://study/shards"))
+
+
+def test_flags_of_ray_are_refused_elsewhere(tmp_path):
+    command = [sys.executable, "-m", "simbench", "run", "--cpus-per-cell", "2", "--out", str(tmp_path / "o")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2 and "--cpus-per-cell is of --executor ray" in done.stderr
+
+
+def test_a_run_that_is_stopped_keeps_its_finished_shards(tmp_path):
+    """Ctrl-C in the middle, and the same command again."""
+    out = tmp_path / "out"
+    names = "naive,oracle,ips,upu,nnpu,implicitrm,implicitrm-known,naive-sqrt"
+    arguments = ["--size", "1500", "--replicates", "8", "--estimators", names, "--out", str(out)]
+    command = [sys.executable, "-m", "simbench", "run", *arguments]
+    process = subprocess.Popen([*command, "--jobs", "2"], stderr=subprocess.PIPE, start_new_session=True)
+    deadline = time.monotonic() + 200
+    while len(list(out.glob("shards/*.safetensors"))) < 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it as well
+    said = process.communicate(timeout=100)[1].decode()
+    assert process.returncode == 130 and "finished cells are kept" in said.splitlines()[-1]
+    before = {path: path.stat().st_mtime_ns for path in out.glob("shards/*.safetensors")}
+    assert 1 <= len(before) < 8 and not (out / "results.parquet").exists()
+    assert subprocess.run(command, capture_output=True, timeout=100).returncode == 0
+    assert before.items() <= {p: p.stat().st_mtime_ns for p in out.glob("shards/*")}.items()
+    assert len(pd.read_parquet(out / "results.parquet").estimator.unique()) == 8
+    assert json.loads((out / "study.json").read_text())["threads"] == 1
