@@ -20,6 +20,7 @@ from simbench.score import over_replicates
 
 PUBLISHED, OFF = "published", "off: "
 METRICS = {"r2": "R²", "auroc": "AUROC"}
+DARK = 0.1  # cells beyond it have white letters
 STRONGEST, LINEAR = 1.0, 0.02  # of the colours: .02 is plainly seen, and 3 does not hide it
 
 
@@ -81,7 +82,7 @@ def draw(worth: pd.DataFrame) -> Figure:
     -------
     Figure
         A panel a world and metric: rows are leaks, columns estimators; the colour and the number are what
-        the leak is worth, in grey where its interval holds 0.
+        the leak is worth, bold where its interval lies on one side of 0.
     """
     require(worth, "world", "estimator", "leak", "metric", "value", "low", "high")
     leaks, names = list(worth.leak.unique()), list(worth.estimator.unique())
@@ -114,7 +115,7 @@ def _panel(axis: Axes, here: pd.DataFrame, leaks: list[str], names: list[str]) -
         place = leaks.index(row.leak), names.index(row.estimator)
         shade[place] = row.value
         sure = row.low > 0 or row.high < 0
-        colour = "white" if abs(row.value) > 0.25 else "black" if sure else "#777777"
+        colour = "white" if abs(row.value) > DARK else "black"
         weight = "bold" if sure else "normal"
         text = _short(row.value)
         axis.text(place[1], place[0], text, ha="center", va="center", fontsize=7, color=colour, weight=weight)
