@@ -41,7 +41,7 @@ class CounterIF(Pairwise):
     family = "pointwise and pairwise"
 
     def prepare(self, log: FeedbackLog) -> FeedbackLog:
-        strata = [self._strata(log.features, row, i) for i, row in enumerate(log.feedback)]
+        strata = [self._strata(np.asarray(log.features), row, i) for i, row in enumerate(log.feedback)]
         return replace(log, strata=np.stack(strata).astype(np.float32))
 
     def _strata(self, features: np.ndarray, feedback: np.ndarray, replicate: int) -> np.ndarray:

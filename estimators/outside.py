@@ -11,6 +11,7 @@ from simbench.errors import BadInput
 from simbench.estimator import Estimator, FittedReplicates
 from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
+from simbench.mapped import Matrix
 from simbench.streams import seed_of
 
 
@@ -20,8 +21,9 @@ class FittedClassifiers:
 
     models: list
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        return np.stack([model.predict_proba(features)[:, 1] for model in self.models])
+    def predict(self, features: Matrix) -> np.ndarray:
+        whole = np.asarray(features)
+        return np.stack([model.predict_proba(whole)[:, 1] for model in self.models])
 
 
 class SklearnEstimator(Estimator):
@@ -51,7 +53,7 @@ class SklearnEstimator(Estimator):
             model = clone(self.classifier)
             if "random_state" in model.get_params():
                 model.set_params(random_state=seed_of(self.seed, "sklearn", number) % 2**32)
-            models.append(model.fit(log.features, feedback))
+            models.append(model.fit(np.asarray(log.features), feedback))
         return FittedClassifiers(models)
 
 

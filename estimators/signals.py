@@ -22,6 +22,7 @@ from simbench.estimator import Batch, Estimator, FittedReplicates, Network, Outp
 from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
 from simbench.losses import cross_entropy
+from simbench.mapped import Matrix
 
 
 def group_log_probabilities(
@@ -161,7 +162,7 @@ class FittedCaptures:
     both: dict[tuple[int, int], FittedReplicates]
     contexts: np.ndarray | None = None
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
+    def predict(self, features: Matrix) -> np.ndarray:
         """Reward probabilities, shape (R, m), float64 in [0, 1]."""
         logs = []
         for context in [None] if self.contexts is None else self.contexts:

@@ -11,9 +11,10 @@ import numpy as np
 from pydantic import BaseModel
 
 from simbench import __version__
-from simbench.estimator import Estimator
+from simbench.estimator import MEMORY_BUDGET, Estimator
 from simbench.grants import base, granted, unavailable
 from simbench.log import FeedbackLog
+from simbench.precision import Precision
 from simbench.protocol import Protocol
 from simbench.registry import find
 from simbench.store import Shards
@@ -34,12 +35,15 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     grant: tuple[str, ...]
     label_share: float
     device: str
+    precision: Precision = "fp32"
+    memory_budget: int = MEMORY_BUDGET
     protocol: Protocol = Protocol()
 
     @property
     def key(self) -> str:
-        """Canonical hash; the version is part of it, since code changes results."""
-        text = json.dumps([__version__, self.model_dump(mode="json")], sort_keys=True)
+        """Canonical hash; the version is part of it, since code changes results. Memory does not."""
+        described = self.model_dump(mode="json", exclude={"memory_budget"})
+        text = json.dumps([__version__, described], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     def arguments(self, kind: type[Estimator]) -> dict[str, Any]:
@@ -133,15 +137,14 @@ def fit_cell(
     if "truth" in kind.needs:
         log = log.with_feedback(truth.preference.astype(np.float32))
     settings, protocol = cell.settings(kind), cell.protocol
-    predictions, model, chosen = fit_under(
-        protocol,
-        lambda setting: kind(**{**cell.arguments(kind), **setting}),
-        settings,
-        log,
-        truth,
-        world.test,
-        protocol.calibrates(cell.estimator),
-    )
+
+    def make(setting: dict[str, Any]) -> Estimator:
+        estimator = kind(**{**cell.arguments(kind), **setting})
+        estimator.precision, estimator.memory_budget = cell.precision, cell.memory_budget
+        return estimator
+
+    calibrated = protocol.calibrates(cell.estimator)
+    predictions, restarts, chosen = fit_under(protocol, make, settings, log, truth, world.test, calibrated)
     if not np.isfinite(predictions).all():
         raise ArithmeticError("the predictions are not finite: training diverged")
     if "truth" in kind.needs:
@@ -152,8 +155,7 @@ def fit_cell(
         told.append(f"{log.signals.shape[1]} signals")
     told += protocol.told(cell.estimator)
     facts = {"knows": ", ".join(told) or "nothing", "weights": weight_diagnostics(log)}
-    kept = {"restarts": getattr(model, "diagnostics", {}), "settings": chosen.tolist()}
-    return predictions, {**facts, **kept}
+    return predictions, {**facts, "restarts": restarts, "settings": chosen.tolist()}
 
 
 def weight_diagnostics(log: FeedbackLog) -> dict[str, float]:

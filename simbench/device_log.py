@@ -1,4 +1,7 @@
-"""A log's arrays on the training device, and the batches that losses read from them."""
+"""What a log holds of feedback and knowledge, on the training device, and the batches that losses read.
+
+The features are another matter: see :mod:`simbench.feeding`.
+"""
 
 import numpy as np
 import torch
@@ -39,8 +42,6 @@ class DeviceLog:
         self.always_acts = None
         if log.always_acts is not None:
             self.always_acts = torch.as_tensor(log.always_acts, dtype=torch.bool, device=device)
-        self.features = self.tensor(log.features)
-        self.context = self.features if log.context is None else self.tensor(log.context)
 
     def batch(self, rows: Tensor, state: dict[str, Tensor]) -> Batch:
         """What a loss may read of these rows; ``state`` has one value a row of the log."""

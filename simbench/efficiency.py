@@ -59,10 +59,11 @@ def logistic_model(world: World) -> ParametricModel:
         confounding).
     """
     train = world.train
-    separate = train.features if train.context is None else train.context
-    theta = logit_coefficients(train.features, train.reward, "reward")
+    features = np.asarray(train.features)
+    separate = features if train.context is None else train.context
+    theta = logit_coefficients(features, train.reward, "reward")
     eta = logit_coefficients(separate, train.propensity, "propensity")
-    inputs = (torch.as_tensor(values, dtype=torch.float64) for values in (train.features, separate))
+    inputs = (torch.as_tensor(values, dtype=torch.float64) for values in (features, separate))
     return ParametricModel(logistic, logistic, theta, eta, *inputs)
 
 
@@ -155,7 +156,9 @@ def _reward_gradient(model: ParametricModel, inputs: np.ndarray) -> Tensor:
 
 def mean_bound(world: World, knows_propensity: bool) -> float:
     """Mean over the test responses of :func:`reward_bound` of the world's logistic model."""
-    return float(reward_bound(logistic_model(world), world.test.features, knows_propensity).mean())
+    return float(
+        reward_bound(logistic_model(world), np.asarray(world.test.features), knows_propensity).mean()
+    )
 
 
 def required_size(world: World, knows_propensity: bool, target_rmse: float) -> int:

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    _clone_parametrized,  # what clone() does where a class does not say otherwise
+)
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -16,7 +20,10 @@ from simbench.errors import BadInput, NotIdentified
 from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
 from simbench.losses import cross_entropy
+from simbench.mapped import Matrix
+from simbench.precision import Precision
 
+MEMORY_BUDGET = 2 << 30  # bytes for parameters, optimiser state, activations and feedback of a chunk
 Sampled = TypeVar("Sampled", "Outputs", "Batch")
 
 
@@ -120,7 +127,7 @@ def _take(whole: Sampled, n: int, rows: slice) -> Sampled:
 class FittedReplicates(Protocol):
     """R fitted rewards, one a replicate."""
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
+    def predict(self, features: Matrix) -> np.ndarray:
         """Reward probabilities ``γ̂``, shape (R, m), float64 in [0, 1]."""
         ...
 
@@ -174,6 +181,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
     sums_over_samples: ClassVar[bool] = True
     ranks_only: ClassVar[bool] = False
     link_formula: ClassVar[str] = "sigmoid(s)"
+    # How it is run, which is no hyper-parameter: set on an instance, and kept by scikit-learn's clone.
+    precision: Precision = "fp32"  # of matrix products, see simbench.precision
+    memory_budget: int = MEMORY_BUDGET  # bytes of replicates that train at once; changes no result on a CPU
 
     def __init__(
         self,
@@ -358,6 +368,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """Class by the reward's threshold 1/2, shape (m,)."""
         check_is_fitted(self, "model_")
         return self.classes_[(self.predict_reward(X) > 0.5).astype(int)]
+
+    def __sklearn_clone__(self):
+        other = _clone_parametrized(self)
+        other.precision, other.memory_budget = self.precision, self.memory_budget
+        return other
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

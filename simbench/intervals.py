@@ -90,9 +90,10 @@ def model_at(log: FeedbackLog, reward: np.ndarray, propensity: np.ndarray) -> Pa
     """The logistic model with the fitted parameters, read off its fitted probabilities (n,)."""
     import torch
 
-    context = log.features if log.context is None else log.context
-    theta = logit_coefficients(log.features, reward.clip(EDGE, 1 - EDGE), "reward")
-    x, z = (torch.as_tensor(values, dtype=torch.float64) for values in (log.features, context))
+    features = np.asarray(log.features)
+    context = features if log.context is None else np.asarray(log.context)
+    theta = logit_coefficients(features, reward.clip(EDGE, 1 - EDGE), "reward")
+    x, z = (torch.as_tensor(values, dtype=torch.float64) for values in (features, context))
     if log.propensity is None:
         eta = logit_coefficients(context, propensity.clip(EDGE, 1 - EDGE), "propensity")
         return ParametricModel(logistic, logistic, theta, eta, x, z)
@@ -104,7 +105,8 @@ def at_estimate(model: ParametricModel, log: FeedbackLog, inputs: np.ndarray, le
     """Intervals on the logit's scale, so that they stay in [0, 1]."""
     knows = log.propensity is not None
     reward = model.reward(model.theta, _double(inputs)).numpy().clip(EDGE, 1 - EDGE)
-    mean = float(model.reward(model.theta, _double(log.features)).mean())
+    features = np.asarray(log.features)
+    mean = float(model.reward(model.theta, _double(features)).mean())
     variance = reward_bound(model, inputs, knows)
     if not np.isfinite(variance).all():
         raise BadInput(
@@ -112,7 +114,7 @@ def at_estimate(model: ParametricModel, log: FeedbackLog, inputs: np.ndarray, le
         )
     low, high = _on_logit(reward, np.sqrt(variance), level)
     mean_low, mean_high = _on_logit(
-        np.array([mean]), np.sqrt([mean_reward_bound(model, log.features, knows)]), level
+        np.array([mean]), np.sqrt([mean_reward_bound(model, features, knows)]), level
     )
     return Intervals(reward, low, high, mean, float(mean_low[0]), float(mean_high[0]))
 

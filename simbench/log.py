@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simbench.errors import BadInput
+from simbench.mapped import MappedMatrix, Matrix, as_matrix, first_not_finite, take_rows
 
 
 @dataclass(frozen=True)
@@ -13,13 +14,14 @@ class FeedbackLog:
 
     Parameters
     ----------
-    features : ndarray, shape (n, d), float32
-        Response features ``x``, shared by all replicates.
+    features : ndarray or MappedMatrix, shape (n, d), float32
+        Response features ``x``, shared by all replicates. A ``np.memmap`` becomes a
+        :class:`simbench.mapped.MappedMatrix`: it stays on disk.
     feedback : ndarray, shape (R, n), float32 in {0, 1}
         Observed implicit feedback ``r``, one row a replicate.
     groups : ndarray, shape (n,), int64
         Prompt ids; validation data are split off by whole prompts.
-    context : ndarray, shape (n, k), float32, optional
+    context : ndarray or MappedMatrix, shape (n, k), float32, optional
         Context features ``z`` (user activity, position, ...).
     propensity : ndarray, shape (n,) or (R, n), float64 in (0, 1], optional
         ``α(x, z)``, only where the run grants it; (R, n) where it was estimated per replicate.
@@ -48,10 +50,10 @@ class FeedbackLog:
         begin with the feedback.
     """
 
-    features: np.ndarray
+    features: Matrix
     feedback: np.ndarray
     groups: np.ndarray
-    context: np.ndarray | None = None
+    context: Matrix | None = None
     propensity: np.ndarray | None = None
     class_prior: float | np.ndarray | None = None
     labels: np.ndarray | None = None
@@ -63,6 +65,7 @@ class FeedbackLog:
     negative_signals: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "features", as_matrix(self.features))
         check_matrix("features", self.features)
         n = self.features.shape[0]
         if self.feedback.ndim != 2:
@@ -71,6 +74,7 @@ class FeedbackLog:
         _check_length("groups", len(self.groups), n)
         _check_feedback(self.feedback)
         if self.context is not None:
+            object.__setattr__(self, "context", as_matrix(self.context))
             check_matrix("context", self.context)
             _check_length("context", len(self.context), n)
         if self.propensity is not None:
@@ -114,8 +118,8 @@ class FeedbackLog:
         """Some of the responses, with what is known of them."""
         last = ("feedback", "propensity", "always_acts", "labels", "strata", "signals")
         parts = {name: value[..., rows] for name in last if (value := getattr(self, name)) is not None}
-        context = None if self.context is None else self.context[rows]
-        own = {"features": self.features[rows], "groups": self.groups[rows], "context": context}
+        context = None if self.context is None else take_rows(self.context, rows)
+        own = {"features": take_rows(self.features, rows), "groups": self.groups[rows], "context": context}
         return replace(self, **own, **parts)
 
     def replicates(self, rows: slice | np.ndarray) -> "FeedbackLog":
@@ -155,18 +159,24 @@ class Truth:
     propensity_of_good: np.ndarray | None = None
 
 
-def check_matrix(name: str, values: np.ndarray) -> None:
-    """Raise :class:`BadInput` unless ``values`` is a non-empty, finite matrix."""
+def check_matrix(name: str, values: Matrix) -> None:
+    """Raise :class:`BadInput` unless ``values`` is a non-empty, finite matrix; a file is read once."""
     if values.ndim != 2:
         raise BadInput(f"{name} must be a matrix (rows, columns), got shape {values.shape}.")
     if values.shape[0] == 0 or values.shape[1] == 0:
         raise BadInput(f"{name} is empty (shape {values.shape}): there is nothing to learn from.")
-    if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
+    on_disk = isinstance(values, MappedMatrix)
+    if on_disk and values.is_checked:
+        return
+    found = first_not_finite(values)
+    if found is not None:
+        row, column = found
         raise BadInput(
-            f"{name} has a value that is not finite ({values[row, column]}) in row {row}, column "
+            f"{name} has a value that is not finite ({values[row][column]}) in row {row}, column "
             f"{column}: remove or impute it."
         )
+    if on_disk:
+        values.is_checked = True
 
 
 def _check_length(name: str, found: int, expected: int) -> None:

@@ -1,6 +1,7 @@
 """R multilayer perceptrons as one: blocks of replicates, each layer a matrix product a block."""
 
 import math
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -22,10 +23,14 @@ class StackedMLP:
         d.
     hidden : tuple of int
     generators : list of numpy Generator, length R
-        One a replicate; R is a multiple of :func:`block_width`.
+        One a replicate; R is a multiple of the width.
     device : torch.device
     n_outputs : int
         Logits a response: more than one where heads share a trunk.
+    width : int, optional
+        Replicates a block; by default :func:`block_width`. A GPU takes all replicates in one block.
+    dtype : torch.dtype
+        Of the inputs and of the hidden layers' products. Parameters, gradients and logits are float32 always.
 
     Notes
     -----
@@ -42,14 +47,22 @@ class StackedMLP:
         generators: list[np.random.Generator],
         device: torch.device,
         n_outputs: int = 1,
+        width: int | None = None,
+        dtype: torch.dtype = torch.float32,
     ):
-        self.device, self.width = device, block_width(hidden)
         self.sizes = [n_inputs, *hidden, n_outputs]
-        draws = [_initial(self.sizes, g) for g in generators]
-        blocks = [draws[i : i + self.width] for i in range(0, len(draws), self.width)]
-        flat = np.stack([np.concatenate(_interleave(block)) for block in blocks])
-        self.parameters = torch.as_tensor(flat, dtype=torch.float32, device=device)
+        self.width, self.dtype = width or block_width(hidden), dtype
+        length = self.width * sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(self.sizes))
+        self.parameters = torch.zeros((len(generators) // self.width, length), device=device)
+        views = _by_replicate(self.parameters, self.sizes, self.width)
+        for number, generator in enumerate(generators):
+            for view, drawn in zip(views, _initial(self.sizes, generator), strict=True):
+                view[divmod(number, self.width)] = torch.as_tensor(drawn, dtype=torch.float32)
         self._bind()
+
+    @property
+    def device(self) -> torch.device:
+        return self.parameters.device
 
     @property
     def n_blocks(self) -> int:
@@ -57,15 +70,20 @@ class StackedMLP:
 
     def _bind(self) -> None:
         """Views of every block's parameters. The optimiser steps each block's vector."""
-        self.gradients = torch.zeros_like(self.parameters)
         scratch: dict[int, _Scratch] = {}
-        self.blocks = [
-            _Block(self.sizes, self.width, parameters, gradients, scratch)
-            for parameters, gradients in zip(self.parameters, self.gradients, strict=True)
-        ]
+        self.__dict__.pop("gradients", None)
+        self.blocks = [_Block(self.sizes, self.width, row, self.dtype, scratch) for row in self.parameters]
+
+    @cached_property
+    def gradients(self) -> Tensor:
+        """Of every block, shape (n_blocks, length); only a network that is trained takes memory for them."""
+        gradients = torch.zeros_like(self.parameters)
+        for block, row in zip(self.blocks, gradients, strict=True):
+            block.train(row)
+        return gradients
 
     def forward(self, x: Tensor, keep: bool = False) -> Tensor:
-        """Logits of shape (n_outputs, R, b) for inputs (b, d); ``keep`` for a backward pass."""
+        """Logits of shape (n_outputs, R, b), float32, for inputs (b, d); ``keep`` for a backward pass."""
         rows = self.n_blocks * self.width
         logits = torch.empty(self.sizes[-1], rows, len(x), device=self.device)
         for number, block in enumerate(self.blocks):
@@ -74,8 +92,14 @@ class StackedMLP:
 
     def backward(self, gradient: Tensor) -> None:
         """Set the gradient of every parameter from ``gradient`` (n_outputs, R, b) of the logits."""
+        assert self.gradients is not None  # and every block has its row
         for number, block in enumerate(self.blocks):
             block.backward(gradient[:, number * self.width : (number + 1) * self.width])
+
+    def parameters_changed(self) -> None:
+        """Say so after a step of the optimiser: products in bfloat16 read a copy."""
+        for block in self.blocks:
+            block.refresh()
 
     def shift_outputs(self, shifts: np.ndarray) -> None:
         """Add to the last biases, (n_outputs, R): where each replicate's logits start."""
@@ -84,33 +108,49 @@ class StackedMLP:
             block.biases[-1] += torch.as_tensor(part[:, :, None], dtype=torch.float32, device=self.device)
 
     def copy(self) -> "StackedMLP":
-        return self._with(self.parameters.clone())
+        return StackedMLP.of(self.parameters.clone(), self.sizes, self.width, self.dtype)
 
     def keep(self, blocks: list[int]) -> None:
         """Keep only the numbered blocks."""
         self.parameters = self.parameters[blocks]
         self._bind()
 
-    def take(self, source: "StackedMLP", blocks: Tensor, replicates: Tensor) -> None:
-        """Copy the parameters of the marked replicates from ``source``.
+    def keep_replicates(self, replicates: Tensor) -> None:
+        """Keep only the numbered replicates, in one block."""
+        self.parameters = repacked(self.parameters, self.sizes, self.width, replicates, len(replicates))
+        self.width = len(replicates)
+        self._bind()
+
+    def take(self, source: "StackedMLP", members: Tensor, chosen: Tensor) -> None:
+        """Copy the parameters of some replicates from ``source``.
 
         Parameters
         ----------
         source : StackedMLP
-            Holds only the blocks numbered ``blocks`` of this network.
-        blocks : Tensor of int64
-        replicates : Tensor of bool, shape (len(blocks) * G,)
+            Of the same sizes; fewer replicates.
+        members : Tensor of int64, shape (R of source,)
+            Which of this network's replicates each of the source's is.
+        chosen : Tensor of bool, shape (R of source,), on the CPU
         """
-        mask = replicates.view(-1, self.width)
-        changed = mask.any(1)
-        mine = self.parameters[blocks[changed]]
-        chosen = mask[changed][:, self._owner()]
-        self.parameters[blocks[changed]] = torch.where(chosen, source.parameters[changed], mine)
+        there = chosen.nonzero().flatten()
+        here = members[there].to(self.device)
+        there = there.to(self.device)
+        mine = _by_replicate(self.parameters, self.sizes, self.width)
+        theirs = _by_replicate(source.parameters, self.sizes, source.width)
+        for own, other in zip(mine, theirs, strict=True):
+            own[here // self.width, here % self.width] = other[there // source.width, there % source.width]
+        self.parameters_changed()
 
-    def _owner(self) -> Tensor:
-        """Which replicate of its block each parameter of the flat vector belongs to."""
-        numbers = [_Parameters(self.sizes, float(i)) for i in range(self.width)]
-        return torch.as_tensor(np.concatenate(_interleave(numbers)), dtype=torch.long, device=self.device)
+    def in_blocks(self) -> "StackedMLP":
+        """The same networks in float32 on the CPU, in blocks of :func:`block_width`, the last one padded."""
+        width = block_width(tuple(self.sizes[1:-1]))
+        if (self.width, self.dtype, self.device.type) == (width, torch.float32, "cpu"):
+            return self
+        count = self.n_blocks * self.width
+        replicates = torch.arange(-(-count // width) * width).clamp_max(count - 1)
+        return StackedMLP.of(
+            repacked(self.parameters.cpu(), self.sizes, self.width, replicates, width), self.sizes
+        )
 
     def layers_of(self, replicate: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Weights (fan_out, fan_in) and biases (fan_out,) of one replicate, layer by layer, float32."""
@@ -131,67 +171,107 @@ class StackedMLP:
         return weights, biases
 
     @classmethod
-    def of(cls, parameters: Tensor, sizes: list[int]) -> "StackedMLP":
+    def of(
+        cls,
+        parameters: Tensor,
+        sizes: list[int],
+        width: int | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> "StackedMLP":
         """Networks ``sizes[0] -> ... -> sizes[-1]`` with these parameters, one row a block."""
         other = object.__new__(cls)
-        other.device, other.width, other.sizes = parameters.device, block_width(tuple(sizes[1:-1])), sizes
+        other.width, other.sizes, other.dtype = width or block_width(tuple(sizes[1:-1])), sizes, dtype
         other.parameters = parameters
         other._bind()
         return other
 
-    def _with(self, parameters: Tensor) -> "StackedMLP":
-        return StackedMLP.of(parameters, self.sizes)
+
+def repacked(flat: Tensor, sizes: list[int], width: int, replicates: Tensor, new_width: int) -> Tensor:
+    """Flat vectors (see :meth:`_Block._layers`) of other replicates, in blocks of another width."""
+    replicates = replicates.to(flat.device)
+    packed = flat.new_empty((len(replicates) // new_width, flat.shape[1] // width * new_width))
+    old, new = _by_replicate(flat, sizes, width), _by_replicate(packed, sizes, new_width)
+    for source, target in zip(old, new, strict=True):
+        part = source[replicates // width, replicates % width]
+        target.copy_(part.view(len(packed), new_width, *part.shape[1:]))
+    return packed
 
 
-class _Parameters:
-    """Weights (d_in, d_out) and biases (d_out,) of one replicate, layer by layer."""
-
-    def __init__(self, sizes: list[int], value: float = 0.0):
-        self.weights = [np.full(shape, value) for shape in pairwise(sizes)]
-        self.biases = [np.full(size, value) for size in sizes[1:]]
-
-
-def _initial(sizes: list[int], rng: np.random.Generator) -> _Parameters:
-    drawn = _Parameters(sizes)
-    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+def _initial(sizes: list[int], rng: np.random.Generator) -> list[np.ndarray]:
+    """Weights (d_in, d_out) and biases (d_out,) of one replicate, layer by layer; the last one's weights
+    transposed, as its block holds them."""
+    drawn = []
+    for fan_in, fan_out in pairwise(sizes):
         bound = 1 / math.sqrt(fan_in)
         both = rng.uniform(-bound, bound, (fan_in + 1, fan_out))
-        drawn.weights[layer], drawn.biases[layer] = both[:-1], both[-1]
-    return drawn
+        drawn += [both[:-1], both[-1]]
+    return [*drawn[:-2], drawn[-2].T, drawn[-1]]
 
 
-def _interleave(replicates: list[_Parameters]) -> list[np.ndarray]:
-    """A block's vector, in parts; see :meth:`_Block._layers` for the layout."""
-    parts, last = [], len(replicates[0].weights) - 1
-    for layer in range(last + 1):
-        weights = [r.weights[layer] for r in replicates]
+def _by_replicate(flat: Tensor, sizes: list[int], width: int) -> list[Tensor]:
+    """Views (blocks, width, ...) of flat vectors (blocks, length): weights and biases of every layer."""
+    views, start, last = [], 0, len(sizes) - 2
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+        middle = start + width * fan_in * fan_out
+        end = middle + width * fan_out
+        weights, biases = flat[:, start:middle], flat[:, middle:end]
         if layer == last:
-            joined = np.stack([weight.T for weight in weights])
+            views.append(weights.view(-1, width, fan_out, fan_in))
+        elif layer == 0:
+            views.append(weights.view(-1, fan_in, width, fan_out).transpose(1, 2))
         else:
-            joined = np.concatenate(weights, axis=1) if layer == 0 else np.stack(weights)
-        parts += [joined.ravel(), np.concatenate([r.biases[layer] for r in replicates])]
-    return parts
+            views.append(weights.view(-1, width, fan_in, fan_out))
+        views.append(biases.view(-1, width, fan_out))
+        start = end
+    return views
 
 
 class _Block:
-    """G replicates: views into their flat parameters and gradients, and their activations."""
+    """G replicates: views into their flat parameters and gradients, and their activations.
+
+    In bfloat16 the hidden layers read a copy of their parameters and write their gradients in bfloat16; the
+    last layer, whose products are small and whose logits are probabilities, stays in float32.
+    """
 
     def __init__(
         self,
         sizes: list[int],
         width: int,
         parameters: Tensor,
-        gradients: Tensor,
+        dtype: torch.dtype,
         scratch: "dict[int, _Scratch]",
     ):
-        self.sizes, self.width = sizes, width
+        self.sizes, self.width, self.dtype = sizes, width, dtype
         self.vector = parameters
-        self.vector.grad = gradients
         self.weights, self.biases = self._layers(parameters)
-        self.weight_gradients, self.bias_gradients = self._layers(gradients)
+        self._weights, self._biases = self.weights, self.biases  # as the products read them
+        self._hidden = len(parameters) - width * (sizes[-2] + 1) * sizes[-1]  # length of the hidden layers'
+        self._low: Tensor | None = None
+        if dtype != torch.float32:
+            self._low = torch.empty_like(parameters, dtype=dtype)
+            low_weights, low_biases = self._layers(self._low)
+            self._weights = [*low_weights[:-1], self.weights[-1]]
+            self._biases = [*low_biases[:-1], self.biases[-1]]
+            self.refresh()
         self.kept: list[Tensor] = []
         self._activations: dict[int, _Activations] = {}
         self._scratch = scratch
+
+    def refresh(self) -> None:
+        """Copy the parameters that the products read in another type."""
+        if self._low is not None:
+            self._low.copy_(self.vector)
+
+    def train(self, gradient: Tensor) -> None:
+        """Take memory for the gradient of the flat vector."""
+        self.vector.grad = self.gradient = gradient
+        self.weight_gradients, self.bias_gradients = self._layers(gradient)
+        self._weight_gradients, self._bias_gradients = self.weight_gradients, self.bias_gradients
+        if self._low is not None:
+            self._low_gradient = torch.empty_like(self._low)
+            low_weights, low_biases = self._layers(self._low_gradient)
+            self._weight_gradients = [*low_weights[:-1], self.weight_gradients[-1]]
+            self._bias_gradients = [*low_biases[:-1], self.bias_gradients[-1]]
 
     def _layers(self, flat: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Views of a flat vector: the first layer's weight is (d, G * h), so that one product serves
@@ -215,43 +295,51 @@ class _Block:
     def forward(self, x: Tensor, logits: Tensor, keep: bool) -> None:
         """Write the logits, (outputs, G, n)."""
         work = self._memory(len(x))
-        kept = [x.expand(self.width, *x.shape)] if len(self.weights) == 1 else [x]
+        kept = [x.float().expand(self.width, *x.shape)] if len(self.weights) == 1 else [x]
         for layer in range(len(self.weights) - 1):
-            weight, bias = self.weights[layer], self.biases[layer]
+            weight, bias = self._weights[layer], self._biases[layer]
             multiply = torch.addmm if layer == 0 else torch.baddbmm
             multiply(bias, kept[layer], weight, out=work.products[layer])
             kept.append(work.outputs[layer].clamp_min_(0))
-        rows = kept[-1].transpose(1, 2)
+        rows = kept[-1].float().transpose(1, 2)
         torch.baddbmm(self.biases[-1], self.weights[-1], rows, out=logits.transpose(0, 1))
         self.kept = kept if keep else []
 
     def backward(self, gradient: Tensor) -> None:
         """Set the gradients from those of the logits, (outputs, G, n)."""
         by_row = gradient.transpose(0, 1)
-        torch.bmm(by_row, self.kept[-1], out=self.weight_gradients[-1])
-        torch.sum(by_row, 2, keepdim=True, out=self.bias_gradients[-1])
+        weight_gradients, bias_gradients = self._weight_gradients, self._bias_gradients
+        torch.bmm(by_row, self.kept[-1].float(), out=weight_gradients[-1])
+        torch.sum(by_row, 2, keepdim=True, out=bias_gradients[-1])
         if len(self.weights) == 1:
             return
         work = self._scratch[gradient.shape[2]]
         # One output: an outer product, for which a matrix product is slow.
         multiply = torch.mul if gradient.shape[0] == 1 else torch.bmm
-        multiply(by_row.transpose(1, 2), self.weights[-1], out=work.below[-1])
+        if self._low is None:
+            multiply(by_row.transpose(1, 2), self.weights[-1], out=work.below[-1])
+        else:
+            work.below[-1].copy_(multiply(by_row.transpose(1, 2), self.weights[-1]))
         g = work.mask(-1, self.kept[-1])
         for layer in range(len(self.weights) - 2, 0, -1):
-            torch.bmm(self.kept[layer].transpose(1, 2), g, out=self.weight_gradients[layer])
-            torch.sum(g, 1, keepdim=True, out=self.bias_gradients[layer])
-            torch.bmm(g, self.weights[layer].transpose(1, 2), out=work.below[layer - 1])
+            torch.bmm(self.kept[layer].transpose(1, 2), g, out=weight_gradients[layer])
+            torch.sum(g, 1, keepdim=True, out=bias_gradients[layer])
+            torch.bmm(g, self._weights[layer].transpose(1, 2), out=work.below[layer - 1])
             g = work.mask(layer - 1, self.kept[layer])
         g = g.transpose(0, 1).flatten(1)
-        torch.mm(self.kept[0].t(), g, out=self.weight_gradients[0])
-        torch.sum(g, 0, out=self.bias_gradients[0])
+        torch.mm(self.kept[0].t(), g, out=weight_gradients[0])
+        torch.sum(g, 0, out=bias_gradients[0])
+        if self._low is not None:
+            self.gradient[: self._hidden].copy_(self._low_gradient[: self._hidden])
         self.kept = []
 
     def _memory(self, n: int) -> "_Activations":
         """Memory for ``n`` rows, used again in every step: fresh pages would cost as much time as the
         arithmetic."""
         if n not in self._activations:
-            self._activations[n] = _Activations(n, self.sizes[1:-1], self.width, self.vector.device)
+            self._activations[n] = _Activations(
+                n, self.sizes[1:-1], self.width, self.vector.device, self.dtype
+            )
         if n not in self._scratch:
             self._scratch[n] = _Scratch(self._activations[n].outputs)
         return self._activations[n]
@@ -260,11 +348,12 @@ class _Block:
 class _Activations:
     """What each hidden layer's matrix product writes, and the same memory read as (G, n, h)."""
 
-    def __init__(self, n: int, hidden: list[int], width: int, device: torch.device):
+    def __init__(self, n: int, hidden: list[int], width: int, device: torch.device, dtype: torch.dtype):
         self.products: list[Tensor] = []
         self.outputs: list[Tensor] = []
         for layer, size in enumerate(hidden):
-            product = torch.empty((n, width * size) if layer == 0 else (width, n, size), device=device)
+            shape = (n, width * size) if layer == 0 else (width, n, size)
+            product = torch.empty(shape, device=device, dtype=dtype)
             output = product.view(n, width, size).transpose(0, 1) if layer == 0 else product
             self.products.append(product)
             self.outputs.append(output)
@@ -275,7 +364,9 @@ class _Scratch:
     them, as each is done with them before the next begins."""
 
     def __init__(self, outputs: list[Tensor]):
-        self.below = [torch.empty(output.shape, device=output.device) for output in outputs]
+        self.below = [
+            torch.empty(output.shape, device=output.device, dtype=output.dtype) for output in outputs
+        ]
         # Laid out as the activation is, so that the first layer's needs no copy.
         self.masked = [torch.empty_like(output) for output in outputs]
 

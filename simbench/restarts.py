@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
 from simbench.losses import click_nll
+from simbench.mapped import Matrix, take_rows
 from simbench.streams import seed_of
 from simbench.training import RESTART, split_by_prompt, train
 
@@ -33,8 +34,8 @@ ROWS = 2000  # of the log, on which rewards are compared
 class TwoHeaded(Protocol):
     """Fitted rewards and propensities."""
 
-    def predict(self, features: np.ndarray) -> np.ndarray: ...
-    def predict_propensity(self, inputs: np.ndarray) -> np.ndarray: ...
+    def predict(self, features: Matrix) -> np.ndarray: ...
+    def predict_propensity(self, inputs: Matrix) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,11 @@ class Restarts:
             f"apart (RMS), rank correlation {self.rank_agreement.min():.2f}; kept by rule: {RULE}."
         )
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
+    def predict(self, features: Matrix) -> np.ndarray:
         """Kept rewards, shape (R, m)."""
         return self.model.predict(features)[self.kept]
 
-    def predict_propensity(self, inputs: np.ndarray) -> np.ndarray:
+    def predict_propensity(self, inputs: Matrix) -> np.ndarray:
         """Kept propensities, shape (R, m)."""
         return self.model.predict_propensity(inputs)[self.kept]
 
@@ -167,10 +168,10 @@ def click_losses(model: TwoHeaded, log: FeedbackLog, rows: np.ndarray, fits: int
     fits : int
     """
     inputs = log.features if log.context is None else log.context
-    propensity = model.predict_propensity(inputs[rows])
+    propensity = model.predict_propensity(take_rows(inputs, rows))
     if log.always_acts is not None:
         propensity = np.where(log.always_acts[rows], 1.0, propensity)
-    reward, slip = model.predict(log.features[rows]), log.misclick or 0.0
+    reward, slip = model.predict(take_rows(log.features, rows)), log.misclick or 0.0
     click = ((reward + (1 - reward) * slip) * propensity).clip(1e-12, 1 - 1e-12)
     log_p = torch.log(torch.as_tensor(click)).view(log.n_replicates, fits, -1)
     return click_nll(log_p, torch.as_tensor(log.feedback[:, None, rows], dtype=torch.float64)).numpy()

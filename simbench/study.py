@@ -7,17 +7,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ByteSize, Field
 
 from simbench import __version__
 from simbench.cell import Cell, Outcome
 from simbench.downstream.settings import Downstream
 from simbench.errors import BadInput
+from simbench.estimator import MEMORY_BUDGET
 from simbench.executors import Executor
 from simbench.executors.local import Local
 from simbench.executors.worker import THREADS, fixed_threads
 from simbench.grants import BASES, base, checked, variants
 from simbench.location import Location
+from simbench.precision import Precision, product_dtype
 from simbench.protocol import Protocol
 from simbench.registry import find
 from simbench.store import Shards, write_json
@@ -56,6 +58,10 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         tells it something else, and not where another would tell what this one leaves it without.
     protocols : tuple of Protocol
         How fits are split, stopped, chosen and calibrated; the whole grid is run under each, by name.
+    precision : {"fp32", "tf32", "bf16"}
+        Of matrix products, see :mod:`simbench.precision`.
+    memory_budget : int or str
+        Bytes, or a text such as "2GB": what the replicates that train at once may take. Decides no number.
     margin : float
         Root-mean-square bias, in units of probability, in excess of the oracle's, below which an
         estimator counts as unbiased.
@@ -78,6 +84,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     margin: float = Field(default=0.05, gt=0)
     level: float = Field(default=0.95, gt=0.5, lt=1)
     device: str = "cpu"
+    precision: Precision = "fp32"
+    memory_budget: ByteSize = Field(default=ByteSize(MEMORY_BUDGET), ge=1 << 20, validate_default=True)
     downstream: Downstream | None = None
 
 
@@ -101,6 +109,8 @@ def plan(config: StudyConfig) -> list[Cell]:
             grant=grant,
             label_share=config.label_share,
             device=config.device,
+            precision=config.precision,
+            memory_budget=config.memory_budget,
             protocol=protocol,
         )
         for protocol in config.protocols
@@ -196,6 +206,7 @@ def validate(config: StudyConfig, cells: list[Cell]) -> None:
     for name in config.parameters:
         if name not in config.estimators:
             raise BadInput(f"parameters are given for {name!r}, which is not among the estimators.")
+    product_dtype(config.precision, config.device)
     with fixed_threads():
         for cell in {(c.world, c.bias_level, c.size, c.seed): c for c in cells}.values():
             cell.built()
@@ -219,7 +230,7 @@ def is_of(out: Location, config: StudyConfig) -> bool:
         found = json.loads(path.read_text())["config"]
     except (json.JSONDecodeError, KeyError) as error:
         raise BadInput(f"{path} is damaged ({error}): choose another --out.") from error
-    description = json.loads(config.model_dump_json())
+    description = _described(config)
     if found != description:
         different = sorted(k for k in description if found.get(k) != description[k])
         raise BadInput(
@@ -229,10 +240,15 @@ def is_of(out: Location, config: StudyConfig) -> bool:
     return True
 
 
+def _described(config: StudyConfig) -> dict[str, Any]:
+    """What makes a study: with more or less memory, it is the same one."""
+    return json.loads(config.model_dump_json(exclude={"memory_budget"}))
+
+
 def _claim(out: Location, config: StudyConfig) -> None:
     """Write ``study.json``, or make sure that the one there is of this study."""
     if not is_of(out, config):
-        description = json.loads(config.model_dump_json())
+        description = _described(config)
         write_json(out / "study.json", {"config": description, **environment(config)})
 
 
@@ -244,6 +260,7 @@ def environment(config: StudyConfig) -> dict[str, Any]:
         "versions": {name: version(name) for name in packages},
         "python": platform.python_version(),
         "device": config.device,
+        "memory_budget": config.memory_budget,
         "threads": THREADS,
         "seed": config.seed,
     }

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
+from simbench import training
 from simbench.estimator import Estimator, FittedReplicates
 from simbench.holdout import Holdout
 from simbench.log import FeedbackLog, Truth
+from simbench.mapped import take_rows
 from simbench.protocol import Protocol
 from simbench.streams import seed_of
 from simbench.training import split_by_prompt
@@ -18,10 +20,20 @@ from simbench.world import Population
 
 @dataclass(frozen=True)
 class Fit:
-    """One setting's model and what it predicts of the test responses, shape (R, m)."""
+    """What outlives one setting's models.
 
-    model: FittedReplicates
+    Parameters
+    ----------
+    predictions : ndarray, shape (R, m)
+        Of the test responses.
+    held_out_loss : ndarray, shape (R,)
+    diagnostics : dict
+        Means over replicates of what restarts say, see :class:`simbench.restarts.Restarts`.
+    """
+
     predictions: np.ndarray
+    held_out_loss: np.ndarray
+    diagnostics: dict[str, float]
 
 
 def holdout_of(protocol: Protocol, truth: Truth) -> Holdout:
@@ -38,7 +50,7 @@ def fit_under(
     truth: Truth,
     test: Population,
     calibrated: bool,
-) -> tuple[np.ndarray, FittedReplicates, np.ndarray]:
+) -> tuple[np.ndarray, dict[str, float], np.ndarray]:
     """Fit every setting, keep one for each replicate, calibrate.
 
     Parameters
@@ -60,8 +72,8 @@ def fit_under(
     Returns
     -------
     predictions : ndarray, shape (R, m)
-    model : FittedReplicates
-        Of the first setting.
+    diagnostics : dict
+        Of the first setting, see :class:`Fit`.
     chosen : ndarray of int, shape (R,)
         Number of the setting that was kept.
 
@@ -71,24 +83,52 @@ def fit_under(
         If a model's predictions have another shape.
     """
     holdout = holdout_of(protocol, truth)
-    fits, estimator = [], make({})
-    expected = (log.n_replicates, len(test.features))
-    for setting in settings:
-        one = make(setting)
-        # an estimator from outside need not know of protocols to run under the usual one
-        model = one.fit_replicates(log) if holdout.is_usual else one.fit_replicates(log, holdout=holdout)
-        predictions = model.predict(test.features)
-        if np.shape(predictions) != expected:
-            raise ValueError(f"the predictions have shape {np.shape(predictions)}, not {expected}")
-        if calibrated:
-            predictions = isotonic(model, predictions, log, truth, estimator, holdout)
-        fits.append(Fit(model, predictions))
+    seen_by = make({}) if calibrated else None
+    fits = [_fit(make(setting), log, truth, test, holdout, seen_by) for setting in settings]
     chosen = np.zeros(log.n_replicates, dtype=int)
     if len(fits) > 1:
-        score = [_test_error(fit, test) if protocol.oracle_selection else _held_out(fit) for fit in fits]
+        score = [_test_error(fit, test) if protocol.oracle_selection else fit.held_out_loss for fit in fits]
         chosen = np.argmin(score, axis=0)
     kept = np.stack([fit.predictions for fit in fits])[chosen, np.arange(log.n_replicates)]
-    return kept, fits[0].model, chosen
+    return kept, fits[0].diagnostics, chosen
+
+
+def _fit(
+    estimator: Estimator,
+    log: FeedbackLog,
+    truth: Truth,
+    test: Population,
+    holdout: Holdout,
+    calibrated_as: Estimator | None,
+) -> Fit:
+    """Fit and predict so many replicates at a time as the estimator's memory budget holds.
+
+    Only predictions outlive a chunk, so that memory does not grow with the fitted networks.
+    """
+    chunk = log.n_replicates
+    if hasattr(estimator, "hidden"):  # else it is trained by someone else's code, one by one
+        fits = getattr(estimator, "restarts", 1)
+        chunk = max(1, training.chunk_size(estimator, log, estimator.memory_budget) // fits)
+    predictions, losses, diagnostics, sizes = [], [], [], []
+    for start in range(0, log.n_replicates, chunk):
+        rows = slice(start, min(start + chunk, log.n_replicates))
+        numbers, part, own = range(rows.start, rows.stop), log.replicates(rows), holdout.replicates(rows)
+        # an estimator from outside need not know of protocols to run under the usual one
+        known = {} if holdout.is_usual else {"holdout": own}
+        model = estimator.fit_replicates(part, numbers, **known)
+        predicted, expected = model.predict(test.features), (len(numbers), len(test.features))
+        if np.shape(predicted) != expected:
+            raise ValueError(f"the predictions have shape {np.shape(predicted)}, not {expected}")
+        if calibrated_as is not None:
+            preference = truth.preference[rows]
+            predicted = isotonic(model, predicted, part, preference, calibrated_as, own)
+        predictions.append(predicted)
+        losses.append(_held_out(model, len(numbers)))
+        diagnostics.append(getattr(model, "diagnostics", {}))
+        sizes.append(len(numbers))
+    means = {key: float(np.average([d[key] for d in diagnostics], weights=sizes)) for key in diagnostics[0]}
+    whole = predictions[0] if len(predictions) == 1 else np.concatenate(predictions)
+    return Fit(whole, np.concatenate(losses), means)
 
 
 def _test_error(fit: Fit, test: Population) -> np.ndarray:
@@ -96,9 +136,9 @@ def _test_error(fit: Fit, test: Population) -> np.ndarray:
     return np.nan_to_num(((fit.predictions - test.reward) ** 2).mean(1), nan=np.inf)
 
 
-def _held_out(fit: Fit) -> np.ndarray:
+def _held_out(model: FittedReplicates, count: int) -> np.ndarray:
     """Held-out criterion of each replicate, shape (R,); of the likeliest restart, where there are several."""
-    loss = getattr(fit.model, "held_out_loss", np.full(len(fit.predictions), np.inf))
+    loss = getattr(model, "held_out_loss", np.full(count, np.inf))
     if loss.ndim == 2:
         loss = loss.min(1)
     return np.nan_to_num(loss, nan=np.inf)
@@ -108,7 +148,7 @@ def isotonic(
     model: FittedReplicates,
     predictions: np.ndarray,
     log: FeedbackLog,
-    truth: Truth,
+    preference: np.ndarray,
     estimator: Estimator,
     holdout: Holdout,
 ) -> np.ndarray:
@@ -116,7 +156,7 @@ def isotonic(
     share = estimator.get_params().get("validation_share", 0.0)
     seed = seed_of(estimator.get_params().get("seed", 0), "split")
     _, rows = split_by_prompt(holdout.units(log.groups), share, seed)
-    seen, labels = model.predict(log.features[rows]), truth.preference[:, rows]
+    seen, labels = model.predict(take_rows(log.features, rows)), preference[:, rows]
     maps = (IsotonicRegression(out_of_bounds="clip", y_min=0, y_max=1) for _ in seen)
     pairs = zip(maps, seen, labels, predictions, strict=True)
     return np.stack([one.fit(p, z).predict(new) for one, p, z, new in pairs])

@@ -66,7 +66,7 @@ def context_ratio(log: FeedbackLog) -> np.ndarray:
     ndarray, shape (R, n), in (0, 1]
     """
     assert log.context is not None
-    z = log.context.astype(float)
+    z = np.asarray(log.context, dtype=float)
     left, right = np.triu_indices(z.shape[1])
     inputs = np.concatenate([z, z[:, left] * z[:, right]], axis=1)
     estimates = np.empty(log.feedback.shape)

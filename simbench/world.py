@@ -8,6 +8,7 @@ from scipy.special import logit
 
 from simbench.errors import BadInput
 from simbench.log import FeedbackLog, Truth
+from simbench.mapped import Matrix, product, take_rows
 from simbench.propensity import confounded_salience, logit_law, rating_law
 from simbench.signals import NEGATIVE, POSITIVE, action_correlation, dependent_actions
 from simbench.streams import stream
@@ -30,7 +31,7 @@ class Population:
     of the responses in its own unit.
     """
 
-    features: np.ndarray
+    features: Matrix
     context: np.ndarray | None
     groups: np.ndarray
     reward: np.ndarray
@@ -53,8 +54,8 @@ class Population:
         always = None if self.always_acts is None else self.always_acts[rows]
         rated = None if self.rated is None else self.rated.take(rows)
         trait = None if self.trait is None else self.trait[rows]
-        own = (self.features[rows], context, self.groups[rows], self.reward[rows], self.propensity[rows])
-        return Population(*own, more, always, rated, trait)
+        own = (take_rows(self.features, rows), context, self.groups[rows], self.reward[rows])
+        return Population(*own, self.propensity[rows], more, always, rated, trait)
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ def _propensity(
             assert base.trait is not None
             salience = trait_salience(config.trait, base.trait[rows])
         else:
-            salience = base.features[rows].astype(float) @ weight
+            salience = product(take_rows(base.features, np.flatnonzero(rows)), weight)
         reward_logit = logit(np.clip(base.reward[rows], 1e-6, 1 - 1e-6))
         salience = confounded_salience(salience, reward_logit, config.confounding)
         alpha[rows] = logit_law(salience, bias_level, mean_rate)

@@ -88,7 +88,7 @@ def test_the_best_weights_are_taken_replicate_by_replicate(hidden):
     current.keep([1])
     assert torch.equal(current.forward(x), other[:, width:])
     chosen = torch.arange(width) % 2 == 0
-    best.take(current, torch.tensor([1]), chosen)
+    best.take(current, torch.arange(width, 2 * width), chosen)
     mask = torch.cat([torch.zeros(width, dtype=torch.bool), chosen])
     assert torch.equal(best.forward(x), torch.where(mask[None, :, None], other, before))
 

@@ -39,9 +39,10 @@ def tice(log: FeedbackLog, seed: int = 0) -> np.ndarray:
         Never below the feedback rate.
     """
     fold = _folds(log.groups, seed)
-    low, high = log.features.min(axis=0), log.features.max(axis=0)
+    features = np.asarray(log.features)
+    low, high = features.min(axis=0), features.max(axis=0)
     span = np.where(high > low, high - low, 1)
-    piece = np.minimum((log.features - low) / span * PIECES, PIECES - 1).astype(np.int64)
+    piece = np.minimum((features - low) / span * PIECES, PIECES - 1).astype(np.int64)
     estimates = np.empty(log.n_replicates)
     for replicate, feedback in enumerate(log.feedback):
         frequency = 0.5

@@ -128,6 +128,12 @@ def run(
     threshold: Annotated[float | None, typer.Option(help="Of the threshold or votes link.")] = None,
     out: Annotated[str | None, typer.Option(help="Results folder, or URL: s3://... [results/HASH].")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda [cpu].")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of matrix products: fp32, tf32 (cuda) or bf16 [fp32].")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Of the replicates that train at once, such as 500MB [2GiB].")
+    ] = None,
     executor: Annotated[str, typer.Option(help="Where cells run: local, or ray (a cluster).")] = "local",
     jobs: Annotated[
         int | None, typer.Option(help="Cells at a time, each on one thread [local 1, ray all].", min=1)
@@ -292,6 +298,8 @@ def main(arguments: list[str] | None = None) -> Any:
             raise
         print(f"simbench: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stop:  # typer makes an exit with 130 of Ctrl-C
+        if isinstance(stop, SystemExit) and stop.code != 130:
+            raise
         print("simbench: stopped; finished cells are kept, run the same command again.", file=sys.stderr)
         sys.exit(130)

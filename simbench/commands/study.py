@@ -10,13 +10,16 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
+from simbench.cell import Cell
 from simbench.commands.names import everyone, grants, preset
 from simbench.commands.output import CellProgress, console, emit
 from simbench.errors import BadInput
 from simbench.executors import Executor, find_executor
 from simbench.location import Location
+from simbench.registry import find
 from simbench.study import StudyConfig, plan
 from simbench.study import run as run_study
+from simbench.training import chunk_of_shape
 from simbench.world import RealResponses, WorldConfig
 
 WORLD_FLAGS = (
@@ -39,6 +42,7 @@ def run(flags: dict[str, Any]) -> None:
 
         dry_run(config, out, flags["jobs"], flags["format"])
         return
+    print(memory_statement(config), file=sys.stderr)
     with CellProgress() as progress:
         table = run_study(config, out, executor, progress)
     if flags["format"] == "table":
@@ -53,6 +57,24 @@ def run(flags: dict[str, Any]) -> None:
         names = ", ".join(sorted(table[table.status == "failed"].estimator.unique()))
         print(f"simbench: failed: {names} (the reasons are in the table).", file=sys.stderr)
         sys.exit(1)
+
+
+def memory_statement(config: StudyConfig) -> str:
+    """The budget of the replicates that train at once, and how many fit where not all do."""
+    text = f"memory: replicates that train at once take at most {config.memory_budget.human_readable()}"
+    least: dict[int, Cell] = {}
+    for cell in plan(config):
+        kind = find(cell.estimator)
+        estimator = kind(**cell.parameters)
+        if cell.world.real is None and hasattr(estimator, "hidden"):
+            signals = len(cell.world.signal_names) if "signals" in kind.needs | kind.optional else 0
+            shape = (cell.size, cell.world.n_features, len(estimator.networks), signals)
+            fits = chunk_of_shape(estimator, *shape, config.memory_budget)
+            least.setdefault(max(1, fits // getattr(estimator, "restarts", 1)), cell)
+    if least and min(least) < config.replicates:
+        cell = least[min(least)]
+        text += f": {min(least)} of {config.replicates} for {cell.estimator} at {cell.size:,} responses"
+    return f"{text} (--memory); features, feedback and predictions come on top"
 
 
 def _executor(flags: dict[str, Any]) -> Executor:
@@ -74,7 +96,10 @@ def study_from(flags: dict[str, Any]) -> StudyConfig:
         With what is wrong and where.
     """
     raw = _read_yaml(flags["config"]) if flags["config"] is not None else {}
-    values = {name: flags[name] for name in ("replicates", "seed", "margin", "label_share", "device")}
+    values: dict[str, Any] = {"memory_budget": flags["memory"]}
+    values |= {
+        name: flags[name] for name in ("replicates", "seed", "margin", "label_share", "device", "precision")
+    }
     values["bias_levels"] = _numbers(flags["bias_level"], float, "--bias-level")
     values["sizes"] = _numbers(flags["size"], int, "--size")
     names = _split(flags["estimators"])
@@ -159,7 +184,7 @@ def _numbers(values: list[str] | None, kind: Callable[[str], Any], flag: str) ->
 
 
 def _short_hash(config: StudyConfig) -> str:
-    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:10]
+    return hashlib.sha256(config.model_dump_json(exclude={"memory_budget"}).encode()).hexdigest()[:10]
 
 
 def _print_study(table: pd.DataFrame, config: StudyConfig) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file
 from scipy.special import expit
 
 from simbench.data.embedding_card import check_same_texts
 from simbench.data.hub import is_hub, read_hub
 from simbench.data.text import text_features
 from simbench.errors import BadInput
+from simbench.mapped import IN_MEMORY, MappedMatrix, Matrix, first_not_finite, mean_square, take_rows
 
 PROMPTS = ("group", "prompt_id", "prompt", "question", "instruction")
 TEXTS = ("response", "text", "completion", "answer")
@@ -27,7 +27,7 @@ class Responses:
 
     Parameters
     ----------
-    features : ndarray, shape (n, d), float32
+    features : ndarray or MappedMatrix, shape (n, d), float32
         Scaled by one factor, so that the mean squared entry is 1.
     reward : ndarray, shape (n,), float64 in [0, 1]
         The true reward ``γ`` that the link makes of the rating.
@@ -41,7 +41,7 @@ class Responses:
         The property that was asked for: characters of the text, or a numeric column.
     """
 
-    features: np.ndarray
+    features: Matrix
     reward: np.ndarray
     rating: np.ndarray
     groups: np.ndarray
@@ -108,12 +108,16 @@ def load_responses(
     rows = _choose(np.flatnonzero(usable), groups, size, seed)
     if features is not None:
         check_same_texts(Path(features), frame, path)
-        matrix, how = read_features(Path(features), len(frame))[rows], Path(features).name
+        matrix, how = take_rows(read_features(Path(features), len(frame)), rows), Path(features).name
     else:
         texts = column_of(frame, text_column, TEXTS, "text", path).to_numpy()[rows]
         matrix, empty = text_features(texts, text_dimensions)
         how = f"TF-IDF + SVD, {matrix.shape[1]} dimensions ({empty:,} empty texts)"
-    matrix = matrix / np.sqrt(np.mean(matrix.astype(float) ** 2))
+    root = np.sqrt(mean_square(matrix))
+    if isinstance(matrix, MappedMatrix):
+        matrix = matrix.scaled(float(1 / root))
+    else:
+        matrix = (matrix / root).astype(np.float32)
     groups = np.unique(groups[rows], return_inverse=True)[1].astype(np.int64)
     dropped = int((~usable).sum())
     description = (
@@ -122,7 +126,7 @@ def load_responses(
     )
     reward = reward_of(rows)
     named = None if trait is None else _trait(frame, trait, text_column, path)[rows]
-    return Responses(matrix.astype(np.float32), reward, rating[rows], groups, description, named)
+    return Responses(matrix, reward, rating[rows], groups, description, named)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -170,8 +174,8 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def read_features(path: Path, n_rows: int) -> np.ndarray:
-    """Feature matrix of shape (n_rows, d), float32, finite.
+def read_features(path: Path, n_rows: int) -> Matrix:
+    """Feature matrix of shape (n_rows, d), float32, finite; one too large for memory stays on disk.
 
     Raises
     ------
@@ -180,22 +184,16 @@ def read_features(path: Path, n_rows: int) -> np.ndarray:
     """
     if not path.exists():
         raise BadInput(f"{path} does not exist: give the features of the responses.")
-    if path.suffix == ".npy":
-        matrix = np.load(path, allow_pickle=False)
-    elif path.suffix == ".safetensors":
-        tensors = load_file(path)
-        if "embeddings" not in tensors and len(tensors) != 1:
-            raise BadInput(f"{path} holds several tensors ({', '.join(tensors)}), none is 'embeddings'.")
-        matrix = tensors["embeddings"] if "embeddings" in tensors else next(iter(tensors.values()))
-    else:
+    if path.suffix not in (".npy", ".safetensors"):
         raise BadInput(f"{path} must end in .safetensors or .npy.")
-    if matrix.ndim != 2 or len(matrix) != n_rows:
+    matrix = MappedMatrix.open(path)
+    if len(matrix) != n_rows:
         raise BadInput(f"{path} has shape {matrix.shape}, but there are {n_rows} responses: one row each.")
-    matrix = matrix.astype(np.float32)
-    if not np.isfinite(matrix).all():
-        row, column = np.argwhere(~np.isfinite(matrix))[0]
-        raise BadInput(f"{path}: row {row}, column {column} is not finite: embed that response again.")
-    return matrix
+    found = first_not_finite(matrix)
+    if found is not None:
+        raise BadInput(f"{path}: row {found[0]}, column {found[1]} is not finite: embed that response again.")
+    matrix.is_checked = True
+    return matrix[:] if matrix.nbytes <= IN_MEMORY else matrix
 
 
 def column_of(

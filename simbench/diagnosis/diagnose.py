@@ -9,6 +9,7 @@ from simbench.diagnosis.click_model import Calibration, click_calibration
 from simbench.diagnosis.profile import Profile, profile_likelihood, prompt_folds
 from simbench.errors import BadInput
 from simbench.log import FeedbackLog
+from simbench.mapped import Matrix, take_rows
 from simbench.registry import find
 from simbench.restarts import RANKS_ALIKE, Restarts, train_restarts
 
@@ -149,7 +150,7 @@ def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **paramete
     )
 
 
-def _advice(log: FeedbackLog, restarts: Restarts, inputs: np.ndarray, estimator) -> list[Worth]:
+def _advice(log: FeedbackLog, restarts: Restarts, inputs: Matrix, estimator) -> list[Worth]:
     near = restarts.near[0]
     rewards = restarts.model.predict(log.features)[near]
     return worth_of_knowledge(log, rewards, restarts.model.predict_propensity(inputs)[near], estimator)
@@ -161,10 +162,10 @@ def _unseen_clicks(estimator, log: FeedbackLog) -> np.ndarray:
     probability = np.empty(log.n_rows)
     for seen, unseen in prompt_folds(log.groups, 4, estimator.seed):
         model = estimator.fit_replicates(log.rows(seen))
-        alpha = model.predict_propensity(inputs[unseen])[0]
+        alpha = model.predict_propensity(take_rows(inputs, unseen))[0]
         if log.always_acts is not None:
             alpha = np.where(log.always_acts[unseen], 1.0, alpha)
-        gamma, slip = model.predict(log.features[unseen])[0], log.misclick or 0.0
+        gamma, slip = model.predict(take_rows(log.features, unseen))[0], log.misclick or 0.0
         probability[unseen] = (gamma + (1 - gamma) * slip) * alpha
     return probability
 

@@ -20,6 +20,7 @@ from simbench.score import over_replicates
 
 PUBLISHED, OFF = "published", "off: "
 METRICS = {"r2": "R²", "auroc": "AUROC"}
+DARK = 0.1  # cells beyond it have white letters
 STRONGEST, LINEAR = 1.0, 0.02  # of the colours: .02 is plainly seen, and 3 does not hide it
 
 
@@ -81,7 +82,7 @@ def draw(worth: pd.DataFrame) -> Figure:
     -------
     Figure
         A panel a world and metric: rows are leaks, columns estimators; the colour and the number are what
-        the leak is worth, in grey where its interval holds 0.
+        the leak is worth, bold where its interval lies on one side of 0.
     """
     require(worth, "world", "estimator", "leak", "metric", "value", "low", "high")
     leaks, names = list(worth.leak.unique()), list(worth.estimator.unique())
@@ -93,11 +94,13 @@ def draw(worth: pd.DataFrame) -> Figure:
     ]
     figure = sheet(DOUBLE, min(9.2, (0.15 * len(leaks) + 0.2) * len(panels) + 1.6))
     axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
+    images = []
     for axis, (world, metric) in zip(axes, panels, strict=True):
-        image = _panel(axis, worth[(worth.world == world) & (worth.metric == metric)], leaks, names)
+        here = worth[(worth.world == world) & (worth.metric == metric)]
+        images.append(_panel(axis, here, leaks, names))
         axis.set_title(f"{world}: {METRICS[metric]} with the leak, less without", pad=3)
     axes[-1].set_xticks(range(len(names)), [name.replace("@published", "*") for name in names], rotation=90)
-    bar = figure.colorbar(image, ax=list(axes), aspect=40, pad=0.01)
+    bar = figure.colorbar(images[-1], ax=list(axes), aspect=40, pad=0.01)
     plain_ticks(bar.ax, "y", [-1, -0.1, 0, 0.1, 1])
     note(
         figure,
@@ -114,7 +117,7 @@ def _panel(axis: Axes, here: pd.DataFrame, leaks: list[str], names: list[str]) -
         place = leaks.index(row.leak), names.index(row.estimator)
         shade[place] = row.value
         sure = row.low > 0 or row.high < 0
-        colour = "white" if abs(row.value) > 0.25 else "black" if sure else "#777777"
+        colour = "white" if abs(row.value) > DARK else "black"
         weight = "bold" if sure else "normal"
         text = _short(row.value)
         axis.text(place[1], place[0], text, ha="center", va="center", fontsize=7, color=colour, weight=weight)

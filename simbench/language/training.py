@@ -98,7 +98,7 @@ class EncoderTrainer:
         self.accelerator = _accelerator(settings)
         self.device = self.accelerator.device
         self.log = DeviceLog(log, np.zeros(1, dtype=np.int64), self.device)
-        self.has_context = log.context is not None
+        self.context = None if log.context is None else self.log.tensor(np.asarray(log.context))
         self.ids, self.lengths = ids, np.array([len(row) for row in ids])
         train, held_out = split_by_prompt(
             log.groups, estimator.validation_share, seed_of(estimator.seed, "split")
@@ -197,7 +197,7 @@ class EncoderTrainer:
         return float(value.detach())
 
     def _forward(self, rows: np.ndarray) -> Outputs:
-        context = self.log.context[self._tensor(rows)] if self.has_context else None
+        context = None if self.context is None else self.context[self._tensor(rows)]
         return self.networks(self.encoder.pad([self.ids[row] for row in rows]), context)
 
     def _rows_of_step(self, number: int) -> np.ndarray:

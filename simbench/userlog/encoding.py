@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from simbench.data.responses import read_features
 from simbench.errors import BadInput
+from simbench.mapped import MappedMatrix, Matrix, mean_square
 
 LEVELS = 50  # of a text column at most: beyond it, it is an identifier and not a context
 
@@ -47,8 +48,9 @@ class ContextColumn(BaseModel, frozen=True, extra="forbid"):
         )
 
 
-def raw_features(source: str, frame: pd.DataFrame, path: Path) -> np.ndarray:
-    """Features as they stand, shape (n, d), float32: a file of embeddings, or ``col:PREFIX``.
+def raw_features(source: str, frame: pd.DataFrame, path: Path) -> Matrix:
+    """Features as they stand, shape (n, d), float32: a file of embeddings (a large one stays on disk), or
+    ``col:PREFIX``.
 
     Raises
     ------
@@ -69,9 +71,16 @@ def raw_features(source: str, frame: pd.DataFrame, path: Path) -> np.ndarray:
     return matrix
 
 
-def feature_scale(matrix: np.ndarray) -> float:
+def feature_scale(matrix: Matrix) -> float:
     """One factor by which the mean squared entry becomes 1; directions are left as they are."""
-    square = float(np.mean(matrix.astype(float) ** 2))
+    square = mean_square(matrix)
     if square == 0:
         raise BadInput("the features are all zero: there is nothing to learn from.")
     return float(1 / np.sqrt(square))
+
+
+def scaled_features(matrix: Matrix, scale: float) -> Matrix:
+    """Features as the networks read them; those on disk are scaled as they are read."""
+    if isinstance(matrix, MappedMatrix):
+        return matrix.scaled(scale)
+    return np.asarray(matrix, dtype=np.float32) * np.float32(scale)

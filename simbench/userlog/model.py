@@ -16,11 +16,13 @@ from simbench import __version__
 from simbench.data.embedding_card import card_path, read_card
 from simbench.errors import BadInput
 from simbench.estimator import Estimator, Network
+from simbench.mapped import Matrix
 from simbench.network import StackedMLP
 from simbench.registry import find
 from simbench.restarts import Restarts
 from simbench.store import write_json, write_whole
 from simbench.training import StackedModel
+from simbench.userlog.encoding import scaled_features
 from simbench.userlog.reader import LogColumns, UserLog, read_log
 
 WEIGHTS, CARD = "model.safetensors", "card.json"
@@ -44,7 +46,7 @@ class RewardModel:
     row: int
     card: dict[str, Any]
 
-    def predict_reward(self, features: np.ndarray) -> np.ndarray:
+    def predict_reward(self, features: Matrix) -> np.ndarray:
         """Reward ``γ̂`` of raw (unscaled) features (m, d); shape (m,), float64 in [0, 1].
 
         Raises
@@ -55,18 +57,17 @@ class RewardModel:
         width = self.card["features"]["width"]
         if features.ndim != 2 or features.shape[1] != width:
             raise BadInput(f"the model reads {width} features, got an array of shape {features.shape}.")
-        scaled = np.asarray(features, dtype=np.float32) * np.float32(self.card["features"]["scale"])
-        return self.fitted.predict(scaled)[self.row]
+        return self.fitted.predict(scaled_features(features, self.card["features"]["scale"]))[self.row]
 
     def save(self, folder: str | Path) -> None:
         """Write the weights, then the card that holds their hash: without a card there is no model."""
         folder = Path(folder)
         tensors = {
-            f"network.{number}": stacked.parameters
+            f"network.{number}": stacked.in_blocks().parameters
             for number, stacked in enumerate(self.fitted.networks.values())
         }
         if self.fitted.calibration is not None:
-            tensors["calibration"] = self.fitted.calibration
+            tensors["calibration"] = self.fitted.calibration.cpu()
         content = save(tensors)
         write_whole(folder / WEIGHTS, lambda to: to.write_bytes(content))
         write_json(folder / CARD, {**self.card, "weights_sha256": hashlib.sha256(content).hexdigest()})
@@ -135,7 +136,7 @@ def fit_read_log(
         "context": [column.model_dump() for column in user.context],
         "log": {
             "file": path.name,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "sha256": _sha256(path),
             "rows": user.log.n_rows,
             "prompts": len(np.unique(user.log.groups)),
             "feedback": columns.feedback,
@@ -220,6 +221,11 @@ def load_model(folder: str | Path) -> RewardModel:
     nothing = np.zeros(0)
     fitted = StackedModel(networks, estimator.link, calibration, count, nothing, nothing)
     return RewardModel(fitted, card["row"], {k: v for k, v in card.items() if k != "weights_sha256"})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import pandas as pd
 from simbench.data.responses import read_frame
 from simbench.errors import BadInput
 from simbench.log import FeedbackLog
-from simbench.userlog.encoding import ContextColumn, feature_scale, raw_features
+from simbench.mapped import Matrix
+from simbench.userlog.encoding import ContextColumn, feature_scale, raw_features, scaled_features
 
 TOLD = (
     *("context", "propensity", "labels", "always_acts", "signals"),
@@ -102,12 +103,12 @@ def read_log(path: Path, columns: LogColumns) -> UserLog:
     frame = read_frame(path)
     matrix = raw_features(columns.features, frame, path)
     scale = feature_scale(matrix)
-    log, context = log_of_frame(frame, columns, (matrix * np.float32(scale)).astype(np.float32), path)
+    log, context = log_of_frame(frame, columns, scaled_features(matrix, scale), path)
     return UserLog(log, scale, context, frame)
 
 
 def log_of_frame(
-    frame: pd.DataFrame, columns: LogColumns, features: np.ndarray, path: Path
+    frame: pd.DataFrame, columns: LogColumns, features: Matrix, path: Path
 ) -> tuple[FeedbackLog, tuple[ContextColumn, ...]]:
     """The log of a frame with these features, and how its context was encoded.
 

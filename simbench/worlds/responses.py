@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from simbench.mapped import Matrix
 from simbench.propensity import standardise
 from simbench.streams import stream
 from simbench.worlds.config import WorldConfig
@@ -17,7 +18,7 @@ class Base:
     """Responses before anyone acted; n rows. ``signal`` is the reward's logit less its intercept, where the
     reward is synthetic; ``trait`` the named property, where the world has one."""
 
-    features: np.ndarray
+    features: Matrix
     context: np.ndarray
     groups: np.ndarray
     reward: np.ndarray

@@ -1,0 +1,156 @@
+"""Feature rows for the training device: resident there, or read pool by pool ahead of the training."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simbench.batches import Pool
+from simbench.mapped import IN_MEMORY, MappedMatrix, Matrix
+
+Key = TypeVar("Key")
+SHARE_OF_DEVICE = 0.6  # of a GPU's free memory that resident features may take
+
+
+@dataclass(frozen=True)
+class Held:
+    """A matrix of which all rows of a pool are on the device.
+
+    Parameters
+    ----------
+    values : Tensor, shape (k, d)
+        Of any floating-point type.
+    scale : float
+    is_whole : bool
+        Whether it holds every row of the log, and not those of one pool.
+    """
+
+    values: Tensor
+    scale: float
+    is_whole: bool
+    dtype: torch.dtype
+
+    def take(self, rows: Tensor) -> Tensor:
+        """These rows, scaled, in the type of the products."""
+        part = self.values.index_select(0, rows)
+        if self.scale != 1:
+            part = part.float().mul_(self.scale)
+        return part.to(self.dtype)
+
+
+@dataclass(frozen=True)
+class Feed(Generic[Key]):
+    """What a pool's batches read.
+
+    Parameters
+    ----------
+    batches : tuple of Tensor of int64
+        Rows of the log of each batch, on the device.
+    places : tuple of Tensor of int64
+        The same rows as places in the pool.
+    inputs : dict of Held
+    """
+
+    batches: tuple[Tensor, ...]
+    places: tuple[Tensor, ...]
+    inputs: dict[Key, Held]
+
+    def __iter__(self) -> Iterator[tuple[Tensor, dict[Key, Tensor]]]:
+        """Rows of each batch, and their inputs."""
+        for rows, place in zip(self.batches, self.places, strict=True):
+            yield rows, {k: held.take(rows if held.is_whole else place) for k, held in self.inputs.items()}
+
+
+class Feeder(Generic[Key]):
+    """Reads what the networks read, by keys; a thread reads the next pool while this one trains.
+
+    Parameters
+    ----------
+    inputs : dict of Matrix
+        What is in memory, or small, becomes resident on the device once; on a GPU, all that fits.
+    device : torch.device
+    dtype : torch.dtype
+        Of the matrix products.
+    pool : int, bytes
+        Of float32 up to which a matrix on disk is read whole: what fits in one pool.
+    """
+
+    def __init__(
+        self, inputs: Mapping[Key, Matrix], device: torch.device, dtype: torch.dtype, pool: int = IN_MEMORY
+    ):
+        self.device, self.dtype, self.pool = device, dtype, pool
+        self._resident: dict[Key, Held] = {}
+        self._read: dict[Key, MappedMatrix] = {}
+        same: dict[int, Held] = {}  # two networks that read one matrix share its copy
+        for key, matrix in inputs.items():
+            if self._fits(matrix):
+                same[id(matrix)] = held = same.get(id(matrix)) or self._whole(matrix)
+                self._resident[key] = held
+            else:
+                self._read[key] = matrix if isinstance(matrix, MappedMatrix) else MappedMatrix(matrix)
+        self._buffers: list[dict[Key, Tensor]] = [{}, {}]
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether every input lies on the device for good."""
+        return not self._read
+
+    def pools(self, plan: Sequence[Pool]) -> Iterator[Feed[Key]]:
+        """Every pool of the plan in turn, with all that its batches read."""
+        if self.is_resident:
+            for pool in plan:
+                batches = self._to_device(pool.rows).split(pool.sizes)
+                yield Feed(batches, batches, self._resident)
+            return
+        with ThreadPoolExecutor(1, "simbench-read") as thread:
+            ahead: Future | None = None
+            for number, pool in enumerate(plan):
+                ready = ahead.result() if ahead is not None else self._load(pool, 0)
+                if number + 1 < len(plan):
+                    ahead = thread.submit(self._load, plan[number + 1], (number + 1) % 2)
+                places, inputs = ready
+                batches = self._to_device(pool.rows).split(pool.sizes)
+                yield Feed(batches, places.split(pool.sizes), {**self._resident, **inputs})
+
+    def _load(self, pool: Pool, side: int) -> tuple[Tensor, dict[Key, Held]]:
+        """Read a pool's rows in the file's order into one of the two sides of the buffer."""
+        rows, places = np.unique(pool.rows, return_inverse=True)
+        loaded: dict[int, Held] = {}
+        inputs = {}
+        for key, matrix in self._read.items():
+            if id(matrix) not in loaded:
+                values = matrix.read(rows, self._buffer(side, key, matrix, len(rows)))
+                loaded[id(matrix)] = Held(values.to(self.device), matrix.scale, False, self.dtype)
+            inputs[key] = loaded[id(matrix)]
+        return self._to_device(places), inputs
+
+    def _buffer(self, side: int, key: Key, matrix: MappedMatrix, rows: int) -> Tensor:
+        """Memory that is used again for every pool: fresh pages cost as much time as the reading."""
+        buffer = self._buffers[side].get(key)
+        if buffer is None or len(buffer) < rows:
+            buffer = torch.empty((rows, matrix.shape[1]), dtype=matrix.stored)
+            self._buffers[side][key] = buffer
+        return buffer
+
+    def _fits(self, matrix: Matrix) -> bool:
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            return matrix.shape[0] * matrix.shape[1] * self.dtype.itemsize < SHARE_OF_DEVICE * free
+        return isinstance(matrix, np.ndarray) or matrix.nbytes <= self.pool
+
+    def _whole(self, matrix: Matrix) -> Held:
+        if isinstance(matrix, np.ndarray):
+            values = torch.as_tensor(np.ascontiguousarray(matrix), dtype=torch.float32)
+            return Held(values.to(self.device, self.dtype), 1.0, True, self.dtype)
+        values = torch.empty(matrix.shape, dtype=self.dtype, device=self.device)
+        step = max(1, IN_MEMORY // 8 // (4 * matrix.shape[1]))
+        for start in range(0, len(matrix), step):
+            values[start : start + step] = torch.from_numpy(matrix[start : start + step])
+        return Held(values, 1.0, True, self.dtype)
+
+    def _to_device(self, numbers: np.ndarray) -> Tensor:
+        return torch.as_tensor(numbers, dtype=torch.int64, device=self.device)

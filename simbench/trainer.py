@@ -1,0 +1,304 @@
+"""The training of one chunk of replicates: steps, early stopping of each replicate, and who still trains."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simbench.batches import Pool, batches_of_pairs, batches_of_rows, in_order, pool_rows, split_by_prompt
+from simbench.device_log import DeviceLog
+from simbench.estimator import Batch, Network, Outputs
+from simbench.feeding import Feed, Feeder
+from simbench.holdout import Holdout, oracle_loss
+from simbench.log import FeedbackLog
+from simbench.mapped import IN_MEMORY
+from simbench.network import StackedMLP, block_width, repacked
+from simbench.pairs import draw_pairs
+from simbench.precision import product_dtype
+from simbench.stacked_model import ROWS, StackedModel
+from simbench.steps import Recorder, Steps, recorded_on_cuda
+from simbench.streams import seed_of, stream
+
+if TYPE_CHECKING:
+    from simbench.estimator import Estimator
+
+Objective = Callable[[Outputs, Batch], Tensor]
+RESTART = 1 << 32  # replicate i of restart s is numbered s * RESTART + i
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How the arithmetic of a training is laid out.
+
+    Parameters
+    ----------
+    wide : bool
+        All replicates in one block: one product a layer, as a GPU likes it. Its rounding depends on how many
+        replicates there are. Else in blocks that fit a processor's cache.
+    record : Recorder, optional
+        Records a step that is then replayed, see :mod:`simbench.steps`.
+    pool : int, bytes
+        Of float32 features that batches are drawn from at once, see :mod:`simbench.batches`; it decides the
+        order of batches where a log is larger.
+    """
+
+    wide: bool = False
+    record: Recorder | None = None
+    pool: int = IN_MEMORY
+
+    @classmethod
+    def on(cls, device: torch.device) -> "Execution":
+        """What suits the device."""
+        on_gpu = device.type == "cuda"
+        return cls(on_gpu, recorded_on_cuda if on_gpu else None)
+
+
+class Trainer:
+    """State of one stacked training. Replicates are padded to whole blocks with copies of the last."""
+
+    def __init__(
+        self,
+        estimator: "Estimator",
+        log: FeedbackLog,
+        numbers: list[int],
+        order_axes: tuple[int, ...],
+        holdout: Holdout,
+        execution: Execution,
+    ):
+        self.estimator, self.device = estimator, torch.device(estimator.device)
+        self.execution, self.n_replicates = execution, len(numbers)
+        self.width = len(numbers) if execution.wide else block_width(estimator.hidden)
+        padding = -len(numbers) % self.width
+        self.numbers = numbers + [numbers[-1]] * padding
+        rows = np.r_[np.arange(len(numbers)), np.repeat(len(numbers) - 1, padding)]
+        self.log = self.whole_log = DeviceLog(log, rows, self.device)
+        self.groups, self.order_axes = log.groups, order_axes
+        self.train_rows, self.held_out = self._split(holdout)
+        clean = holdout.oracle_labels
+        self.oracle_labels = None if clean is None else self.log.tensor(clean[rows][:, self.held_out])
+        self.pool = pool_rows(log.features.shape[1], estimator.batch_size, execution.pool)
+        inputs = {network: _inputs(network, log) for network in estimator.networks_for(log)}
+        dtype = product_dtype(estimator.precision, self.device)
+        self.feeder = Feeder(inputs, self.device, dtype, execution.pool)
+        self.networks = {
+            network: StackedMLP(
+                matrix.shape[1],
+                estimator.hidden,
+                self._init_seeds("+".join(network.heads)),
+                self.device,
+                len(network.heads),
+                self.width,
+                dtype,
+            )
+            for network, matrix in inputs.items()
+        }
+        for network, stacked in self.networks.items():
+            stacked.shift_outputs(self._initial_shifts(network))
+            stacked.parameters_changed()
+        self.state: dict[str, Tensor] = {}
+
+    def _split(self, holdout: Holdout) -> tuple[np.ndarray, np.ndarray]:
+        estimator, axes = self.estimator, self.order_axes
+        seed = seed_of(estimator.seed, "split", *axes)
+        units = holdout.units(self.groups)
+        train_rows, held_out = split_by_prompt(units, estimator.validation_share, seed)
+        if estimator.reads_pairs:
+            pairing = np.random.default_rng(seed_of(estimator.seed, "pairs", *axes))
+            held_out = draw_pairs(held_out, self.groups, pairing).ravel()
+        return train_rows, held_out
+
+    def _initial_shifts(self, network: Network) -> np.ndarray:
+        restarts = [number // RESTART for number in self.numbers]
+        shift = self.estimator.initial_shift
+        return np.array([[shift(head, restart) for restart in restarts] for head in network.heads])
+
+    def _init_seeds(self, heads: str) -> list[np.random.Generator]:
+        return [stream(self.estimator.seed, "init", heads, number) for number in self.numbers]
+
+    # -- epochs and early stopping ------------------------------------------------------------
+
+    def run(self) -> StackedModel:
+        order = np.random.default_rng(seed_of(self.estimator.seed, "order", *self.order_axes))
+        self._initialise(order)
+        best = {key: network.copy() for key, network in self.networks.items()}
+        count = len(self.numbers)
+        training = np.arange(count)  # replicates whose networks still take part in the steps
+        best_loss, waited, epochs = np.full(count, np.inf), np.zeros(count, int), np.zeros(count, int)
+        optimiser = self._optimiser()
+        steps = self._steps(optimiser, self.estimator.objective)
+        for epoch in range(self.estimator.epochs):
+            self._epoch(steps, order)
+            # the only time in an epoch that the device is waited for
+            loss = self._held_out_loss().cpu().numpy()
+            open_ = waited[training] < self.estimator.patience
+            improved = open_ & (loss < best_loss[training])
+            best_loss[training] = np.where(improved, loss, best_loss[training])
+            epochs[training] = np.where(improved, epoch + 1, epochs[training])
+            waited[training] = np.where(improved, 0, waited[training] + open_)
+            if improved.any():
+                for key, network in self.networks.items():
+                    best[key].take(network, torch.from_numpy(training), torch.from_numpy(improved))
+            kept = self._worth_keeping(waited[training] < self.estimator.patience)
+            if not kept.any():
+                break
+            if not kept.all():
+                self._keep(kept, optimiser)
+                training = training[kept]
+                steps = self._steps(optimiser, self.estimator.objective)
+        return self._model(best, epochs, best_loss)
+
+    def _worth_keeping(self, open_: np.ndarray) -> np.ndarray:
+        """Which replicates the next epoch trains: whole blocks, or, of one wide block, those still open once
+        they are half of it."""
+        if not self.execution.wide:
+            return np.repeat(open_.reshape(-1, self.width).any(1), self.width)
+        return open_ if 2 * open_.sum() <= len(open_) else np.ones_like(open_)
+
+    def _model(self, best: dict[Network, StackedMLP], epochs: np.ndarray, loss: np.ndarray) -> StackedModel:
+        self.networks, self.log, count = best, self.whole_log, self.n_replicates
+        with torch.no_grad():
+            held_out = self.log.batch(self.log.tensor(self.held_out), {})
+            calibration = self.estimator.calibration(self._predict(self.held_out), held_out)
+        if calibration is not None:
+            calibration = calibration[:count].double()
+        link, precision = self.estimator.link, self.estimator.precision
+        return StackedModel(best, link, calibration, count, epochs[:count], loss[:count], precision)
+
+    def _initialise(self, order: np.random.Generator) -> None:
+        """The estimator's first epochs, with an optimiser of their own; early stopping does not see them."""
+        steps = self._steps(self._optimiser(), self.estimator.initial_objective)
+        for _ in range(self.estimator.initial_epochs):
+            self._epoch(steps, order)
+        self._refresh_state()
+
+    # -- steps --------------------------------------------------------------------------------
+
+    def _epoch(self, steps: Steps, order: np.random.Generator) -> None:
+        """Nothing here waits for the device: rows and features are sent ahead, and nothing is read back."""
+        for feed in self.feeder.pools(self._batches(order)):
+            steps.run(feed)
+
+    def _batches(self, order: np.random.Generator) -> list[Pool]:
+        rows, size = self.train_rows, self.estimator.batch_size
+        if self.estimator.reads_pairs:
+            return batches_of_pairs(rows, self.groups, size, self.pool, order)
+        return batches_of_rows(rows, size, self.pool, order)
+
+    def _steps(self, optimiser: torch.optim.Optimizer, objective: Objective) -> Steps:
+        record = self.execution.record if self.feeder.is_resident else None
+        return Steps(lambda rows, inputs: self._step(rows, inputs, optimiser, objective), record)
+
+    def _step(
+        self,
+        rows: Tensor,
+        inputs: dict[Network, Tensor],
+        optimiser: torch.optim.Optimizer,
+        objective: Objective,
+    ) -> None:
+        batch = self.log.batch(rows, self.state)
+        logits = [
+            network.forward(inputs[key], keep=True).requires_grad_() for key, network in self.networks.items()
+        ]
+        value = objective(self._outputs(logits), batch)
+        # Autograd ends at the logits; the networks' own backward pass goes on from there.
+        gradients = torch.autograd.grad(value.sum(), logits)
+        for network, gradient in zip(self.networks.values(), gradients, strict=True):
+            network.backward(gradient)
+        optimiser.step()
+        for network in self.networks.values():
+            network.parameters_changed()
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(
+            self._parameters(),
+            lr=self.estimator.lr,
+            weight_decay=self.estimator.weight_decay,
+            fused=True,
+            capturable=self.device.type == "cuda",
+        )
+
+    def _parameters(self) -> list[Tensor]:
+        networks = self.networks.values()
+        return [block.vector for network in networks for block in network.blocks]
+
+    def _keep(self, kept: np.ndarray, optimiser: torch.optim.Optimizer) -> None:
+        """Drop the other replicates, with their feedback and the optimiser's state."""
+        members = torch.from_numpy(kept).to(self.device)
+        self.log = self.log.keep(members)
+        if self.oracle_labels is not None:
+            self.oracle_labels = self.oracle_labels[members]
+        self.state = {key: value[members] for key, value in self.state.items()}
+        for network in self.networks.values():
+            if self.execution.wide:
+                _keep_in_one_block(network, members.nonzero().flatten(), optimiser)
+                continue
+            blocks = np.flatnonzero(kept[:: self.width]).tolist()
+            old = [network.blocks[block].vector for block in blocks]
+            network.keep(blocks)
+            for before, block in zip(old, network.blocks, strict=True):
+                optimiser.state[block.vector] = optimiser.state.pop(before)
+        self.width = len(self.log.feedback) if self.execution.wide else self.width
+        optimiser.param_groups[0]["params"] = self._parameters()
+
+    # -- passes without a gradient --------------------------------------------------------------
+
+    def _held_out_loss(self) -> Tensor:
+        self._refresh_state()
+        batch = self.log.batch(self.log.tensor(self.held_out), self.state)
+        with torch.no_grad():
+            out = self._predict(self.held_out)
+            if self.oracle_labels is None:
+                loss = self.estimator.selection_loss(out, batch).double()
+            else:
+                loss = oracle_loss(self.estimator, out, batch, self.oracle_labels)
+        # A replicate that diverged never counts as better.
+        return torch.nan_to_num(loss, nan=torch.inf)
+
+    def _refresh_state(self) -> None:
+        if not self.estimator.has_epoch_state:
+            return
+        rows = np.arange(self.log.feedback.shape[1])
+        with torch.no_grad():
+            state = self.estimator.epoch_state(self._predict(rows), self.log.batch(self.log.tensor(rows), {}))
+        for key, value in state.items():
+            # in the same memory, from which a recorded step reads
+            self.state[key] = self.state[key].copy_(value) if key in self.state else value.clone()
+
+    def _predict(self, rows: np.ndarray) -> Outputs:
+        """Outputs on these rows, without a gradient."""
+        parts: dict[Network, list[Tensor]] = {key: [] for key in self.networks}
+        feed: Feed[Network]
+        for feed in self.feeder.pools(in_order(rows, max(self.estimator.batch_size, ROWS), self.pool)):
+            for _, inputs in feed:
+                for key, network in self.networks.items():
+                    parts[key].append(network.forward(inputs[key]))
+        return self._outputs([torch.cat(logits, dim=2) for logits in parts.values()])
+
+    def _outputs(self, logits: list[Tensor]) -> Outputs:
+        """Name the logits (heads, R, b) of each network by their heads."""
+        named = {
+            head: values[number]
+            for network, values in zip(self.networks, logits, strict=True)
+            for number, head in enumerate(network.heads)
+        }
+        signals = [named.pop(head) for head in list(named) if head.startswith("signal:")]
+        return Outputs(**named, signals=torch.stack(signals, -2) if signals else None)
+
+
+def _inputs(network: Network, log: FeedbackLog):
+    """Context falls back to the features."""
+    return log.features if network.inputs == "features" or log.context is None else log.context
+
+
+def _keep_in_one_block(network: StackedMLP, replicates: Tensor, optimiser: torch.optim.Optimizer) -> None:
+    """Keep these replicates of a wide block, and what the optimiser knows of them."""
+    (block,) = network.blocks
+    state = optimiser.state.pop(block.vector)
+    for name in ("exp_avg", "exp_avg_sq"):
+        flat = state[name][None]
+        state[name] = repacked(flat, network.sizes, network.width, replicates, len(replicates))[0]
+    network.keep_replicates(replicates)
+    optimiser.state[network.blocks[0].vector] = state

@@ -1,0 +1,51 @@
+"""The order of training: what fits in one pool is a full permutation, what does not is shuffled in runs."""
+
+import numpy as np
+import pytest
+
+from simbench.batches import RUN, batches_of_pairs, batches_of_rows, in_order, pool_rows, shuffled
+
+ROWS = np.arange(0, 30_000, 3)
+
+
+def test_what_fits_in_one_pool_is_a_full_permutation():
+    (only,) = shuffled(100, 100, np.random.default_rng(3))
+    assert np.array_equal(only, np.random.default_rng(3).permutation(100))
+
+
+@pytest.mark.parametrize("n", [4096, 10_000, 10_241])
+def test_beyond_it_every_row_comes_once_in_long_runs(n):
+    pools = shuffled(n, 4096, np.random.default_rng(0))
+    assert np.array_equal(np.sort(np.concatenate(pools)), np.arange(n))
+    assert [len(pool) for pool in pools[:-1]] == [4096] * (len(pools) - 1)
+    for pool in pools:
+        # a pool of 4 runs is cut into at most one piece more, and its first run is not its first batch
+        assert (np.diff(np.sort(pool)) > 1).sum() <= 5
+        assert len(pool) < 100 or np.ptp(pool[:64]) > RUN // 2
+    assert not np.array_equal(pools[0], shuffled(n, 4096, np.random.default_rng(1))[0])
+
+
+def test_batches_are_whole_but_for_the_last():
+    pool = pool_rows(width=32, batch_size=512, memory=600_000)
+    assert pool == 4608 and pool_rows(32, 512, memory=1) == 512
+    sizes = [s for p in batches_of_rows(ROWS, 512, pool, np.random.default_rng(0)) for s in p.sizes]
+    assert sizes == [512] * (len(ROWS) // 512) + [len(ROWS) % 512]
+    found = np.concatenate([p.rows for p in batches_of_rows(ROWS, 512, pool, np.random.default_rng(0))])
+    assert np.array_equal(np.sort(found), ROWS)
+    parts = in_order(ROWS, 1000, 2500)
+    assert [p.sizes for p in parts] == [[1000, 1000]] * 5
+    assert np.array_equal(np.concatenate([p.rows for p in parts]), ROWS)
+
+
+def test_pairs_stay_together_in_every_pool():
+    groups = np.arange(30_000) // 6
+    pools = batches_of_pairs(ROWS, groups, 512, 2048, np.random.default_rng(0))
+    assert len(pools) > 3
+    first = []
+    for pool in pools:
+        for batch in np.split(pool.rows, np.cumsum(pool.sizes)[:-1]):
+            one, other = batch.reshape(2, -1)
+            assert np.array_equal(groups[one], groups[other]) and (one != other).all()
+            first.append(one)
+    assert np.array_equal(np.sort(np.concatenate(first)), ROWS)
+    assert all(size == 512 for pool in pools[:-1] for size in pool.sizes)
