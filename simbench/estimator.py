@@ -23,6 +23,7 @@ from simbench.losses import cross_entropy
 from simbench.mapped import Matrix
 from simbench.precision import Precision
 
+HOW_IT_RUNS = ("precision", "memory_budget")
 MEMORY_BUDGET = 2 << 30  # bytes for parameters, optimiser state, activations and feedback of a chunk
 Sampled = TypeVar("Sampled", "Outputs", "Batch")
 
@@ -371,7 +372,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     def __sklearn_clone__(self):
         other = _clone_parametrized(self)
-        other.precision, other.memory_budget = self.precision, self.memory_budget
+        vars(other).update({name: vars(self)[name] for name in HOW_IT_RUNS if name in vars(self)})
         return other
 
     def __sklearn_tags__(self):
