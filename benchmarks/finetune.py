@@ -9,6 +9,7 @@ keeps its predictions in OUT and survives a kill. ``report`` reads whatever is f
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,6 @@ import pandas as pd
 import torch
 from safetensors.numpy import load_file, save_file
 from scipy.special import logit
-from scipy.stats import t as student
 
 from simbench.commands.training_progress import TrainingProgress
 from simbench.data.responses import read_frame
@@ -35,6 +35,7 @@ BIAS_LEVEL, ACTION_RATE = 2.0, 0.5
 TRAIN_PER_PROMPT, TEST_PER_PROMPT = 3, 8
 SHARE = 0.15  # of the prompts held out for early stopping
 TOKENS = 64
+BOOTSTRAP = 300
 CONTEXT = tuple(f"context_{number}" for number in range(4))
 METRICS = {
     "pairs": "pairs of a prompt ordered rightly",
@@ -159,7 +160,9 @@ def frozen_heads(out: Path, number: int, model: Path) -> None:
     for name in ("naive", "implicitrm", "oracle"):
         own = log.with_feedback(table.good.to_numpy(np.float32)[None]) if name == "oracle" else log
         kind = find("naive" if name == "oracle" else name)
-        fitted = kind(validation_share=SHARE, seed=number).fit_replicates(own, [number])
+        # batches as small as those of fine-tuning: at the default 512, an epoch of so few is three steps
+        fitted = kind(validation_share=SHARE, seed=number, batch_size=32).fit_replicates(own, [number])
+        print(f"frozen {name} {number}: {fitted.epochs}", file=sys.stderr)
         found[name] = fitted.predict(held_out)[0]
     save_file(found, path)
 
@@ -213,19 +216,37 @@ def report(out: Path) -> None:
     print(_heading(out, truth))
     print(f"| encoder, pooling | estimator | logs | {' | '.join(METRICS.values())} |")
     print("|---|---|---|" + "---|" * len(METRICS))
-    scores = {key: {n: metrics(r, *truth) for n, r in each.items()} for key, each in found.items()}
-    for (encoder, name), each in scores.items():
-        cells = [_interval(np.array([values[metric] for values in each.values()])) for metric in METRICS]
-        print(f"| {encoder} | {name} | {len(each)} | {' | '.join(cells)} |")
-    print("\nDifferences on the same logs:\n")
+    logs = set.intersection(*(set(each) for each in found.values()))
+    scores = {key: samples({n: each[n] for n in logs}, *truth) for key, each in found.items()}
+    for (encoder, name), values in scores.items():
+        cells = [_interval(values[metric]) for metric in METRICS]
+        print(f"| {encoder} | {name} | {len(logs)} | {' | '.join(cells)} |")
+    print("\nDifferences on the same logs and prompts:\n")
     print(f"| | {' | '.join(METRICS.values())} |")
     print("|---|" + "---|" * len(METRICS))
     for first, second in _compared(scores):
-        shared = sorted(set(scores[first]) & set(scores[second]))
-        cells = [
-            _interval(np.array([scores[first][n][m] - scores[second][n][m] for n in shared])) for m in METRICS
-        ]
+        cells = [_interval(scores[first][m] - scores[second][m]) for m in METRICS]
         print(f"| {first[0]} {first[1]} less {second[0]} {second[1]} | {' | '.join(cells)} |")
+
+
+def samples(fits: dict[int, np.ndarray], reward: np.ndarray, groups: np.ndarray) -> dict[str, np.ndarray]:
+    """Every metric, mean over logs: on all prompts, then on each bootstrap sample of prompts and logs."""
+    names = np.unique(groups)
+    members = [np.flatnonzero(groups == name) for name in names]
+    rng = np.random.default_rng(0)
+    draws = [(np.arange(len(names)), sorted(fits))]
+    draws += [
+        (rng.integers(0, len(names), len(names)), rng.choice(sorted(fits), len(fits)))
+        for _ in range(BOOTSTRAP)
+    ]
+    values = []
+    for prompts, chosen in draws:
+        rows = np.concatenate([members[prompt] for prompt in prompts])
+        # a prompt drawn twice is two prompts
+        own = np.repeat(np.arange(len(prompts)), [len(members[prompt]) for prompt in prompts])
+        each = [metrics(fits[number][rows], reward[rows], own) for number in chosen]
+        values.append({name: np.mean([one[name] for one in each]) for name in METRICS})
+    return {name: np.array([value[name] for value in values]) for name in METRICS}
 
 
 def metrics(predicted: np.ndarray, reward: np.ndarray, groups: np.ndarray) -> dict[str, float]:
@@ -248,12 +269,9 @@ def _compared(scores: dict) -> list[tuple[tuple[str, str], tuple[str, str]]]:
 
 
 def _interval(values: np.ndarray) -> str:
-    """Mean over logs and its 95 % Student interval; the mean alone of a single log."""
-    mean = values.mean()
-    if len(values) < 2:
-        return f"{mean:.3f}"
-    half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{mean:.3f} [{mean - half:.3f}, {mean + half:.3f}]"
+    """The value on all prompts, and the middle 95 % of the bootstrap."""
+    low, high = np.quantile(values[1:], [0.025, 0.975])
+    return f"{values[0]:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _heading(out: Path, truth: tuple[np.ndarray, np.ndarray]) -> str:
@@ -272,8 +290,10 @@ def _heading(out: Path, truth: tuple[np.ndarray, np.ndarray]) -> str:
         f"all-MiniLM-L6-v2, {settings['max_tokens']} tokens ({texts['cut']:,} of the texts were cut), "
         f"{settings['epochs']} epochs of {settings['batch_size']} responses, peak rate "
         f"{settings['learning_rate']:g}, bf16; early stopping on the *feedback* of {SHARE:.0%} of "
-        "the prompts. Frozen: heads 32-16 on the normalised mean-pooled embedding. `oracle` learns from the "
-        "latent preferences. Brackets: 95 % over logs (Student).\n",
+        "the prompts. Frozen: heads 32-16 on the normalised mean-pooled embedding, batches of 32 too. "
+        "`oracle` learns from the latent preferences. Brackets: 95 % by bootstrap over judged prompts and "
+        "the logs; of one log, "
+        "they do not know how another log would have come out.\n",
     ]
     return "\n".join(lines)
 

@@ -26,6 +26,7 @@ from simbench.samples import Batch, Outputs
 
 __all__ = ["MEMORY_BUDGET", "Batch", "Estimator", "FittedReplicates", "Network", "Outputs", "grant"]
 
+HOW_IT_RUNS = ("precision", "memory_budget")
 MEMORY_BUDGET = 2 << 30  # bytes for parameters, optimiser state, activations and feedback of a chunk
 
 
@@ -298,7 +299,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     def __sklearn_clone__(self):
         other = _clone_parametrized(self)
-        other.precision, other.memory_budget = self.precision, self.memory_budget
+        vars(other).update({name: vars(self)[name] for name in HOW_IT_RUNS if name in vars(self)})
         return other
 
     def __sklearn_tags__(self):

@@ -23,7 +23,7 @@ from simbench.registry import find
 from simbench.score import excess, score
 from simbench.store import Shards
 from simbench.study import StudyConfig, plan, validate
-from simbench.training import MEMORY_BUDGET, chunk_size
+from simbench.training import chunk_size
 from simbench.world import World
 
 CALIBRATION = 10.0  # seconds of all pilots together
@@ -249,7 +249,7 @@ def _memory(cell: Cell, kind: type[Estimator], world: World) -> int:
         log, _ = world.draw(range(1))
         each = ROOM // chunk_size(estimator, log, ROOM)
         width = block_width(tuple(estimator.hidden))
-        chunk = min(max(MEMORY_BUDGET, width * each), _units(cell, kind)(r) * width * each)
+        chunk = min(max(cell.memory_budget, width * each), _units(cell, kind)(r) * width * each)
     return features + drawn + chunk + r * m * (8 + 8 + 4)
 
 

@@ -298,6 +298,8 @@ def main(arguments: list[str] | None = None) -> Any:
             raise
         print(f"simbench: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stop:  # typer makes an exit with 130 of Ctrl-C
+        if isinstance(stop, SystemExit) and stop.code != 130:
+            raise
         print("simbench: stopped; finished cells are kept, run the same command again.", file=sys.stderr)
         sys.exit(130)

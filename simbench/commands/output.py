@@ -16,7 +16,13 @@ MINIMUM_WIDTH = 132  # of the printed tables in a pipe
 
 
 class CellProgress:
-    """A bar on a terminal, plain lines in a pipe; on stderr, so that stdout is the table alone."""
+    """A bar on a terminal, plain lines in a pipe; on stderr, so that stdout is the table alone.
+
+    ``heading`` is said with the first cell that ends: bad input is one sentence, with nothing before it.
+    """
+
+    def __init__(self, heading: str = ""):
+        self.heading = heading
 
     def __enter__(self) -> "CellProgress":
         columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
@@ -32,6 +38,9 @@ class CellProgress:
             self.bar.stop()
 
     def __call__(self, outcome: Outcome, done: int, total: int) -> None:
+        if self.heading:
+            print(self.heading, file=sys.stderr, flush=True)
+            self.heading = ""
         cell = outcome.cell
         told = f" ({', '.join(in_words(name) for name in cell.grant)})" if cell.grant else ""
         text = f"{cell.world.name}, bias level {cell.bias_level:g}: {cell.estimator}{told}"

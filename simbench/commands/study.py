@@ -42,8 +42,7 @@ def run(flags: dict[str, Any]) -> None:
 
         dry_run(config, out, flags["jobs"], flags["format"])
         return
-    print(memory_statement(config), file=sys.stderr)
-    with CellProgress() as progress:
+    with CellProgress(memory_statement(config)) as progress:
         table = run_study(config, out, executor, progress)
     if flags["format"] == "table":
         _print_study(table, config)

@@ -94,11 +94,13 @@ def draw(worth: pd.DataFrame) -> Figure:
     ]
     figure = sheet(DOUBLE, min(9.2, (0.15 * len(leaks) + 0.2) * len(panels) + 1.6))
     axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
+    images = []
     for axis, (world, metric) in zip(axes, panels, strict=True):
-        image = _panel(axis, worth[(worth.world == world) & (worth.metric == metric)], leaks, names)
+        here = worth[(worth.world == world) & (worth.metric == metric)]
+        images.append(_panel(axis, here, leaks, names))
         axis.set_title(f"{world}: {METRICS[metric]} with the leak, less without", pad=3)
     axes[-1].set_xticks(range(len(names)), [name.replace("@published", "*") for name in names], rotation=90)
-    bar = figure.colorbar(image, ax=list(axes), aspect=40, pad=0.01)
+    bar = figure.colorbar(images[-1], ax=list(axes), aspect=40, pad=0.01)
     plain_ticks(bar.ax, "y", [-1, -0.1, 0, 0.1, 1])
     note(
         figure,

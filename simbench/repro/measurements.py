@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from simbench.errors import BadInput
+from simbench.executors.local import Local
 from simbench.losses import loss_negative, loss_positive
 from simbench.registry import find
 from simbench.repro import replicates
@@ -28,7 +29,7 @@ POINTS = 4096  # of each case
 
 def run_study(config: StudyConfig, folder: Path, run_: "Run") -> None:
     """Run what is missing of a study, and keep the scores of every replicate beside its results."""
-    run(config, folder, run_.jobs, run_.progress)
+    run(config, folder, Local(run_.jobs), run_.progress)
     replicates.write(folder / replicates.FILE, replicates.collect(config, folder))
 
 

@@ -37,9 +37,9 @@ def test_a_finished_step_is_not_run_again_and_other_settings_are_refused(tmp_pat
 
 SMALL = """
 worlds: [{name: exclusive, test_size: 300}]
-bias_levels: [0, 1, 2]
+bias_levels: [0, 2]
 sizes: [600]
-estimators: [oracle, naive, ips, implicitrm]
+estimators: [oracle, naive, implicitrm]
 replicates: 8
 """
 RUN_A_STUDY = """

@@ -1,0 +1,69 @@
+"""What the steps add to a study: policies of every replicate, and the learning rate as a column."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simbench.downstream.policies import Prompts, best_of
+from simbench.finished import situations
+from simbench.repro import downstream, learning_rate
+from simbench.repro.measurements import measure_risk, naive_bias_error
+from simbench.repro.steps import Run
+from simbench.repro.studies import StudyFile
+
+STUDY = """
+worlds:
+  - {{name: copyable, salience: trait, trait: "feature:3", n_features: 4, responses_per_prompt: 8,
+     test_size: 160}}
+bias_levels: [1]
+sizes: [400]
+estimators: [{estimators}]
+replicates: 4
+"""
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A study file of these estimators."""
+
+    def write(estimators):
+        path = tmp_path / "small.yaml"
+        path.write_text(STUDY.format(estimators=estimators))
+        return StudyFile(str(path))
+
+    return write
+
+
+def test_the_value_of_policies_is_that_of_their_definition(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(downstream, "FILE", small("oracle, naive"))
+    downstream.measure(Run(tmp_path), tmp_path / "out")
+    table = pd.read_parquet(tmp_path / "out" / "replicates.parquet")
+    found = next(cell for cell in next(situations(tmp_path / "out")) if cell.cell.estimator == "naive")
+    test = found.cell.built().test
+    prompts = Prompts.of(test.groups)
+    policy = best_of(prompts.spread(found.predictions), n=4)
+    for what, truth in (("value", test.reward), ("trait", test.trait)):
+        rows = table[(table.estimator == "naive") & (table.metric == f"{what} best of 4")]
+        assert rows.value.to_numpy() == pytest.approx(prompts.mean_under(policy, truth.astype(float)))
+    assert (table.metric == "r2").any()  # beside the usual scores
+
+
+def test_every_rate_is_a_study_and_a_value_of_the_column(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(learning_rate, "FILE", small("naive"))
+    monkeypatch.setattr(learning_rate, "RATES", (1e-4, 1e-2))
+    learning_rate.measure(Run(tmp_path), tmp_path / "out")
+    table = pd.read_parquet(tmp_path / "out" / "replicates.parquet")
+    r2 = table[table.metric == "r2"].groupby("lr").value.mean()
+    assert list(r2.index) == [1e-4, 1e-2]
+    assert r2.loc[1e-4] != pytest.approx(r2.loc[1e-2], abs=1e-3)
+    assert set(pd.read_parquet(tmp_path / "out" / "results.parquet").lr) == {1e-4, 1e-2}
+
+
+def test_naive_bias_is_compared_with_the_formula_in_every_case(tmp_path, monkeypatch):
+    measure_risk(tmp_path, ["naive"])
+    rows = pd.read_parquet(tmp_path / "identities.parquet")
+    assert len(rows) == 3 and (rows.error < 1e-12).all()
+    from simbench.repro import measurements
+
+    monkeypatch.setattr(measurements, "stated_naive_bias", lambda at: at.reward * 0)
+    assert naive_bias_error("known α") > 0.1 and np.isfinite(naive_bias_error("SCAR"))
