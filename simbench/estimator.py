@@ -67,8 +67,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
     :mod:`simbench.samples`); ``reads_representation``, where the loss reads the reward network's last hidden
     layer; ``workspace``, float32 that the loss takes for itself in each replicate, where that is not small
     beside the activations; ``sums_over_samples``, False for a risk that is no mean of per-sample losses;
-    ``ranks_only``, where predictions carry an order but no probability; ``link_formula``, :meth:`link` in NumPy's words, of the
-    logit ``s`` and the calibration ``c``, for the cards of models that leave simbench.
+    ``ranks_only``, where predictions carry an order but no probability; ``link_formula``, :meth:`link` in
+    NumPy's words, of the logit ``s`` and the calibration ``c``, for the cards of models that leave simbench.
 
     Parameters
     ----------
