@@ -257,9 +257,7 @@ def test_nothing_waits_for_the_device_within_an_epoch(name, monkeypatch):
     assert len(found) >= 2 and not any(found)
 
 
-@pytest.mark.parametrize(
-    ("name", "parameters"), [("implicitrm", {"e_step": "epoch"}), ("vpu", {}), ("counter-if", {})]
-)
+@pytest.mark.parametrize(("name", "parameters"), [("implicitrm", {"e_step": "epoch"}), ("vpu", {})])
 def test_recorded_steps_are_the_steps(name, parameters, told, small_world):
     """A recorder that replays by doing the same work again, on the memory it was recorded with."""
     recorded = []

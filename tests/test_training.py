@@ -14,7 +14,7 @@ from simbench.training import split_by_prompt, train
 
 @pytest.mark.parametrize(
     "name",
-    ["naive", "ips", "nnpu", "ips-scar", "implicitrm", "implicitrm-known", "vpu", "counter-if"],
+    ["naive", "ips", "nnpu", "ips-scar", "implicitrm", "implicitrm-known", "vpu"],
 )
 def test_a_replicate_is_the_same_alone_and_among_32(name, small_world):
     log, truth = small_world.draw(range(32))

@@ -76,10 +76,20 @@ def test_training_balances_the_representations():
 
     apart = []
     for kind in (CounterIF, Unbalanced):
-        network = next(iter(kind(epochs=10, batch_size=256).fit_replicates(log).networks.values()))
+        network = next(iter(kind(epochs=10, batch_size=128).fit_replicates(log).networks.values()))
         network.forward(torch.as_tensor(log.features), keep=True)
-        hidden, strata = network.representation()[:2], torch.as_tensor(log.strata)
+        hidden, strata = network.representation()[:2, :, :200], torch.as_tensor(log.strata)[:, :200]
         distance = distances(hidden)
         known = wasserstein(distance, strata != UNKNOWN, strata == UNKNOWN)
         apart.append(known / distance.mean((-1, -2)))
     assert (apart[0] < 0.8 * apart[1]).all(), apart
+
+
+def test_a_replicate_is_the_same_alone_and_among_others():
+    """The transport of a replicate does not depend on its company; two blocks of eight."""
+    world = build(PRESETS["exclusive"], 0.0, 400, 0)
+    log, _ = world.draw(range(10))
+    among = CounterIF(epochs=2, batch_size=128).fit_replicates(log).predict(world.test.features)
+    alone = CounterIF(epochs=2, batch_size=128).fit_replicates(log.replicates(slice(9, 10)), range(9, 10))
+    assert np.abs(among[9] - alone.predict(world.test.features)[0]).max() < 1e-5
+    assert np.abs(among[9] - among[8]).max() > 1e-3
