@@ -15,6 +15,7 @@ from simbench.errors import BadInput
 
 BLOCK = 64 << 20  # bytes of float32 that a pass over a matrix holds at once
 IN_MEMORY = 512 << 20  # bytes of float32 up to which a matrix is read whole: one pool of training
+NEAR = 64  # rows left out between two that are announced together
 FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 
 
@@ -126,6 +127,19 @@ class MappedMatrix:
             self._hand_back()
         return filled
 
+    def announce(self, rows: np.ndarray) -> None:
+        """Ask the system to read these rows ahead; nothing where there is no file, or no such call."""
+        mapped = self._file()
+        if mapped is None or not hasattr(mmap, "MADV_WILLNEED"):
+            return
+        there = np.unique(rows if self._chosen is None else self._chosen[rows])
+        width = self._array.itemsize * self._array.shape[1]
+        first = self._array.__array_interface__["data"][0] - np.frombuffer(mapped, np.uint8).ctypes.data
+        cuts = np.flatnonzero(np.diff(there) > NEAR) + 1
+        for run in np.split(there, cuts):
+            start = (first + int(run[0]) * width) // mmap.PAGESIZE * mmap.PAGESIZE
+            mapped.madvise(mmap.MADV_WILLNEED, start, first + (int(run[-1]) + 1) * width - start)
+
     def _spans(self, rows: np.ndarray) -> list[slice]:
         """Parts of these rows that lie within a block of the file, so that no more of it becomes resident."""
         step = max(1, BLOCK // max(1, self._array.itemsize * self._array.shape[1]))
@@ -146,11 +160,16 @@ class MappedMatrix:
         return self[:].astype(dtype or np.float32, copy=False)
 
     def _hand_back(self) -> None:
+        mapped = self._file()
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+    def _file(self) -> mmap.mmap | None:
+        """The mapping behind the array, if it lies in a file."""
         mapped: Any = self._array
         while mapped is not None and not isinstance(mapped, mmap.mmap):
             mapped = getattr(mapped, "_mmap", None) or getattr(mapped, "base", None)
-        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-            mapped.madvise(mmap.MADV_DONTNEED)
+        return mapped
 
 
 Matrix = np.ndarray | MappedMatrix
