@@ -7,13 +7,12 @@ lists several variants of one runs those who ask once with each.
 
 import math
 from collections.abc import Sequence
-from difflib import get_close_matches
 from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
 
-from simbench.errors import BadInput
+from simbench.errors import BadInput, did_you_mean
 from simbench.estimator import Estimator
 from simbench.log import FeedbackLog, Truth
 from simbench.registry import class_prior_method
@@ -90,8 +89,7 @@ def parsed(name: str) -> tuple[str, float]:
     """
     kind, _, number = name.partition("=")
     if kind not in MEANING:
-        near = get_close_matches(kind, MEANING, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(kind, MEANING)
         raise BadInput(f"there is no grant {name!r}.{hint} There are: {', '.join(MEANING)}.")
     if "=" not in name:
         return kind, STRENGTH.get(kind, (math.nan,))[0]

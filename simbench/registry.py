@@ -1,13 +1,12 @@
 """Finds estimators, and methods for the class prior, by name: through entry points, anyone's alike."""
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simbench.errors import BadInput
+from simbench.errors import BadInput, did_you_mean
 from simbench.log import FeedbackLog
 
 if TYPE_CHECKING:
@@ -45,8 +44,7 @@ def find(name: str) -> "type[Estimator]":
     elif ":" in name:
         found = _loaded(EntryPoint(name, name, GROUP))
     else:
-        near = get_close_matches(name, points, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, points)
         raise BadInput(f"there is no estimator {name!r}.{hint} See: simbench list estimators.")
     return _checked(name, found)
 

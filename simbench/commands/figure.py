@@ -1,10 +1,9 @@
 """``simbench figure`` and ``simbench figures``: pictures of results folders."""
 
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 
-from simbench.errors import BadInput
+from simbench.errors import BadInput, did_you_mean
 from simbench.figures import FIGURES, Entry, save
 from simbench.location import Location
 
@@ -55,7 +54,6 @@ def _drawn(entry: Entry, folder: Path, target: Path) -> list[Location]:
 
 def _entry(name: str) -> Entry:
     if name not in FIGURES:
-        near = get_close_matches(name, FIGURES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, FIGURES)
         raise BadInput(f"there is no figure {name!r}.{hint} There are {', '.join(FIGURES)}.")
     return FIGURES[name]

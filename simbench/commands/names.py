@@ -1,9 +1,8 @@
 """What flags may name: worlds, grants, and everyone who can be named."""
 
-from difflib import get_close_matches
 
 from simbench import registry
-from simbench.errors import BadInput
+from simbench.errors import BadInput, did_you_mean
 from simbench.grants import checked
 from simbench.world import PRESETS, WorldConfig
 
@@ -25,7 +24,6 @@ def everyone() -> list[str]:
 def preset(name: str) -> WorldConfig:
     """The world of this name; :class:`BadInput` with the nearest one."""
     if name not in PRESETS:
-        near = get_close_matches(name, PRESETS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, PRESETS)
         raise BadInput(f"there is no world {name!r}.{hint} See: simbench list worlds.")
     return PRESETS[name]

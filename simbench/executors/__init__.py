@@ -1,12 +1,11 @@
 """Where cells run: in processes of this machine, or on a cluster. They differ in nothing else."""
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from simbench.errors import BadInput
+from simbench.errors import BadInput, did_you_mean
 
 if TYPE_CHECKING:
     from simbench.cell import Cell, Outcome
@@ -44,8 +43,7 @@ def find_executor(name: str, **options) -> Executor:
         If there is none, or a package that it needs is not installed.
     """
     if name not in EXECUTORS:
-        near = get_close_matches(name, EXECUTORS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, EXECUTORS)
         raise BadInput(f"there is no executor {name!r}.{hint} There are: {', '.join(EXECUTORS)}.")
     module, _, kind = EXECUTORS[name].partition(":")
     return getattr(import_module(module), kind)(**options)

@@ -1,14 +1,13 @@
 """From a file and the names of its columns to a :class:`FeedbackLog`."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from simbench.data.responses import read_frame
-from simbench.errors import BadInput
+from simbench.errors import BadInput, did_you_mean
 from simbench.log import FeedbackLog
 from simbench.mapped import Matrix
 from simbench.userlog.encoding import ContextColumn, feature_scale, raw_features, scaled_features
@@ -164,8 +163,8 @@ def column_of(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:
     """
     if name in frame:
         return frame[name]
-    near = get_close_matches(name, [str(column) for column in frame.columns], n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else f" It has: {', '.join(map(str, frame.columns))}."
+    columns = [str(column) for column in frame.columns]
+    hint = did_you_mean(name, columns) or f" It has: {', '.join(columns)}."
     raise BadInput(f"{path} has no column {name!r}.{hint}")
 
 
