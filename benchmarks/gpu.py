@@ -33,7 +33,7 @@ from simbench.estimator import Estimator
 from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
 from simbench.precision import products_in
-from simbench.trainer import Execution, Trainer
+from simbench.training.trainer import Execution, Trainer
 
 STUDY = (Naive, BalancedNaive, IPS, SNIPS, UPU, NNPU, DR, MRDR, MultiIPS, ImplicitRM, ImplicitRMPrior)
 STUDY += (ImplicitRMKnown,)

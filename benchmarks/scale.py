@@ -100,7 +100,7 @@ def log_of(matrix) -> Any:
 
 def timed_epochs(estimator, log, epochs: int) -> list[float]:
     """Seconds of each epoch: steps and held-out evaluation."""
-    from simbench.trainer import Trainer
+    from simbench.training.trainer import Trainer
 
     marks, original = [time.perf_counter()], Trainer._held_out_loss
 

@@ -46,6 +46,18 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
         text = json.dumps([__version__, described], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What every table says of a cell."""
+        return {
+            "world": self.world.name,
+            "law": self.world.law,
+            "bias_level": self.bias_level,
+            "size": self.size,
+            "protocol": self.protocol.name,
+            "estimator": self.estimator,
+        }
+
     def arguments(self, kind: type[Estimator]) -> dict[str, Any]:
         """What the estimator is made with."""
         there = kind().get_params()

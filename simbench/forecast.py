@@ -18,12 +18,12 @@ import numpy as np
 from simbench.cell import Cell, fit_cell, missing
 from simbench.estimator import Estimator
 from simbench.executors.worker import fixed_threads
-from simbench.network import block_width
 from simbench.registry import find
 from simbench.score import excess, score
 from simbench.store import Shards
 from simbench.study import StudyConfig, plan, validate
 from simbench.training import chunk_size
+from simbench.training.network import block_width
 from simbench.world import World
 
 CALIBRATION = 10.0  # seconds of all pilots together

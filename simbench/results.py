@@ -160,12 +160,7 @@ def _swapped_share(predictions: np.ndarray, world: World) -> float | None:
 def _row(outcome: Outcome, knows: str, metric: str, estimate: Estimate) -> dict[str, Any]:
     cell: Cell = outcome.cell
     return {
-        "world": cell.world.name,
-        "law": cell.world.law,
-        "bias_level": cell.bias_level,
-        "size": cell.size,
-        "protocol": cell.protocol.name,
-        "estimator": cell.estimator,
+        **cell.columns,
         "knows": knows,
         "metric": metric,
         "value": estimate.value,

@@ -66,7 +66,9 @@ def test_what_is_finished_skipped_or_fails_is_said_and_costs_nothing(tmp_path, m
 
 def test_a_pilot_that_does_not_end_gives_a_range(monkeypatch):
     monkeypatch.setattr("simbench.forecast.CALIBRATION", 0.0)
-    found = forecast(study(sizes=(300,), replicates=2, estimators=("naive",)), Shards(Location("memory://none")))
+    found = forecast(
+        study(sizes=(300,), replicates=2, estimators=("naive",)), Shards(Location("memory://none"))
+    )
     span = found.cells[0].seconds
     assert 0 < span.low < span.high  # 9 epochs, patience included, against 100
     assert 3 < span.high / span.low < 12

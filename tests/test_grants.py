@@ -8,7 +8,6 @@ import torch
 from scipy.special import logit
 
 from simbench.cell import Cell, fit_cell, run_cell
-from simbench.device_log import DeviceLog
 from simbench.errors import BadInput
 from simbench.grants import MEANING, base, checked, granted, in_words, variants
 from simbench.log import FeedbackLog, Truth
@@ -16,6 +15,7 @@ from simbench.registry import find
 from simbench.store import Shards
 from simbench.study import StudyConfig, plan
 from simbench.told_propensity import context_ratio, dispersed, exposure_experiment, shifted
+from simbench.training.device_log import DeviceLog
 from simbench.world import PRESETS, build
 
 

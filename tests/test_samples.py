@@ -11,10 +11,10 @@ from torch import nn
 from simbench.estimator import Batch, Estimator, Network, Outputs
 from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
-from simbench.network import block_width
 from simbench.samples import partners, with_mixed_rows
 from simbench.streams import stream
-from simbench.trainer import Execution, Trainer
+from simbench.training.network import block_width
+from simbench.training.trainer import Execution, Trainer
 
 ROWS, D, HIDDEN = 12, 4, (6, 5)
 

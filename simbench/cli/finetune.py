@@ -17,7 +17,11 @@ from simbench.cli.log import (
     Labels,
     LogArgument,
     Misclick,
+    NegativeSignals,
     Parameter,
+    Propensity,
+    Seed,
+    Signals,
 )
 
 
@@ -66,16 +70,14 @@ def finetune(
     ] = None,
     context: Context = None,
     groups: Groups = None,
-    propensity: Annotated[str | None, typer.Option(help="Column of known propensities.")] = None,
+    propensity: Propensity = None,
     class_prior: ClassPrior = None,
     labels: Labels = None,
     misclick: Misclick = None,
     action_rate: ActionRate = None,
     always_acts: Always = None,
-    signals: Annotated[list[str] | None, typer.Option(help="Further feedback columns.")] = None,
-    negative_signals: Annotated[
-        list[str] | None, typer.Option(help="Which of them fire on dissatisfaction.")
-    ] = None,
+    signals: Signals = None,
+    negative_signals: NegativeSignals = None,
     lora: Annotated[
         int | None,
         typer.Option(help="Rank of the adapter; 0: train all [16 from 100M parameters on, else 0]."),
@@ -107,7 +109,7 @@ def finetune(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
     parameter: Parameter = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Seed = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a model or checkpoint there.")] = False,
 ) -> None:
     """Train a language model itself on your log's texts and feedback, with an estimator's own loss."""

@@ -17,6 +17,10 @@ Labels = Annotated[str | None, typer.Option(help="Column of explicit labels, emp
 Misclick = Annotated[float | None, typer.Option(help="Known P(click | bad, active).")]
 ActionRate = Annotated[float | None, typer.Option(help="Known mean propensity.")]
 Always = Annotated[str | None, typer.Option(help="Column that marks users who always act.")]
+Propensity = Annotated[str | None, typer.Option(help="Column of known propensities.")]
+Signals = Annotated[list[str] | None, typer.Option(help="Further feedback columns.")]
+NegativeSignals = Annotated[list[str] | None, typer.Option(help="Which of them fire on dissatisfaction.")]
+Seed = Annotated[int, typer.Option(help="Of everything random.")]
 Parameter = Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the estimator, repeatable.")]
 
 
@@ -28,18 +32,16 @@ def fit(
     context: Context = None,
     groups: Groups = None,
     estimator: Annotated[str, typer.Option(help="See `simbench list estimators`.")] = "implicitrm",
-    propensity: Annotated[str | None, typer.Option(help="Column of known propensities.")] = None,
+    propensity: Propensity = None,
     class_prior: ClassPrior = None,
     labels: Labels = None,
     misclick: Misclick = None,
     action_rate: ActionRate = None,
     always_acts: Always = None,
-    signals: Annotated[list[str] | None, typer.Option(help="Further feedback columns.")] = None,
-    negative_signals: Annotated[
-        list[str] | None, typer.Option(help="Which of them fire on dissatisfaction.")
-    ] = None,
+    signals: Signals = None,
+    negative_signals: NegativeSignals = None,
     parameter: Parameter = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Seed = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a model that is there.")] = False,
 ) -> None:
     """Fit a reward on your own log, and save it with a card of what it was told."""
@@ -75,7 +77,7 @@ def diagnose(
     action_rate: ActionRate = None,
     always_acts: Always = None,
     parameter: Parameter = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Seed = 0,
     report: Annotated[Path | None, typer.Option(help="Write a one-page HTML report there.")] = None,
 ) -> None:
     """Say, without any truth, whether a reward fitted on your log can be believed."""

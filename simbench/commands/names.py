@@ -1,6 +1,5 @@
 """What flags may name: worlds, grants, and everyone who can be named."""
 
-
 from simbench import registry
 from simbench.errors import BadInput, did_you_mean
 from simbench.grants import checked

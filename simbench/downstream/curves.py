@@ -104,14 +104,14 @@ def _situation(cells: list[FinishedCell], settings: Downstream, level: float) ->
     truth = _measure(world.test.reward[None], world, prompts, policies)
     oracle = next((found for found in cells if found.cell.estimator == "oracle"), None)
     best = {} if oracle is None else _measure(oracle.predictions, world, prompts, policies)
-    common = _situation_columns(cells[0])
+    common = cells[0].cell.columns | {"trait": world.config.trait or ""}
     for policy, measured in _reference(world, prompts):
         yield from _rows(common | {"estimator": REFERENCE, "knows": ""}, policy, measured, {}, level)
     for policy in policies:
         yield from _rows(common | {"estimator": TRUTH, "knows": "truth"}, policy, truth[policy], {}, level)
     for found in cells:
         measured = best if found is oracle else _measure(found.predictions, world, prompts, policies)
-        who = common | {"estimator": found.cell.estimator, "knows": found.facts["knows"]}
+        who = common | found.cell.columns | {"knows": found.facts["knows"]}
         for policy in policies:
             yield from _rows(who, policy, measured[policy], best.get(policy, {}), level)
 
@@ -162,15 +162,3 @@ def _rows(
     for metric, values in (measured | beyond).items():
         estimate = over_replicates(values, level=level)
         yield who | how | {"metric": metric, "n_replicates": len(values), **vars(estimate)}
-
-
-def _situation_columns(found: FinishedCell) -> dict[str, Any]:
-    cell = found.cell
-    return {
-        "world": cell.world.name,
-        "law": cell.world.law,
-        "bias_level": cell.bias_level,
-        "size": cell.size,
-        "protocol": cell.protocol.name,
-        "trait": cell.world.trait or "",
-    }

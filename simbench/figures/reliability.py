@@ -52,8 +52,7 @@ def read(folder: Path | Location) -> pd.DataFrame:
         cell = found.cell
         if find(cell.estimator).ranks_only:
             continue
-        who = {"estimator": cell.estimator, "knows": found.facts["knows"], "world": cell.world.name}
-        who |= {"bias_level": cell.bias_level, "size": cell.size, "n_replicates": cell.replicates}
+        who = cell.columns | {"knows": found.facts["knows"], "n_replicates": cell.replicates}
         rows += [who | row for row in binned(found.predictions, reward, level)]
     return pd.DataFrame(rows)
 

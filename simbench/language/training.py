@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simbench.device_log import DeviceLog
 from simbench.errors import BadInput
 from simbench.estimator import Estimator, Outputs
 from simbench.language.checkpoint import Checkpoints
@@ -24,6 +23,7 @@ from simbench.language.settings import Settings
 from simbench.log import FeedbackLog
 from simbench.streams import seed_of
 from simbench.training import Objective, split_by_prompt
+from simbench.training.device_log import DeviceLog
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

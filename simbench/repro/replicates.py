@@ -99,14 +99,7 @@ def collect(config: StudyConfig, folder: Path) -> pd.DataFrame:
 def as_rows(cell: Cell, knows: str, metrics: dict[str, np.ndarray]) -> pd.DataFrame:
     """Metrics of one cell, each of shape (R,), as rows of the long table."""
     frame = pd.DataFrame(metrics).rename_axis("replicate").reset_index()
-    where = {
-        "world": cell.world.name,
-        "bias_level": cell.bias_level,
-        "size": cell.size,
-        "protocol": cell.protocol.name,
-        "estimator": cell.estimator,
-        "knows": knows,
-    }
+    where = cell.columns | {"knows": knows}
     return frame.melt("replicate", var_name="metric").assign(**where)[COLUMNS]
 
 

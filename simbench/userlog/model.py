@@ -17,11 +17,11 @@ from simbench.data.embedding_card import card_path, read_card
 from simbench.errors import BadInput
 from simbench.estimator import Estimator, Network
 from simbench.mapped import Matrix
-from simbench.network import StackedMLP
 from simbench.registry import find
 from simbench.restarts import Restarts
 from simbench.store import write_json, write_whole
 from simbench.training import StackedModel
+from simbench.training.network import StackedMLP
 from simbench.userlog.encoding import scaled_features
 from simbench.userlog.reader import LogColumns, UserLog, read_log
 

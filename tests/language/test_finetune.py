@@ -81,8 +81,8 @@ def test_held_out_loss_is_the_estimators_own_on_the_saved_model(estimator, known
     log, _ = log_of_frame(frame, columns(**known), np.zeros((len(frame), 1), np.float32), texts)
     loss = find(estimator)()
     _, held_out = split_by_prompt(log.groups, loss.validation_share, seed_of(0, "split"))
-    from simbench.device_log import DeviceLog
     from simbench.estimator import Outputs
+    from simbench.training.device_log import DeviceLog
 
     own = DeviceLog(log, np.zeros(1, np.int64), torch.device("cpu"))
     rows = torch.as_tensor(held_out)

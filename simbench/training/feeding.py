@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simbench.batches import Pool
 from simbench.mapped import IN_MEMORY, MappedMatrix, Matrix
+from simbench.training.batches import Pool
 
 Key = TypeVar("Key")
 SHARE_OF_DEVICE = 0.6  # of a GPU's free memory that resident features may take

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from simbench.batches import split_by_prompt
 from simbench.errors import BadInput
 from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
-from simbench.network import block_width
 from simbench.precision import products_in
-from simbench.stacked_model import ROWS, ModelChunks, StackedModel
-from simbench.trainer import RESTART, Execution, Objective, Trainer
+from simbench.training.batches import split_by_prompt
+from simbench.training.network import block_width
+from simbench.training.stacked_model import ROWS, ModelChunks, StackedModel
+from simbench.training.trainer import RESTART, Execution, Objective, Trainer
 
 if TYPE_CHECKING:
     from simbench.estimator import Estimator

@@ -1,6 +1,6 @@
 """What a log holds of feedback and knowledge, on the training device, and the batches that losses read.
 
-The features are another matter: see :mod:`simbench.feeding`.
+The features are another matter: see :mod:`simbench.training.feeding`.
 """
 
 import numpy as np

@@ -8,20 +8,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simbench.batches import Pool, batches_of_pairs, batches_of_rows, in_order, pool_rows, split_by_prompt
-from simbench.device_log import DeviceLog
 from simbench.estimator import Batch, Network, Outputs
-from simbench.feeding import Feed, Feeder
 from simbench.holdout import Holdout, oracle_loss
 from simbench.log import FeedbackLog
 from simbench.mapped import IN_MEMORY
-from simbench.network import StackedMLP, block_width, repacked
 from simbench.pairs import draw_pairs
 from simbench.precision import product_dtype
 from simbench.samples import with_mixed_rows
-from simbench.stacked_model import ROWS, StackedModel
-from simbench.steps import Recorder, Steps, recorded_on_cuda
 from simbench.streams import seed_of, stream
+from simbench.training.batches import (
+    Pool,
+    batches_of_pairs,
+    batches_of_rows,
+    in_order,
+    pool_rows,
+    split_by_prompt,
+)
+from simbench.training.device_log import DeviceLog
+from simbench.training.feeding import Feed, Feeder
+from simbench.training.network import StackedMLP, block_width, repacked
+from simbench.training.stacked_model import ROWS, StackedModel
+from simbench.training.steps import Recorder, Steps, recorded_on_cuda
 
 if TYPE_CHECKING:
     from simbench.estimator import Estimator
@@ -40,10 +47,10 @@ class Execution:
         All replicates in one block: one product a layer, as a GPU likes it. Its rounding depends on how many
         replicates there are. Else in blocks that fit a processor's cache.
     record : Recorder, optional
-        Records a step that is then replayed, see :mod:`simbench.steps`.
+        Records a step that is then replayed, see :mod:`simbench.training.steps`.
     pool : int, bytes
-        Of float32 features that batches are drawn from at once, see :mod:`simbench.batches`; it decides the
-        order of batches where a log is larger.
+        Of float32 features that batches are drawn from at once, see :mod:`simbench.training.batches`; it
+        decides the order of batches where a log is larger.
     """
 
     wide: bool = False

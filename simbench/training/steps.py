@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simbench.feeding import Feed
+from simbench.training.feeding import Feed
 
 Work = Callable[[], None]
 Recorder = Callable[[Work], Work]  # records the work without doing it; what it returns does it

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from simbench.estimator import grant
-from simbench.network import StackedMLP, block_width
 from simbench.registry import find
 from simbench.training import split_by_prompt, train
+from simbench.training.network import StackedMLP, block_width
 
 
 @pytest.mark.parametrize(

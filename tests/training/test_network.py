@@ -10,10 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from simbench.log import FeedbackLog
-from simbench.network import StackedMLP, block_width
 from simbench.registry import find
 from simbench.streams import seed_of
 from simbench.training import split_by_prompt, train
+from simbench.training.network import StackedMLP, block_width
 
 D, ROWS = 4, 11
 ARCHITECTURES = [(), (5,), (8, 3), (6, 5, 4)]

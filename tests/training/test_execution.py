@@ -13,9 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from simbench.errors import BadInput
 from simbench.estimator import grant
 from simbench.registry import find, names
-from simbench.steps import WARM_UP, Steps
-from simbench.trainer import Execution, Trainer
 from simbench.training import train
+from simbench.training.steps import WARM_UP, Steps
+from simbench.training.trainer import Execution, Trainer
 from simbench.userlog.model import RewardModel, load_model
 from simbench.world import PRESETS, build
 

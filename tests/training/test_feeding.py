@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from simbench.batches import batches_of_rows
-from simbench.feeding import Feeder
 from simbench.mapped import MappedMatrix
+from simbench.training.batches import batches_of_rows
+from simbench.training.feeding import Feeder
 
 
 @pytest.mark.parametrize("has_reader", [False, True])

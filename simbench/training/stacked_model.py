@@ -10,8 +10,8 @@ from torch import Tensor
 from simbench.errors import BadInput
 from simbench.estimator import Network
 from simbench.mapped import Matrix
-from simbench.network import StackedMLP
 from simbench.precision import products_in
+from simbench.training.network import StackedMLP
 
 ROWS = 1024  # that are predicted at once
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simbench.batches import RUN, batches_of_pairs, batches_of_rows, in_order, pool_rows, shuffled
+from simbench.training.batches import RUN, batches_of_pairs, batches_of_rows, in_order, pool_rows, shuffled
 
 ROWS = np.arange(0, 30_000, 3)
 
