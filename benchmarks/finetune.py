@@ -18,7 +18,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 from scipy.special import logit
 
-from simbench.commands.training_progress import TrainingProgress
+from simbench.commands.progress import TrainingProgress
 from simbench.data.responses import read_frame
 from simbench.language.embed import embed_texts, texts_of
 from simbench.language.encoder import TextEncoder

@@ -31,7 +31,7 @@ def finetune(flags: dict[str, Any]) -> None:
         name = str(first["loc"][0]).replace("_", "-")
         raise BadInput(f"--{name}: {first['msg'].lower()}, got {first['input']!r}.") from error
     # heavy: after what can be wrong with the flags was said
-    from simbench.commands.training_progress import TrainingProgress
+    from simbench.commands.progress import TrainingProgress
     from simbench.language.finetune import finetune as train
 
     own = {name: flags[name] for name in ("text_column", "prompt_column")}

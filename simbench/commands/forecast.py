@@ -4,7 +4,7 @@ import sys
 
 import pandas as pd
 
-from simbench.commands.output import print_table
+from simbench.commands.output import duration, print_table
 from simbench.forecast import CellForecast, Forecast, Span, forecast
 from simbench.grants import in_words
 from simbench.location import Location
@@ -74,16 +74,8 @@ def _totals(found: Forecast, jobs: int, out: Location) -> list[str]:
 
 
 def _span(seconds: Span) -> str:
-    low, high = _duration(seconds.low), _duration(seconds.high)
+    low, high = duration(seconds.low), duration(seconds.high)
     return low if low == high else f"{low} to {high}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _bytes(count: int) -> str:

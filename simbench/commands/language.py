@@ -21,7 +21,7 @@ def embed(flags: dict[str, Any]) -> None:
         _forget(out)
     frame = read_frame(flags["responses"])
     # heavy: after what can be wrong with the file was said
-    from simbench.commands.text_progress import TextProgress
+    from simbench.commands.progress import TextProgress
     from simbench.language.embed import embed_texts, texts_of
     from simbench.language.encoder import TextEncoder
 

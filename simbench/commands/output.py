@@ -1,54 +1,12 @@
-"""How the commands speak: tables on stdout for people or programs, progress on stderr."""
-
-import sys
+"""Tables on stdout, for people or for programs."""
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
-from simbench.cell import Outcome
-from simbench.grants import in_words
 from simbench.results import to_json
 
 MINIMUM_WIDTH = 132  # of the printed tables in a pipe
-
-
-class CellProgress:
-    """A bar on a terminal, plain lines in a pipe; on stderr, so that stdout is the table alone.
-
-    ``heading`` is said with the first cell that ends: bad input is one sentence, with nothing before it.
-    """
-
-    def __init__(self, heading: str = ""):
-        self.heading = heading
-
-    def __enter__(self) -> "CellProgress":
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
-        self.bar = None
-        if sys.stderr.isatty():
-            self.bar = Bar(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
-            self.bar.start()
-            self.task = self.bar.add_task("starting", total=None)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    def __call__(self, outcome: Outcome, done: int, total: int) -> None:
-        if self.heading:
-            print(self.heading, file=sys.stderr, flush=True)
-            self.heading = ""
-        cell = outcome.cell
-        told = f" ({', '.join(in_words(name) for name in cell.grant)})" if cell.grant else ""
-        text = f"{cell.world.name}, bias level {cell.bias_level:g}: {cell.estimator}{told}"
-        if self.bar is not None:
-            self.bar.update(self.task, description=text, completed=done, total=total)
-            return
-        detail = f"{outcome.seconds:.1f} s" if outcome.status == "ok" else outcome.reason
-        print(f"[{done}/{total}] {text}: {outcome.status}, {detail}", file=sys.stderr, flush=True)
 
 
 def console() -> Console:
@@ -75,3 +33,12 @@ def print_table(table: pd.DataFrame, format: str, title: str) -> None:
     for row in table.itertuples(index=False):
         drawn.add_row(*(str(value) for value in row))
     console().print(drawn)
+
+
+def duration(seconds: float) -> str:
+    """In the unit that a reader would use."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

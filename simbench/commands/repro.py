@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from simbench.commands.output import CellProgress
+from simbench.commands.progress import CellProgress
 from simbench.errors import BadInput
 from simbench.repro import reproduce
 from simbench.repro.document import write

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from simbench.cell import Cell
 from simbench.commands.names import everyone, grants, preset
-from simbench.commands.output import CellProgress, console, emit
+from simbench.commands.output import console, emit
+from simbench.commands.progress import CellProgress
 from simbench.errors import BadInput
 from simbench.executors import Executor, find_executor
 from simbench.location import Location

@@ -1,0 +1,172 @@
+"""Progress on stderr, so that stdout is the table alone: a bar on a terminal, plain lines in a pipe."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+
+from simbench.cell import Outcome
+from simbench.commands.output import duration
+from simbench.grants import in_words
+
+SECONDS = 10.0  # between the lines in a pipe
+
+
+class Progress:
+    """What every progress does: ``bar`` is None in a pipe.
+
+    Parameters
+    ----------
+    *columns : ProgressColumn
+        Of the bar, after what is done and how much of it.
+    """
+
+    def __init__(self, *columns: ProgressColumn):
+        self.columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *columns)
+        self.bar: Bar | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self.bar = Bar(*self.columns, console=Console(stderr=True), transient=True)
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        print(text, file=sys.stderr, flush=True)
+
+
+class CellProgress(Progress):
+    """Over the cells of a study.
+
+    ``heading`` is said with the first cell that ends: bad input is one sentence, with nothing before it.
+    """
+
+    def __init__(self, heading: str = ""):
+        super().__init__(TimeElapsedColumn())
+        self.heading = heading
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if self.bar is not None:
+            self.task = self.bar.add_task("starting", total=None)
+        return self
+
+    def __call__(self, outcome: Outcome, done: int, total: int) -> None:
+        if self.heading:
+            self.say(self.heading)
+            self.heading = ""
+        cell = outcome.cell
+        told = f" ({', '.join(in_words(name) for name in cell.grant)})" if cell.grant else ""
+        text = f"{cell.world.name}, bias level {cell.bias_level:g}: {cell.estimator}{told}"
+        if self.bar is not None:
+            self.bar.update(self.task, description=text, completed=done, total=total)
+            return
+        detail = f"{outcome.seconds:.1f} s" if outcome.status == "ok" else outcome.reason
+        self.say(f"[{done}/{total}] {text}: {outcome.status}, {detail}")
+
+
+class TextProgress(Progress):
+    """Over texts: called with the texts in all and those done already; returns what is called as more are.
+
+    Examples
+    --------
+    >>> with TextProgress("embedding") as progress:
+    ...     advance = progress(100, 20)
+    ...     advance(80)
+    """
+
+    def __init__(self, verb: str):
+        super().__init__(TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+        self.verb = verb
+        self.rate = 0.0
+        """Texts a second, of this run alone."""
+
+    def __call__(self, total: int, done: int) -> Callable[[int], None]:
+        self.total = total
+        self.done, self.before = done, done
+        self.started = self.said = time.monotonic()
+        if self.bar is not None:
+            self.task = self.bar.add_task(self.verb, total=total, completed=done, rate="")
+        elif done:
+            self.say(f"{self.verb}: {done:,} of {total:,} texts are done already")
+        return self._advance
+
+    def _advance(self, count: int) -> None:
+        self.done += count
+        now = time.monotonic()
+        self.rate = (self.done - self.before) / max(now - self.started, 1e-9)
+        rate = f"{self.rate:,.1f} texts/s"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=self.done, rate=rate)
+        elif now - self.said >= SECONDS or self.done == self.total:
+            self.said = now
+            left = duration((self.total - self.done) / self.rate)
+            self.say(f"{self.verb}: {self.done:,} of {self.total:,} texts, {rate}, {left} left")
+
+
+class TrainingProgress(Progress):
+    """Over the steps of a fine-tuning: hears a :class:`simbench.language.training.EncoderTrainer`.
+
+    Parameters
+    ----------
+    verb : str
+        What the lines begin with.
+    """
+
+    def __init__(self, verb: str = "fine-tuning"):
+        super().__init__(TextColumn("{task.fields[facts]}"), TimeRemainingColumn())
+        self.verb, self.held_out, self.loss = verb, "", float("nan")
+        self.tokens = 0
+
+    @property
+    def rate(self) -> float:
+        """Training tokens a second, evaluations and checkpoints included; of this run alone."""
+        return self.tokens / max(time.monotonic() - self.started, 1e-9)
+
+    def begin(self, total: int, done: int) -> None:
+        """So many steps in all, of which an earlier run has done some."""
+        self.total, self.before = total, done
+        self.started = self.said = time.monotonic()
+        if self.bar is not None:
+            self.task = self.bar.add_task(self.verb, total=total, completed=done, facts="")
+        elif done:
+            self.say(f"{self.verb}: goes on after step {done:,} of {total:,}")
+
+    def step(self, number: int, loss: float, tokens: int) -> None:
+        """A step is done."""
+        self.tokens += tokens
+        # a running mean: one batch's loss says little
+        self.loss = loss if self.loss != self.loss else 0.95 * self.loss + 0.05 * loss
+        now = time.monotonic()
+        if self.bar is not None:
+            self.bar.update(self.task, completed=number, facts=self._facts())
+        elif now - self.said >= SECONDS or number == self.total:
+            self.said = now
+            left = duration((self.total - number) * (now - self.started) / max(1, number - self.before))
+            self.say(f"{self.verb}: step {number:,} of {self.total:,}, {self._facts()}, {left} left")
+
+    def evaluated(self, number: int, held_out_loss: float, is_best: bool) -> None:
+        """The held-out selection loss after a step."""
+        self.held_out = f", held out {held_out_loss:.4f}"
+        if self.bar is None:
+            best = ", the best so far" * is_best
+            self.say(f"{self.verb}: step {number:,}: held-out loss {held_out_loss:.4f}{best}")
+
+    def _facts(self) -> str:
+        return f"loss {self.loss:.4f}{self.held_out}, {self.rate:,.0f} tokens/s"
