@@ -167,14 +167,24 @@ def click_losses(model: TwoHeaded, log: FeedbackLog, rows: np.ndarray, fits: int
     rows : ndarray of int64
     fits : int
     """
+    click = click_probability(model, log, rows).reshape(log.n_replicates, fits, -1)
+    return losses_of(click, log.feedback[:, None, rows])
+
+
+def click_probability(model: TwoHeaded, log: FeedbackLog, rows: np.ndarray) -> np.ndarray:
+    """``P(r = 1)`` that fits predict in these rows of the log, shape (fits, len(rows))."""
     inputs = log.features if log.context is None else log.context
     propensity = model.predict_propensity(take_rows(inputs, rows))
     if log.always_acts is not None:
         propensity = np.where(log.always_acts[rows], 1.0, propensity)
     reward, slip = model.predict(take_rows(log.features, rows)), log.misclick or 0.0
-    click = ((reward + (1 - reward) * slip) * propensity).clip(1e-12, 1 - 1e-12)
-    log_p = torch.log(torch.as_tensor(click)).view(log.n_replicates, fits, -1)
-    return click_nll(log_p, torch.as_tensor(log.feedback[:, None, rows], dtype=torch.float64)).numpy()
+    return (reward + (1 - reward) * slip) * propensity
+
+
+def losses_of(click: np.ndarray, feedback: np.ndarray) -> np.ndarray:
+    """Negative log-likelihood of feedback under click probabilities of broadcastable shape."""
+    log_p = torch.log(torch.as_tensor(click.clip(1e-12, 1 - 1e-12)))
+    return click_nll(log_p, torch.as_tensor(feedback, dtype=torch.float64)).numpy()
 
 
 def indistinguishable(losses: np.ndarray) -> np.ndarray:

@@ -6,10 +6,11 @@ import numpy as np
 
 from simbench.diagnosis.advice import ENOUGH, Worth, worth_of_knowledge
 from simbench.diagnosis.click_model import Calibration, click_calibration
-from simbench.diagnosis.profile import Profile, profile_likelihood, prompt_folds
+from simbench.diagnosis.cross_fit import simplest, unseen_clicks
+from simbench.diagnosis.profile import Profile, profile_likelihood
 from simbench.errors import BadInput
 from simbench.log import FeedbackLog
-from simbench.mapped import Matrix, take_rows
+from simbench.mapped import Matrix
 from simbench.registry import find
 from simbench.restarts import RANKS_ALIKE, Restarts, train_restarts
 
@@ -139,11 +140,12 @@ def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **paramete
     propensity = restarts.predict_propensity(inputs)[0]
     if log.always_acts is not None:
         propensity = np.where(log.always_acts, 1.0, propensity)
+    clicks = unseen_clicks(estimator, log)
     return Diagnosis(
         log=log,
         restarts=restarts,
-        calibration=click_calibration(_unseen_clicks(estimator, log), log.feedback[0]),
-        profile=None if log.class_prior is not None else profile_likelihood(estimator, log),
+        calibration=click_calibration(clicks, log.feedback[0]),
+        profile=_profile(estimator, log, clicks),
         propensity=propensity,
         overlap=_overlap(propensity, log.feedback[0]),
         advice=_advice(log, restarts, inputs, estimator) if advise else [],
@@ -156,18 +158,8 @@ def _advice(log: FeedbackLog, restarts: Restarts, inputs: Matrix, estimator) -> 
     return worth_of_knowledge(log, rewards, restarts.model.predict_propensity(inputs)[near], estimator)
 
 
-def _unseen_clicks(estimator, log: FeedbackLog) -> np.ndarray:
-    """Click probability of every response by a fit that did not see it, shape (n,)."""
-    inputs = log.features if log.context is None else log.context
-    probability = np.empty(log.n_rows)
-    for seen, unseen in prompt_folds(log.groups, 4, estimator.seed):
-        model = estimator.fit_replicates(log.rows(seen))
-        alpha = model.predict_propensity(take_rows(inputs, unseen))[0]
-        if log.always_acts is not None:
-            alpha = np.where(log.always_acts[unseen], 1.0, alpha)
-        gamma, slip = model.predict(take_rows(log.features, unseen))[0], log.misclick or 0.0
-        probability[unseen] = (gamma + (1 - gamma) * slip) * alpha
-    return probability
+def _profile(estimator, log: FeedbackLog, clicks: np.ndarray) -> Profile | None:
+    return None if log.class_prior is not None else profile_likelihood(simplest(estimator, log, clicks), log)
 
 
 def _overlap(propensity: np.ndarray, feedback: np.ndarray) -> Overlap:

@@ -1,18 +1,17 @@
 """How wide is the set of mean rewards that the log does not rule out? The profile likelihood answers."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simbench.diagnosis.cross_fit import FOLDS, prompt_folds
 from simbench.estimator import Estimator
 from simbench.log import FeedbackLog
 from simbench.restarts import click_losses, indistinguishable
-from simbench.streams import stream
 from simbench.training import train
 
-GRID = tuple(float(level) for level in np.round(np.arange(0.05, 1.0, 0.05), 2))
-FOLDS = 4
+STEP = 0.05
+GRID = tuple(float(level) for level in np.round(np.arange(STEP, 1.0, STEP), 2))
 
 
 @dataclass(frozen=True)
@@ -27,23 +26,28 @@ class Profile:
         Mean negative log-likelihood of feedback that the fit did not see.
     compatible : ndarray of bool, shape (g,)
         Not worse than the best beyond sampling error.
+    hidden : tuple of int
+        Hidden layers of the fits; none: logistic heads.
     """
 
     mean_reward: np.ndarray
     loss: np.ndarray
     compatible: np.ndarray
+    hidden: tuple[int, ...] = ()
 
     @property
     def low(self) -> float:
-        return float(self.mean_reward[self.compatible].min())
+        """Half a step below the least compatible level of the grid: what lies between two is not tried."""
+        return max(0.0, float(self.mean_reward[self.compatible].min()) - STEP / 2)
 
     @property
     def high(self) -> float:
-        return float(self.mean_reward[self.compatible].max())
+        """Half a step above the largest."""
+        return min(1.0, float(self.mean_reward[self.compatible].max()) + STEP / 2)
 
     @property
     def width(self) -> float:
-        return self.high - self.low
+        return round(self.high - self.low, 9)  # no rounding between steps of the grid
 
 
 def profile_likelihood(
@@ -70,13 +74,5 @@ def profile_likelihood(
         part = log.rows(seen).replicates(np.zeros(len(levels), dtype=np.int64))
         model = train(estimator, replace(part, class_prior=levels), [0] * len(levels))
         loss[:, unseen] = click_losses(model, log, unseen, len(levels))[0]
-    return Profile(levels, loss.mean(1), indistinguishable(loss[None])[0])
-
-
-def prompt_folds(groups: np.ndarray, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows seen and unseen in each fold, by whole prompts; by rows where prompts are fewer than folds."""
-    names, code = np.unique(groups, return_inverse=True)
-    code, count = (code, len(names)) if len(names) >= folds else (np.arange(len(groups)), len(groups))
-    fold = (stream(seed, "folds").permutation(count) % folds)[code]
-    for number in range(folds):
-        yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+    hidden = tuple(estimator.get_params()["hidden"])
+    return Profile(levels, loss.mean(1), indistinguishable(loss[None])[0], hidden)

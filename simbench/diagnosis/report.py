@@ -6,6 +6,7 @@ import io
 
 from simbench import __version__
 from simbench.diagnosis.diagnose import IDENTIFIED, RANKING_ONLY, Diagnosis
+from simbench.diagnosis.profile import Profile
 
 COLOURS = {IDENTIFIED: "#117733", RANKING_ONLY: "#B8860B"}  # anything else is red
 
@@ -30,7 +31,7 @@ def facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
             "which mean rewards are compatible?",
             "told: the class prior"
             if profile is None
-            else f"{profile.low:.2f} to {profile.high:.2f} (of a grid in steps of .05)",
+            else f"{profile.low:.3f} to {profile.high:.3f}, by {_heads(profile)}",
         ),
         (
             "is there overlap?",
@@ -43,6 +44,12 @@ def facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
         (f"with {worth.knowledge}", f"expected error of the reward {worth.rmse:.3f} (RMS)")
         for worth in diagnosis.advice
     ]
+
+
+def _heads(profile: Profile) -> str:
+    if not profile.hidden:
+        return "logistic heads"
+    return f"networks of hidden layers {', '.join(map(str, profile.hidden))}, whose own error is in it"
 
 
 def as_text(diagnosis: Diagnosis) -> str:

@@ -9,12 +9,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from simbench.diagnosis.click_model import click_calibration, wilson
+from simbench.diagnosis.cross_fit import prompt_folds, simplest, unseen_clicks
 from simbench.diagnosis.diagnose import IDENTIFIED, MISFITS, NOT_IDENTIFIED, RANKING_ONLY, Diagnosis, diagnose
-from simbench.diagnosis.profile import Profile, prompt_folds
+from simbench.diagnosis.profile import Profile
 from simbench.diagnosis.report import as_html, as_text
 from simbench.errors import BadInput
+from simbench.log import FeedbackLog
+from simbench.registry import find
 from simbench.world import PRESETS, build
 
 
@@ -42,6 +46,26 @@ def test_folds_hold_whole_prompts_and_every_row_once():
         assert not set(groups[seen]) & set(groups[held]) and len(seen) + len(held) == 90
         unseen.extend(held)
     assert sorted(unseen) == list(range(90))
+
+
+@pytest.mark.parametrize(("is_linear", "hidden"), [(True, ()), (False, (32, 16))])
+def test_heads_are_as_simple_as_unseen_feedback_allows(is_linear, hidden):
+    """The reward's logit is linear, or a product of two features, which no logistic head can say."""
+    rng = np.random.default_rng(3)
+    x, z = rng.standard_normal((2, 3000, 4)).astype(np.float32)
+    gamma, alpha = expit(4 * x[:, 0] * (1 if is_linear else x[:, 1])), expit(3 * z[:, 0])
+    clicked = (rng.random(3000) < gamma * alpha).astype(np.float32)[None]
+    log = FeedbackLog(features=x, feedback=clicked, groups=np.arange(3000), context=z)
+    estimator = find("implicitrm")(epochs=40, seed=1)
+    found = simplest(estimator, log, unseen_clicks(estimator, log))
+    assert found.get_params()["hidden"] == hidden
+
+
+def test_a_profile_reaches_half_a_step_beyond_its_grid():
+    grid = np.array([0.4, 0.45, 0.5, 0.95])
+    some = Profile(grid, grid, np.array([False, True, True, False]))
+    assert (some.low, some.high) == (pytest.approx(0.425), pytest.approx(0.525))
+    assert Profile(grid, grid, grid > 0.9).high == pytest.approx(0.975)
 
 
 def part(rank: float, width: float | None, gap: float = 0.0) -> Diagnosis:
@@ -88,7 +112,7 @@ def test_logs_that_identify_the_reward_are_told_from_logs_that_do_not(diagnoses)
 
 def test_the_compatible_mean_rewards_hold_the_true_one(diagnoses):
     profile = diagnoses["exclusive"].profile
-    assert profile is not None and profile.low - 0.025 <= 0.5 <= profile.high + 0.025
+    assert profile is not None and profile.low <= 0.5 <= profile.high and profile.hidden == ()
 
 
 def test_advice_ranks_what_could_be_known(diagnoses):
