@@ -102,9 +102,9 @@ def require(table: pd.DataFrame, *columns: str) -> None:
 
 def with_told(rows: pd.DataFrame) -> pd.DataFrame:
     """A column ``who``: the estimator, and in brackets what it was told."""
-    under = ""
+    under: str | pd.Series = ""
     if "protocol" in rows and rows.protocol.nunique() > 1:
-        under = "; " + rows.protocol
+        under = ("; " + rows.protocol).where(rows.protocol != rows.knows, "")
     return rows.assign(who=rows.estimator + " (" + rows.knows + under + ")")
 
 
