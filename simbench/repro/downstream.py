@@ -38,7 +38,11 @@ def measure(run: "Run", folder: Path) -> None:
 
 
 def _values(found: FinishedCell) -> pd.DataFrame:
-    """Rows as of :func:`simbench.repro.replicates.collect`; metrics ``value POLICY``, ``trait POLICY``."""
+    """Rows as of :func:`simbench.repro.replicates.collect`; metrics ``value POLICY``, ``trait POLICY``.
+
+    A policy that is out of reach in one replicate, as too many responses tie at the top, has none: the mean
+    of the others would be of a selection.
+    """
     test = found.cell.built().test
     prompts = Prompts.of(test.groups)
     scores = prompts.spread(found.predictions)
@@ -52,5 +56,5 @@ def _values(found: FinishedCell) -> pd.DataFrame:
         for name, policy in zip(POLICIES, policies, strict=True)
         for what, truth in judged.items()
     }
-    rows = replicates.as_rows(found.cell, found.facts["knows"], metrics)
-    return rows[np.isfinite(rows.value)]
+    reached = {name: values for name, values in metrics.items() if np.isfinite(values).all()}
+    return replicates.as_rows(found.cell, found.facts["knows"], reached)

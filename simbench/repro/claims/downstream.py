@@ -5,6 +5,7 @@ from simbench.repro.evidence import Evidence, NotMeasured, Scores
 from simbench.repro.quantities import Quantity, Table, by_share, mean_of
 
 OURS, THEIRS, ORACLE = "implicitrm", "naive", "oracle"
+OUT_OF_REACH = "–: out of reach in some replicate, whose reward is one for too many of the best responses."
 
 
 def _policies(scores: Scores, what: str) -> list[str]:
@@ -72,11 +73,16 @@ def _beyond_the_oracle(
             for name in here.distinct("estimator"):
                 if name == ORACLE or not here.has(ORACLE):
                     continue
-                keys = [f"{what} {name} {world} {policy}" for policy in policies]
-                for key, policy in zip(keys, policies, strict=True):
-                    quantities[key] = mean_of(here.less(name, ORACLE, f"{what} {policy}"), level, digits=4)
-                lines.append((world, name, *(f"{{{key}}}" for key in keys)))
+                line = []
+                for policy in policies:
+                    key, metric = f"{what} {name} {world} {policy}", f"{what} {policy}"
+                    if not here.where(metric=metric).has(name):
+                        line.append("–")
+                        continue
+                    quantities[key] = mean_of(here.less(name, ORACLE, metric), level, digits=4)
+                    line.append(f"{{{key}}}")
+                lines.append((world, name, *line))
         if lines:
-            columns = ("world", "estimator", *policies)
-            tables.append(Table(title=f"{title}, less the oracle's", columns=columns, rows=tuple(lines)))
+            columns, title = ("world", "estimator", *policies), f"{title}, less the oracle's"
+            tables.append(Table(title=title, columns=columns, rows=tuple(lines), note=OUT_OF_REACH))
     return tables, quantities
