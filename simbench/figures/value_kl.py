@@ -51,6 +51,9 @@ def draw(table: pd.DataFrame) -> Figure:
     titles = KINDS | (OF_LOGIT if reward == "logit" else {})
     for row, ((world, _, level), here) in zip(axes, situations, strict=True):
         for axis, (metric, kind) in zip(row, panels, strict=True):
+            if not (here.metric == metric).any():  # a world without a trait beside one with
+                axis.set_axis_off()
+                continue
             _panel(axis, here, metric, kind)
             axis.set_title(f"{titles[kind]}\n{world}, bias level {level:g}")
     legend(figure, axes[0][0], 3)

@@ -3,6 +3,7 @@
 from importlib.metadata import entry_points
 from itertools import combinations
 
+import pandas as pd
 import pytest
 from matplotlib import rcParams
 from matplotlib.colors import to_hex
@@ -109,3 +110,11 @@ def test_every_installed_estimator_has_a_style_of_its_own():
     installed = {entry.name for entry in entry_points(group="simbench.estimators")} - {"sklearn"}
     assert installed <= set(STYLES)
     assert len(set(STYLES.values())) == len(STYLES)
+
+
+def test_a_world_without_a_trait_leaves_its_panel_empty(table_of):
+    table = table_of("value-kl")
+    plain = table[table.metric != "trait"].assign(world="exclusive", trait="")
+    figure = FIGURES["value-kl"].load().draw(pd.concat([plain, table], ignore_index=True))
+    drawn = {axis.get_title().splitlines()[-1]: axis.axison for axis in figure.axes if axis.get_title()}
+    assert [axis.axison for axis in figure.axes].count(False) == 1 and all(drawn.values())
