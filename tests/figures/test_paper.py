@@ -114,7 +114,7 @@ def test_every_installed_estimator_has_a_style_of_its_own():
 
 def test_a_world_without_a_trait_leaves_its_panel_empty(table_of):
     table = table_of("value-kl")
-    plain = table[table.metric != "trait"].assign(world="exclusive", trait="")
+    plain = table[table.metric != "trait"].assign(world="plain", trait="")
     figure = FIGURES["value-kl"].load().draw(pd.concat([plain, table], ignore_index=True))
     drawn = {axis.get_title().splitlines()[-1]: axis.axison for axis in figure.axes if axis.get_title()}
     assert [axis.axison for axis in figure.axes].count(False) == 1 and all(drawn.values())

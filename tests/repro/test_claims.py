@@ -313,6 +313,15 @@ def test_alignment(finish, ours, verdict):
     assert found.quantities["value naive copyable KL 1"].value == pytest.approx(-0.2, abs=0.01)
 
 
+def test_a_policy_that_one_estimator_cannot_reach_leaves_its_place_empty(finish):
+    table = aligned(0.7, 0.6)
+    beyond = pd.concat([table, table[table.estimator != "upu"].assign(metric="value KL 9")])
+    upu = table[table.estimator == "naive"].assign(estimator="upu")
+    found = judged(alignment, finish("downstream", replicates=pd.concat([beyond, upu])))
+    rows = {row[1]: row[2:] for row in found.tables[1].rows}
+    assert rows["upu"] == ("{value upu copyable KL 1}", "–") and "–" not in rows["naive"]
+
+
 def test_the_rank_correlation_is_spearmans():
     rng = np.random.default_rng(0)
     ours, theirs = rng.integers(0, 6, 12), rng.integers(0, 6, 12)  # with ties

@@ -1,5 +1,7 @@
 """What the steps add to a study: policies of every replicate, and the learning rate as a column."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -46,6 +48,19 @@ def test_the_value_of_policies_is_that_of_their_definition(small, tmp_path, monk
         rows = table[(table.estimator == "naive") & (table.metric == f"{what} best of 4")]
         assert rows.value.to_numpy() == pytest.approx(prompts.mean_under(policy, truth.astype(float)))
     assert (table.metric == "r2").any()  # beside the usual scores
+
+
+def test_a_policy_out_of_reach_of_one_replicate_is_left_out(small, tmp_path, monkeypatch):
+    """One replicate rewards all responses of a prompt alike: no KL is reached there."""
+    monkeypatch.setattr(downstream, "FILE", small("oracle, naive"))
+    downstream.measure(Run(tmp_path), tmp_path / "out")
+    found = next(cell for cell in next(situations(tmp_path / "out")) if cell.cell.estimator == "naive")
+    whole = set(downstream._values(found).metric)
+    flat = found.predictions.copy()
+    flat[0] = 0.5
+    left = set(downstream._values(replace(found, predictions=flat)).metric)
+    assert whole - left == {name for name in whole if " KL " in name} != set()
+    assert {"value best of 4", "value best of 16"} <= left
 
 
 def test_every_rate_is_a_study_and_a_value_of_the_column(small, tmp_path, monkeypatch):
