@@ -23,10 +23,10 @@ WORLDS = {
 }
 SITUATIONS = [
     *(("exclusive", 3.0), ("exclusive", 2.0), ("exclusive", 0.8)),
-    *(("exclusive, reward a network", 3.0), ("exclusive, reward a network", 0.8)),
     *(("shared", 3.0), ("shared", 2.0), ("shared", 0.8)),
+    *(("exclusive, reward a network", 3.0), ("exclusive, reward a network", 0.8)),
 ]
-SEEDS = range(20)
+SEEDS = range(20, 40)
 SIZE = 10_000
 VERDICTS = (IDENTIFIED, RANKING_ONLY, NOT_IDENTIFIED)
 
@@ -66,7 +66,7 @@ def _found(world: WorldConfig, level: float, seed: int) -> Found:
     diagnosis = diagnose(log, seed=seed, advise=False)
     print(f"{world.name} {level:g} seed {seed}: {diagnosis.verdict}", file=sys.stderr, flush=True)
     assert diagnosis.profile is not None
-    agreement = float(diagnosis.restarts.rank_agreement[0])
+    agreement = diagnosis.rank_agreement
     return Found(diagnosis.verdict, agreement, diagnosis.profile, float(truth.reward.mean()))
 
 

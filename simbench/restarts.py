@@ -73,7 +73,7 @@ class Restarts:
     @cached_property
     def rank_agreement(self) -> np.ndarray:
         """Smallest rank correlation of two such rewards, shape (R,)."""
-        return self._compared(_least_correlation)
+        return self._compared(least_correlation)
 
     def _compared(self, measure: Callable[[np.ndarray], float]) -> np.ndarray:
         """A measure over each replicate's fits that the likelihood does not tell apart."""
@@ -202,6 +202,7 @@ def _largest_distance(rewards: np.ndarray) -> float:
     return max(float(np.sqrt(((rewards - one) ** 2).mean(1)).max()) for one in rewards)
 
 
-def _least_correlation(rewards: np.ndarray) -> float:
+def least_correlation(rewards: np.ndarray) -> float:
+    """Smallest rank correlation of any two rewards, (fits, k); 1 where there are no two that vary."""
     varying = rewards[np.ptp(rewards, axis=1) > 1e-9]
     return float(np.corrcoef(rankdata(varying, axis=1)).min()) if len(varying) > 1 else 1.0

@@ -69,13 +69,19 @@ class Diagnosis:
     @property
     def verdict(self) -> str:
         """One of :data:`IDENTIFIED`, :data:`RANKING_ONLY`, :data:`NOT_IDENTIFIED`, :data:`MISFITS`."""
-        if self.restarts.rank_agreement[0] < RANKS_ALIKE:
+        if self.rank_agreement < RANKS_ALIKE:
             return NOT_IDENTIFIED
         if not self.fits:
             return MISFITS
         if self.profile is not None and self.profile.width > LEVEL_DECIDED:
             return RANKING_ONLY
         return IDENTIFIED
+
+    @property
+    def rank_agreement(self) -> float:
+        """Smallest rank correlation of two rewards that the log does not tell apart, by start or mean level."""
+        of_restarts = float(self.restarts.rank_agreement[0])
+        return of_restarts if self.profile is None else min(of_restarts, self.profile.rank_agreement)
 
     @property
     def fits(self) -> bool:

@@ -7,7 +7,9 @@ import numpy as np
 from simbench.diagnosis.cross_fit import FOLDS, prompt_folds
 from simbench.estimator import Estimator
 from simbench.log import FeedbackLog
-from simbench.restarts import click_losses, indistinguishable
+from simbench.mapped import take_rows
+from simbench.restarts import ROWS, click_losses, indistinguishable, least_correlation
+from simbench.streams import stream
 from simbench.training import train
 
 STEP = 0.05
@@ -26,6 +28,8 @@ class Profile:
         Mean negative log-likelihood of feedback that the fit did not see.
     compatible : ndarray of bool, shape (g,)
         Not worse than the best beyond sampling error.
+    rewards : ndarray, shape (g, k)
+        ``γ̂`` on some rows of the log, by fits that did not see them.
     hidden : tuple of int
         Hidden layers of the fits; none: logistic heads.
     """
@@ -33,6 +37,7 @@ class Profile:
     mean_reward: np.ndarray
     loss: np.ndarray
     compatible: np.ndarray
+    rewards: np.ndarray
     hidden: tuple[int, ...] = ()
 
     @property
@@ -48,6 +53,11 @@ class Profile:
     @property
     def width(self) -> float:
         return round(self.high - self.low, 9)  # no rounding between steps of the grid
+
+    @property
+    def rank_agreement(self) -> float:
+        """Smallest rank correlation of the rewards at two compatible levels."""
+        return least_correlation(self.rewards[self.compatible])
 
 
 def profile_likelihood(
@@ -70,9 +80,14 @@ def profile_likelihood(
     """
     levels = np.array([level for level in grid if level > log.feedback.mean()])
     loss = np.empty((len(levels), log.n_rows))
-    for seen, unseen in prompt_folds(log.groups, folds, estimator.get_params()["seed"]):
+    seed = estimator.get_params()["seed"]
+    compared = np.sort(stream(seed, "compared rows").permutation(log.n_rows)[:ROWS])
+    rewards = np.empty((len(levels), len(compared)))
+    for seen, unseen in prompt_folds(log.groups, folds, seed):
         part = log.rows(seen).replicates(np.zeros(len(levels), dtype=np.int64))
         model = train(estimator, replace(part, class_prior=levels), [0] * len(levels))
         loss[:, unseen] = click_losses(model, log, unseen, len(levels))[0]
+        here = np.isin(compared, unseen)
+        rewards[:, here] = model.predict(take_rows(log.features, compared[here]))
     hidden = tuple(estimator.get_params()["hidden"])
-    return Profile(levels, loss.mean(1), indistinguishable(loss[None])[0], hidden)
+    return Profile(levels, loss.mean(1), indistinguishable(loss[None])[0], rewards, hidden)

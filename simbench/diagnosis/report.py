@@ -31,7 +31,8 @@ def facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
             "which mean rewards are compatible?",
             "told: the class prior"
             if profile is None
-            else f"{profile.low:.3f} to {profile.high:.3f}, by {_heads(profile)}",
+            else f"{profile.low:.3f} to {profile.high:.3f}, by {_heads(profile)}; least rank correlation of "
+            f"their rewards {profile.rank_agreement:.2f}",
         ),
         (
             "is there overlap?",

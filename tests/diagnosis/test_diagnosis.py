@@ -63,15 +63,28 @@ def test_heads_are_as_simple_as_unseen_feedback_allows(is_linear, hidden):
 
 def test_a_profile_reaches_half_a_step_beyond_its_grid():
     grid = np.array([0.4, 0.45, 0.5, 0.95])
-    some = Profile(grid, grid, np.array([False, True, True, False]))
+    rewards = np.array([[3.0, 2, 1], [1, 2, 3], [2, 3, 9], [0, 1, 0]])
+    some = Profile(grid, grid, np.array([False, True, True, False]), rewards)
     assert (some.low, some.high) == (pytest.approx(0.425), pytest.approx(0.525))
-    assert Profile(grid, grid, grid > 0.9).high == pytest.approx(0.975)
+    assert Profile(grid, grid, grid > 0.9, rewards).high == pytest.approx(0.975)
+
+
+def test_compatible_mean_rewards_that_rank_otherwise_identify_nothing():
+    rewards = np.array([[1.0, 2, 3, 4, 5], [1, 2, 3, 5, 4], [5, 4, 3, 2, 1]])
+    grid = np.array([0.4, 0.45, 0.5])
+    narrow = [Profile(grid, grid, np.array(which), rewards) for which in ([1, 1, 0], [1, 1, 1])]
+    narrow = [replace(one, compatible=one.compatible.astype(bool)) for one in narrow]
+    assert [one.rank_agreement for one in narrow] == [pytest.approx(0.9), pytest.approx(-1.0)]
+    alike = part(0.95, 0.2)
+    found = [replace(alike, profile=one).verdict for one in narrow]
+    assert found == [IDENTIFIED, NOT_IDENTIFIED]
 
 
 def part(rank: float, width: float | None, gap: float = 0.0) -> Diagnosis:
     """A diagnosis of which only what the verdict reads is there."""
     grid = np.linspace(0.1, 0.9, 9)
-    profile = None if width is None else Profile(grid, grid, grid <= 0.1 + width + 1e-9)
+    same = np.tile(np.arange(5.0), (9, 1))
+    profile = None if width is None else Profile(grid, grid, grid <= 0.1 + width + 1e-9, same)
     restarts = SimpleNamespace(rank_agreement=np.array([rank]))
     calibration = SimpleNamespace(largest_gap=gap, p_value=1e-9)
     return Diagnosis(None, restarts, calibration, profile, None, None, [])  # type: ignore[arg-type]
