@@ -79,7 +79,7 @@ class Diagnosis:
 
     @property
     def rank_agreement(self) -> float:
-        """Smallest rank correlation of two rewards that the log does not tell apart, by start or mean level."""
+        """Smallest rank correlation of two rewards that the log does not tell apart."""
         of_restarts = float(self.restarts.rank_agreement[0])
         return of_restarts if self.profile is None else min(of_restarts, self.profile.rank_agreement)
 
