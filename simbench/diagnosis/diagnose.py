@@ -16,6 +16,7 @@ from simbench.restarts import RANKS_ALIKE, Restarts, train_restarts
 
 RESTARTS = 8
 LEVEL_DECIDED = 0.3  # widest set of compatible mean rewards at which the level is
+HARDLY_LESS = 0.95  # of the expected error: knowledge that leaves so much of it is not recommended
 MISFIT = 0.1  # gap of a calibration bin, in probability, beyond which the click model is not believed
 IDENTIFIED, RANKING_ONLY, NOT_IDENTIFIED = "identified", "ranking identified, level not", "not identified"
 MISFITS = "the click model does not fit"
@@ -105,11 +106,18 @@ class Diagnosis:
         }
         return " ".join([sentences[self.verdict], self._recommendation()]).strip()
 
+    @property
+    def believed_advice(self) -> list[Worth]:
+        """The advice, unless the click model that it is worked out with does not fit."""
+        return [] if self.verdict == MISFITS else self.advice
+
     def _recommendation(self) -> str:
-        if not self.advice:
+        if not self.believed_advice:
             return ""
         now, best = self.advice[0], self.advice[1]
         labels = next(worth for worth in self.advice if worth.labels)
+        if best.rmse > HARDLY_LESS * now.rmse:
+            return f"Nothing further that was tried lowers the expected error, {now.rmse:.2f}, by much."
         text = f"Most would be gained by {best.knowledge} (expected error {now.rmse:.2f} to {best.rmse:.2f})"
         if labels is not best:
             reach = "would bring it to" if labels.rmse <= ENOUGH else "would only bring it to"

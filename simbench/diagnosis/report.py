@@ -43,7 +43,7 @@ def facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     ]
     return rows + [
         (f"with {worth.knowledge}", f"expected error of the reward {worth.rmse:.3f} (RMS)")
-        for worth in diagnosis.advice
+        for worth in diagnosis.believed_advice
     ]
 
 

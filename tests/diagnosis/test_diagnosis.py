@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from simbench.diagnosis.advice import Worth
 from simbench.diagnosis.click_model import click_calibration, wilson
 from simbench.diagnosis.cross_fit import prompt_folds, simplest, unseen_clicks
 from simbench.diagnosis.diagnose import IDENTIFIED, MISFITS, NOT_IDENTIFIED, RANKING_ONLY, Diagnosis, diagnose
@@ -106,6 +107,17 @@ def test_the_verdict_reads_ranking_first_and_level_second(rank, width, verdict):
 
 def test_a_model_that_does_not_fit_identifies_nothing():
     assert part(0.95, 0.2, gap=0.2).verdict == MISFITS and "0.20" in part(0.95, 0.2, gap=0.2).summary
+
+
+def test_advice_is_given_where_it_helps_and_its_model_fits():
+    def advised(best: float, gap: float = 0.0) -> Diagnosis:
+        worth = [Worth("nothing more", 0.2), Worth("the propensity", best), Worth("9 labels", 0.21, labels=9)]
+        return replace(part(0.8, 0.2, gap), advice=worth)
+
+    assert "Most would be gained by the propensity" in advised(0.1).summary
+    assert "Nothing further" in advised(0.199).summary
+    misfit = replace(advised(0.1, gap=0.2), restarts=part(0.95, 0.2).restarts)
+    assert misfit.verdict == MISFITS and "propensity" not in misfit.summary
 
 
 @pytest.fixture(scope="module")
