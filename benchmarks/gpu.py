@@ -101,13 +101,13 @@ class Machine:
         versions = f"torch {torch.__version__}, CUDA {torch.version.cuda}, Python {sys.version.split()[0]}"
         return f"{self.device.type}: {name}; {versions}; {time.strftime('%Y-%m-%d')}"
 
-    def memory(self) -> float:
-        """Peak GB on the GPU since it was last asked."""
+    def memory(self) -> str:
+        """Peak GB on the GPU since it was last asked; of other machines it is not known."""
         if not self.is_gpu:
-            return float("nan")
+            return "-"
         peak = torch.cuda.max_memory_allocated(self.device) / 1e9
         torch.cuda.reset_peak_memory_stats(self.device)
-        return peak
+        return f"{peak:.2f}"
 
 
 def rate(machine: Machine, precision: str) -> float:
@@ -237,7 +237,7 @@ def heads(machine: Machine) -> None:
                 f"{alone:.2f} TFLOP/s",
                 f"{alone / ceiling:.0%}",
             )
-            row(replicates, precision, each, *shares, f"{machine.memory():.2f}")
+            row(replicates, precision, each, *shares, machine.memory())
             del epochs
 
 
