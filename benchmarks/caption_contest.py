@@ -60,7 +60,7 @@ def main() -> None:
         reads_context = any(network.inputs == "context" for network in kind.networks)
         row(name, "context" if reads_context else "nothing", reward, above, count, log.groups)
     row(
-        "the share of votes itself",
+        "the overall share of votes, for every caption",
         "truth",
         np.full(log.n_rows, above.sum() / count.sum()),
         above,
