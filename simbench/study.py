@@ -18,6 +18,7 @@ from simbench.executors import Executor
 from simbench.executors.local import Local
 from simbench.executors.worker import THREADS, fixed_threads
 from simbench.grants import BASES, base, checked, variants
+from simbench.interrupt import remembered
 from simbench.location import Location
 from simbench.precision import Precision, product_dtype
 from simbench.protocol import Protocol
@@ -175,10 +176,13 @@ def run(
         runner.check(config.device, shards)
         _claim(out, config)
         outcomes = {}
-        for outcome in runner.run(cells, shards):
-            outcomes[outcome.cell.key] = outcome
-            if progress is not None:
-                progress(outcome, len(outcomes), len(cells))
+        with remembered() as stopped:
+            for outcome in runner.run(cells, shards):
+                outcomes[outcome.cell.key] = outcome
+                if progress is not None:
+                    progress(outcome, len(outcomes), len(cells))
+                if stopped.is_set():
+                    raise KeyboardInterrupt
     with fixed_threads():
         result = table(config, [outcomes[cell.key] for cell in cells], shards)
     write_table(out / "results.parquet", result)

@@ -11,7 +11,6 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from simbench.cell import Cell, Outcome
 from simbench.errors import BadInput
 from simbench.executors import RETRIES
-from simbench.executors.interrupt import remembered
 from simbench.executors.worker import THREADS, died, run_alone
 from simbench.store import Shards
 
@@ -47,11 +46,7 @@ class Local:
 
     def run(self, cells: Sequence[Cell], shards: Shards) -> Iterator[Outcome]:
         if self.jobs == 1:
-            with remembered() as stopped:
-                for cell in cells:
-                    yield run_alone(cell, shards)
-                    if stopped.is_set():
-                        raise KeyboardInterrupt
+            yield from (run_alone(cell, shards) for cell in cells)
             return
         left = {cell.key: cell for cell in cells}
         for _ in range(RETRIES):
@@ -67,14 +62,10 @@ class Local:
         with parallel_config("loky", inner_max_num_threads=THREADS):
             pool = Parallel(n_jobs=self.jobs, return_as="generator_unordered")
         results = pool(delayed(run_alone)(cell, shards) for cell in list(left.values()))
-        with remembered() as stopped:
-            try:
-                for outcome in cast(Iterator[Outcome], results):
-                    del left[outcome.cell.key]
-                    yield outcome
-                    if stopped.is_set():
-                        raise KeyboardInterrupt
-            except TerminatedWorkerError:  # the pool is gone, and with it what ran beside the cell
-                if stopped.is_set():
-                    raise KeyboardInterrupt from None
+        try:
+            for outcome in cast(Iterator[Outcome], results):
+                del left[outcome.cell.key]
+                yield outcome
+        except TerminatedWorkerError:
+            pass  # the pool is gone, and with it what ran beside the cell
         return left

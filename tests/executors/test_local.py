@@ -134,7 +134,7 @@ def test_an_interrupt_that_python_ignores_is_remembered():
     """Raised in the callback of a weak reference, where Python prints it and goes on."""
     script = """
 import os, signal, weakref
-from simbench.executors.interrupt import remembered
+from simbench.interrupt import remembered
 
 class Thing:
     pass
