@@ -21,7 +21,7 @@ from simbench.training import split_by_prompt, train
 from simbench.world import PRESETS, build
 
 TWIN = PRESETS["twin:helpsteer"].model_copy(update={"n_features": 6, "test_size": 200})
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SETTINGS = ({"lr": 3e-2}, {"lr": 3e-4, "no_such_parameter": 1})
 
 
