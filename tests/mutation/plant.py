@@ -11,6 +11,7 @@ than the tests themselves.
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -129,10 +130,8 @@ def run_tests(root: Path, paths: tuple[str, ...], output: Path) -> int:
 
 
 def end_group(child: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def found_by(fault: Fault, room: Room) -> str:
