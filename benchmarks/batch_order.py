@@ -10,11 +10,12 @@ feedback, with intervals, and their difference.
 
 import argparse
 
-from simbench.estimator import grant
-from simbench.registry import find
-from simbench.score import score
-from simbench.training import train
-from simbench.world import PRESETS, build
+from simbench.estimator.estimator import grant
+from simbench.estimator.registry import find
+from simbench.score.moments import score
+from simbench.training.train import train
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 ESTIMATORS = ("naive", "ips", "implicitrm-known")
 

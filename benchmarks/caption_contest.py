@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from simbench.data.responses import read_features, read_frame
-from simbench.diagnosis.diagnose import diagnose
-from simbench.diagnosis.report import as_text
-from simbench.log import FeedbackLog
-from simbench.registry import find
+from simbench.estimator.registry import find
+from simbench.log.feedback import FeedbackLog
+from simbench.log.rated_responses import read_features, read_frame
+from simbench.reward.diagnosis.diagnose import diagnose
+from simbench.reward.diagnosis.report import as_text
 
 ESTIMATORS = (
     *("naive", "naive-sqrt", "balanced-naive", "elkan-noto", "vpu", "wmf"),

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy.special import expit
+from simbench_estimators.class_prior import METHODS, estimated_prior
 
-from estimators.class_prior import METHODS, estimated_prior
-from simbench.log import FeedbackLog
-from simbench.world import PRESETS, build
+from simbench.log.feedback import FeedbackLog
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 SEEDS, SIZE = range(5), 6000
 

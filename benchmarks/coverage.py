@@ -12,15 +12,17 @@ import numpy as np
 from scipy.stats import binom
 
 from simbench.errors import BadInput
-from simbench.intervals import (
+from simbench.estimator.registry import find
+from simbench.reward.intervals import (
     at_estimate,
     bootstrap_intervals,
     information_intervals,
     maximum_likelihood,
     model_at,
 )
-from simbench.registry import find
-from simbench.world import PRESETS, World, WorldConfig, build
+from simbench.world.config import WorldConfig
+from simbench.world.presets import PRESETS
+from simbench.world.world import World, build
 
 LOGS, PART = 500, 50  # simulated, and fitted at once
 LEVEL = 0.9

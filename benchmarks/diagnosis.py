@@ -12,9 +12,11 @@ from importlib.metadata import version
 import numpy as np
 from joblib import Parallel, delayed
 
-from simbench.diagnosis.diagnose import IDENTIFIED, NOT_IDENTIFIED, RANKING_ONLY, diagnose
-from simbench.diagnosis.profile import Profile
-from simbench.world import PRESETS, WorldConfig, build
+from simbench.reward.diagnosis.diagnose import IDENTIFIED, NOT_IDENTIFIED, RANKING_ONLY, diagnose
+from simbench.reward.diagnosis.profile import Profile
+from simbench.world.config import WorldConfig
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 WORLDS = {
     "exclusive": PRESETS["exclusive"],

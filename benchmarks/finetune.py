@@ -19,17 +19,23 @@ from safetensors.numpy import load_file, save_file
 from scipy.special import logit
 
 from simbench.commands.progress import TrainingProgress
-from simbench.data.responses import read_frame
-from simbench.language.embed import embed_texts, texts_of
-from simbench.language.encoder import TextEncoder
-from simbench.language.finetune import finetune, frame_tokens
-from simbench.language.settings import Settings
-from simbench.log import FeedbackLog
-from simbench.ranking import expected_auroc, expected_calibration_error, pairwise_accuracy
-from simbench.registry import find
+from simbench.estimator.registry import find
+from simbench.log.feedback import FeedbackLog
+from simbench.log.rated_responses import read_frame
+from simbench.log.user_log import LogColumns
+from simbench.reward.language.embed import embed_texts, texts_of
+from simbench.reward.language.encoder import TextEncoder
+from simbench.reward.language.finetune import finetune, frame_tokens
+from simbench.reward.language.settings import Settings
+from simbench.score.ranking import (
+    expected_auroc,
+    expected_calibration_error,
+    pairwise_accuracy,
+)
 from simbench.streams import stream
-from simbench.userlog.reader import LogColumns
-from simbench.world import PRESETS, RealResponses, World, build
+from simbench.world.config import RealResponses
+from simbench.world.presets import PRESETS
+from simbench.world.world import World, build
 
 BIAS_LEVEL, ACTION_RATE = 2.0, 0.5
 TRAIN_PER_PROMPT, TEST_PER_PROMPT = 3, 8

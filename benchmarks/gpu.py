@@ -25,14 +25,15 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from estimators.doubly_robust import DR, MRDR, MultiIPS
-from estimators.implicitrm import ImplicitRM, ImplicitRMKnown, ImplicitRMPrior
-from estimators.inverse_propensity import IPS, NNPU, SNIPS, UPU
-from estimators.naive import BalancedNaive, Naive
-from simbench.estimator import Estimator
-from simbench.holdout import Holdout
-from simbench.log import FeedbackLog
-from simbench.precision import products_in
+from simbench_estimators.doubly_robust import DR, MRDR, MultiIPS
+from simbench_estimators.implicitrm import ImplicitRM, ImplicitRMKnown, ImplicitRMPrior
+from simbench_estimators.inverse_propensity import IPS, NNPU, SNIPS, UPU
+from simbench_estimators.naive import BalancedNaive, Naive
+
+from simbench.estimator.estimator import Estimator
+from simbench.log.feedback import FeedbackLog
+from simbench.training.holdout import Holdout
+from simbench.training.precision import products_in
 from simbench.training.trainer import Execution, Trainer
 
 STUDY = (Naive, BalancedNaive, IPS, SNIPS, UPU, NNPU, DR, MRDR, MultiIPS, ImplicitRM, ImplicitRMPrior)
@@ -324,7 +325,7 @@ def encoder(machine: Machine) -> None:
     except ImportError:
         print("The encoder was left out: transformers is not installed.")
         return
-    from simbench.language.encoder import TextEncoder
+    from simbench.reward.language.encoder import TextEncoder
 
     sizes = machine.sizes
     wide = LlamaConfig(

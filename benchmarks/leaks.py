@@ -13,11 +13,11 @@ import numpy as np
 from scipy.stats import kendalltau
 from scipy.stats import t as student
 
-from simbench.cell import Cell
-from simbench.results import read_table
-from simbench.score import per_replicate
-from simbench.store import Shards
-from simbench.study import StudyConfig, plan
+from simbench.score.moments import per_replicate
+from simbench.study.cell import Cell
+from simbench.study.config import StudyConfig, plan
+from simbench.study.shards import Shards
+from simbench.study.table import read_table
 
 METRICS = ("r2", "mae", "rmse", "auroc")
 PUBLISHED, NONE, ALL_CALIBRATED = "published", "off: all", "off: calibration of one only"

@@ -21,8 +21,9 @@ REPLICATES, FEATURES = 8, 64
 
 def study(size: int, out: str) -> None:
     """Run in a child process; leaves its peak resident size and seconds in ``out``."""
-    from simbench.study import StudyConfig, run
-    from simbench.world import PRESETS
+    from simbench.study.config import StudyConfig
+    from simbench.study.run import run
+    from simbench.world.presets import PRESETS
 
     short = {"epochs": 2, "batch_size": 4096}
     config = StudyConfig(

@@ -92,7 +92,7 @@ def features(folder: Path, rows: int, dtype: type) -> Iterator[Path]:
 
 def log_of(matrix) -> Any:
     """One replicate of clicks with probability .3, five responses a prompt."""
-    from simbench.log import FeedbackLog
+    from simbench.log.feedback import FeedbackLog
 
     feedback = (np.random.default_rng(1).random((1, len(matrix)), dtype=np.float32) < 0.3).astype(np.float32)
     return FeedbackLog(matrix, feedback, np.arange(len(matrix)) // 5)
@@ -119,8 +119,8 @@ def timed_epochs(estimator, log, epochs: int) -> list[float]:
 
 def fit(out: str, path: str, on_disk: bool, epochs: int, hidden: tuple[int, ...] = HIDDEN) -> None:
     """In a process of its own: fit `naive` on the file, mapped or read whole."""
-    from simbench.mapped import MappedMatrix
-    from simbench.registry import find
+    from simbench.estimator.registry import find
+    from simbench.files.matrix import MappedMatrix
 
     with Peak() as peak:
         matrix = MappedMatrix.open(Path(path)) if on_disk else np.load(path)
@@ -181,8 +181,9 @@ def growth(folder: Path) -> None:
 
 def study(out: str, replicates: int) -> None:
     """In a process of its own: a study within 200 MB of replicates."""
-    from simbench.study import StudyConfig, run
-    from simbench.world import PRESETS
+    from simbench.study.config import StudyConfig
+    from simbench.study.run import run
+    from simbench.world.presets import PRESETS
 
     short = {"epochs": 2, "hidden": (64, 32)}
     config = StudyConfig(
@@ -212,9 +213,10 @@ def replicates(_: Path) -> None:
 
 def precision(_: Path) -> None:
     """RMS over responses and replicates; the spread of replicates beside it, as a scale."""
-    from simbench.estimator import grant
-    from simbench.registry import find
-    from simbench.world import PRESETS, build
+    from simbench.estimator.estimator import grant
+    from simbench.estimator.registry import find
+    from simbench.world.presets import PRESETS
+    from simbench.world.world import build
 
     world = build(PRESETS["exclusive"].model_copy(update={"n_features": 256}), 0.8, 10_000, 0)
     log, truth = world.draw(range(4))

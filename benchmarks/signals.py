@@ -13,10 +13,13 @@ import pandas as pd
 import torch
 
 from simbench import __version__
-from simbench.dependence import dependence_test
-from simbench.signals import joint_propensity
-from simbench.study import StudyConfig, run
-from simbench.world import PRESETS, World, WorldConfig, build
+from simbench.log.dependence import dependence_test
+from simbench.study.config import StudyConfig
+from simbench.study.run import run
+from simbench.world.config import WorldConfig
+from simbench.world.presets import PRESETS
+from simbench.world.signals import joint_propensity
+from simbench.world.world import World, build
 
 SITUATIONS = [(1, 0.0), *((count, dependence) for count in (2, 3) for dependence in (0.0, 0.3, 0.6))]
 SIZE, BIAS_LEVEL = 10_000, 1.0

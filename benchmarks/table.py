@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from simbench.results import read_table
+from simbench.study.table import read_table
 
 METRICS = {
     "bias2": "bias²",

@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from simbench_figures.throughput import FILE
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from simbench.figures.throughput import FILE
-from simbench.log import FeedbackLog
-from simbench.registry import find
-from simbench.store import write_whole
-from simbench.training import train
+from simbench.estimator.registry import find
+from simbench.files.write import write_whole
+from simbench.log.feedback import FeedbackLog
+from simbench.training.train import train
 
 # rows, features, hidden widths, replicates; goals: ratio to the loop, share of sgemm
 SHAPES = [

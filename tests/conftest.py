@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from simbench.world import PRESETS, build
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 

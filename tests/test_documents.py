@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from simbench.study import StudyConfig
-from simbench.world import PRESETS, build
+from simbench.study.config import StudyConfig
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 ROOT = Path(__file__).parents[1]
 

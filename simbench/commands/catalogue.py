@@ -2,17 +2,18 @@
 
 import pandas as pd
 
-from simbench import registry
-from simbench.commands.names import ANY_CLASSIFIER
 from simbench.commands.output import print_table
 from simbench.errors import BadInput
-from simbench.grants import MEANING
-from simbench.world import DESCRIPTIONS, PRESETS, build
+from simbench.estimator import registry
+from simbench.study.grants import MEANING
+from simbench.study.names import ANY_CLASSIFIER
+from simbench.world.presets import DESCRIPTIONS, PRESETS
+from simbench.world.world import build
 
 
 def list_estimators(format: str) -> None:
     """``simbench list estimators``: the catalogue, with the cases in which the risk is exactly unbiased."""
-    from simbench import risk
+    from simbench.score import risk
 
     rows = []
     for name in registry.names():

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from simbench import registry
-from simbench.commands.names import everyone, grants, preset
 from simbench.commands.output import emit, print_table
 from simbench.errors import BadInput
+from simbench.estimator import registry
+from simbench.study.names import everyone, grants, preset
 
 
 def check(
@@ -20,10 +20,10 @@ def check(
     Estimators from outside are put through the conformance kit unless told otherwise. The verdicts are kept
     as ``results.parquet`` of the folder ``out``.
     """
-    from simbench import verdicts
+    from simbench.score import risk_table as verdicts
 
     kinds = {name: registry.find(name) for name in names or []}
-    outside = [name for name, kind in kinds.items() if not kind.__module__.startswith("estimators.")]
+    outside = [name for name, kind in kinds.items() if not kind.__module__.startswith("simbench_estimators.")]
     examined = {None: outside, True: list(kinds) or everyone(), False: []}[conformance]
     if names is None or format == "markdown" or any(verdicts.states_a_loss(k) for k in kinds.values()):
         stated = names and [name for name in names if verdicts.states_a_loss(kinds[name])]
@@ -36,7 +36,7 @@ def check(
 
 def _examine(names: list[str]) -> list[str]:
     """Print the findings of the conformance kit on stderr; return who failed."""
-    from simbench.conformance import examine
+    from simbench.study.conformance import examine
 
     failed = []
     for name in names:
@@ -51,11 +51,11 @@ def _examine(names: list[str]) -> list[str]:
 
 
 def _print_verdicts(names: list[str] | None, seed: int, format: str, out: Path | None) -> None:
-    from simbench import verdicts
+    from simbench.score import risk_table as verdicts
 
     rows = verdicts.collect(names, seed)
     if out is not None:
-        from simbench.results import write_table
+        from simbench.study.table import write_table
 
         write_table(out / "results.parquet", pd.DataFrame([vars(verdict) for verdict, _ in rows]))
         print(f"picture: simbench figure risk {out}", file=sys.stderr)
@@ -79,8 +79,8 @@ def tune(
     format: str,
 ) -> None:
     """``simbench tune``: a row an estimator; who cannot be tuned is told so and the others go on."""
-    from simbench.tune import situation
-    from simbench.tune import tune as search
+    from simbench.study.tune import situation
+    from simbench.study.tune import tune as search
 
     common = {**cell, "world": preset(world), "label_share": 0.05, "device": "cpu"}
     rows = []

@@ -8,13 +8,13 @@ from pydantic import ValidationError
 
 from simbench.commands.output import emit, print_table
 from simbench.errors import BadInput
-from simbench.location import Location
+from simbench.files.location import Location
 
 
 def downstream(folder: str, rewards: str, at: float, format: str) -> None:
     """``simbench downstream``: write ``downstream.parquet``; print every estimator at one KL."""
-    from simbench.downstream.curves import FILE, write_downstream
-    from simbench.downstream.settings import Downstream
+    from simbench.study.policies import FILE, write_downstream
+    from simbench.study.policy_settings import Downstream
 
     names = [name.strip() for name in rewards.split(",")]
     try:

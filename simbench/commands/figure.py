@@ -3,15 +3,15 @@
 import sys
 from pathlib import Path
 
-from simbench.errors import BadInput, did_you_mean
-from simbench.figures import FIGURES, Entry, save
-from simbench.location import Location
+from simbench.errors import BadInput
+from simbench.files.location import Location
+from simbench.study.figures import Figure, find, names, save
 
 
 def figure(name: str, folder: str, to: str | None) -> None:
     """``simbench figure``: draw one figure from a results folder."""
     where = Location(folder)
-    for path in save(_entry(name).draw(where), where / name if to is None else Location(to)):
+    for path in save(find(name).draw(where), where / name if to is None else Location(to)):
         print(path)
 
 
@@ -27,8 +27,8 @@ def figures(folder: Path, everything: bool, only: str | None, to: Path | None) -
         raise BadInput("say which figures: --all, or --only NAME,NAME.")
     if not folder.is_dir():
         raise BadInput(f"{folder} is no folder: give the one that simbench repro --out made.")
-    names = list(FIGURES) if only is None else [name.strip() for name in only.split(",")]
-    entries = {name: _entry(name) for name in names}
+    chosen = names() if only is None else [name.strip() for name in only.split(",")]
+    entries = {name: find(name) for name in chosen}
     skipped = []
     for name, entry in entries.items():
         try:
@@ -40,20 +40,15 @@ def figures(folder: Path, everything: bool, only: str | None, to: Path | None) -
         for path in paths:
             print(path, flush=True)
     if skipped:
-        print(f"simbench: {len(names) - len(skipped)} drawn, skipped: {', '.join(skipped)}.", file=sys.stderr)
+        print(
+            f"simbench: {len(chosen) - len(skipped)} drawn, skipped: {', '.join(skipped)}.", file=sys.stderr
+        )
         sys.exit(1)
 
 
-def _drawn(entry: Entry, folder: Path, target: Path) -> list[Location]:
+def _drawn(entry: Figure, folder: Path, target: Path) -> list[Location]:
     missing = [step for step in entry.steps if not (folder / step).is_dir()]
     if missing:
         raise BadInput(f"there is no folder {' or '.join(str(folder / step) for step in missing)}.")
     source = folder / entry.steps[0] if len(entry.steps) == 1 else folder
     return save(entry.draw(source), target)
-
-
-def _entry(name: str) -> Entry:
-    if name not in FIGURES:
-        hint = did_you_mean(name, FIGURES)
-        raise BadInput(f"there is no figure {name!r}.{hint} There are {', '.join(FIGURES)}.")
-    return FIGURES[name]

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from simbench.commands.language import text_warnings
 from simbench.commands.log import columns_of, parameters_of
 from simbench.errors import BadInput
-from simbench.language.settings import Settings
-from simbench.userlog.model import CARD
+from simbench.reward.language.settings import Settings
+from simbench.reward.model import CARD
 
 
 def finetune(flags: dict[str, Any]) -> None:
@@ -32,7 +32,7 @@ def finetune(flags: dict[str, Any]) -> None:
         raise BadInput(f"--{name}: {first['msg'].lower()}, got {first['input']!r}.") from error
     # heavy: after what can be wrong with the flags was said
     from simbench.commands.progress import TrainingProgress
-    from simbench.language.finetune import finetune as train
+    from simbench.reward.language.finetune import finetune as train
 
     own = {name: flags[name] for name in ("text_column", "prompt_column")}
     with TrainingProgress() as progress:
@@ -71,7 +71,7 @@ def export(
         if not diagnosis.is_file():
             raise BadInput(f"{diagnosis} does not exist: keep what simbench diagnose prints in a file.")
         told = diagnosis.read_text()
-    from simbench.language.export import export as write
+    from simbench.reward.language.export import export as write
 
     shift = write(model, folder, to, allow_shift=allow_shift, diagnosis=told)
     code = ", trust_remote_code=True" if to == "hf-code" else ""

@@ -5,11 +5,12 @@ import sys
 import pandas as pd
 
 from simbench.commands.output import duration, print_table
-from simbench.forecast import CellForecast, Forecast, Span, forecast
-from simbench.grants import in_words
-from simbench.location import Location
-from simbench.store import Shards
-from simbench.study import StudyConfig, is_of
+from simbench.files.location import Location
+from simbench.study.config import StudyConfig
+from simbench.study.forecast import CellForecast, Forecast, Span, forecast
+from simbench.study.grants import in_words
+from simbench.study.run import is_of
+from simbench.study.shards import Shards
 
 STATUSES = ("to run", "finished", "skipped", "fails")
 

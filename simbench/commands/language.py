@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from simbench.data.embedding_card import card_path
-from simbench.data.responses import read_frame
 from simbench.errors import BadInput
+from simbench.log.embedding_card import card_path
+from simbench.log.rated_responses import read_frame
 
 BATCHES = {"cpu": 32, "cuda": 128}
 
@@ -22,8 +22,8 @@ def embed(flags: dict[str, Any]) -> None:
     frame = read_frame(flags["responses"])
     # heavy: after what can be wrong with the file was said
     from simbench.commands.progress import TextProgress
-    from simbench.language.embed import embed_texts, texts_of
-    from simbench.language.encoder import TextEncoder
+    from simbench.reward.language.embed import embed_texts, texts_of
+    from simbench.reward.language.encoder import TextEncoder
 
     texts = texts_of(frame, flags["responses"], flags["text_column"], flags["prompt_column"])
     del frame

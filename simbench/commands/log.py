@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simbench.data.responses import read_frame
 from simbench.errors import BadInput
-from simbench.store import write_whole
-from simbench.userlog.encoding import raw_features
-from simbench.userlog.model import CARD, fit_log, is_language_folder, load_model
-from simbench.userlog.reader import LogColumns, read_log
+from simbench.files.write import write_whole
+from simbench.log.encoding import raw_features
+from simbench.log.rated_responses import read_frame
+from simbench.log.user_log import LogColumns, read_log
+from simbench.reward.model import CARD, fit_log, is_language_folder, load_model
 
 SEVERAL = ("context", "signals", "negative_signals")
 WRITERS = {
@@ -62,8 +62,8 @@ def _rewards(model: Path, responses: Path, features: str | None) -> tuple[pd.Dat
     if is_language_folder(model):
         if features is not None:
             raise BadInput(f"{model} reads text, not features: leave out --features.")
-        from simbench.language.finetune import frame_tokens
-        from simbench.language.model import load_language_model
+        from simbench.reward.language.finetune import frame_tokens
+        from simbench.reward.language.model import load_language_model
 
         reader = load_language_model(model)
         frame = read_frame(responses)
@@ -77,8 +77,8 @@ def _rewards(model: Path, responses: Path, features: str | None) -> tuple[pd.Dat
 
 def diagnose(flags: dict[str, Any]) -> None:
     """``simbench diagnose``."""
-    from simbench.diagnosis.diagnose import diagnose as examine
-    from simbench.diagnosis.report import as_html, as_text
+    from simbench.reward.diagnosis.diagnose import diagnose as examine
+    from simbench.reward.diagnosis.report import as_html, as_text
 
     log = read_log(flags["log"], columns_of(flags)).log
     found = examine(log, seed=flags["seed"], **parameters_of(flags["parameter"]))

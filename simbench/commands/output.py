@@ -4,7 +4,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from simbench.results import to_json
+from simbench.study.table import to_json
 
 MINIMUM_WIDTH = 132  # of the printed tables in a pipe
 

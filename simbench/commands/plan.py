@@ -2,16 +2,16 @@
 
 import pandas as pd
 
-from simbench.commands.names import preset
 from simbench.commands.output import print_table
 from simbench.errors import BadInput
+from simbench.study.names import preset
 
 
 def plan_size(
     world: str, bias_level: float, target_rmse: float, replicates: int, seed: int, format: str
 ) -> None:
     """``simbench plan``."""
-    from simbench.planning import plan
+    from simbench.reward.planning import plan
 
     if not 0 < target_rmse < 0.5:
         raise BadInput(f"--target-rmse must lie between 0 and .5, got {target_rmse:g}.")

@@ -16,9 +16,9 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from simbench.cell import Outcome
 from simbench.commands.output import duration
-from simbench.grants import in_words
+from simbench.study.cell import Outcome
+from simbench.study.grants import in_words
 
 SECONDS = 10.0  # between the lines in a pipe
 
@@ -121,7 +121,7 @@ class TextProgress(Progress):
 
 
 class TrainingProgress(Progress):
-    """Over the steps of a fine-tuning: hears a :class:`simbench.language.training.EncoderTrainer`.
+    """Over the steps of a fine-tuning: hears a :class:`simbench.reward.language.training.EncoderTrainer`.
 
     Parameters
     ----------

@@ -10,7 +10,8 @@ from simbench.errors import BadInput
 from simbench.repro import reproduce
 from simbench.repro.document import write
 from simbench.repro.real import RealData
-from simbench.repro.steps import STEPS, Run, Step, chosen
+from simbench.repro.run import Run
+from simbench.repro.steps import STEPS, Step, chosen
 from simbench.repro.studies import ROOT, benchmarks
 
 DOCUMENT = "paper_repro.md"

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from simbench.errors import BadInput
+from simbench.files.write import write_json, write_whole
 from simbench.repro.quantities import SLOT, Finding, Table, Verdict
-from simbench.store import write_json, write_whole
 
 INTRODUCTION = """\
 # The paper, reproduced and examined

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from simbench.downstream.policies import Prompts, best_of, tilted_to
-from simbench.finished import FinishedCell, situations
 from simbench.repro import measurements, replicates
 from simbench.repro.studies import StudyFile
+from simbench.score.policies import Prompts, best_of, tilted_to
+from simbench.study.finished import FinishedCell, situations
 
 if TYPE_CHECKING:
-    from simbench.repro.steps import Run
+    from simbench.repro.run import Run
 
 COPYABLE = {"name": "copyable", "salience": "trait", "trait": "feature:29", "responses_per_prompt": 32}
 FILE = StudyFile(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from simbench.repro import replicates
 from simbench.repro.measurements import IDENTITIES
-from simbench.repro.steps import FINISHED, RESULTS
+from simbench.repro.run import FINISHED, RESULTS
 
 
 class NotMeasured(Exception):

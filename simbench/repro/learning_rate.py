@@ -7,11 +7,11 @@ import pandas as pd
 
 from simbench.repro import measurements, replicates
 from simbench.repro.studies import StudyFile
-from simbench.results import read_table, write_table
-from simbench.study import StudyConfig
+from simbench.study.config import StudyConfig
+from simbench.study.table import read_table, write_table
 
 if TYPE_CHECKING:
-    from simbench.repro.steps import Run
+    from simbench.repro.run import Run
 
 FILE = StudyFile("learning-rate.yaml", {"replicates": 8})
 STATED_RANGE = (1e-5, 2e-3)  # in which the paper searches

@@ -9,18 +9,26 @@ import pandas as pd
 import torch
 
 from simbench.errors import BadInput
-from simbench.executors.local import Local
-from simbench.losses import loss_negative, loss_positive
-from simbench.registry import find
+from simbench.estimator.registry import find
 from simbench.repro import replicates
 from simbench.repro.studies import benchmarks
-from simbench.results import write_table
-from simbench.risk import CASES, EXACT, Situation, expected_loss, ideal_loss, situation
-from simbench.study import StudyConfig, run
-from simbench.verdicts import collect
+from simbench.score.risk import (
+    CASES,
+    EXACT,
+    Situation,
+    expected_loss,
+    ideal_loss,
+    situation,
+)
+from simbench.score.risk_table import collect
+from simbench.study.config import StudyConfig
+from simbench.study.executors.local import Local
+from simbench.study.run import run
+from simbench.study.table import write_table
+from simbench.training.losses import loss_negative, loss_positive
 
 if TYPE_CHECKING:
-    from simbench.repro.steps import Run
+    from simbench.repro.run import Run
 
 IDENTITIES = "identities.parquet"
 THROUGHPUT = "throughput.parquet"

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from sklearn.isotonic import isotonic_regression
 
-from simbench.against_labels import expected_brier, expected_mae, expected_r2
-from simbench.cell import Cell
-from simbench.ranking import expected_auroc
-from simbench.registry import find
-from simbench.score import gram_matrix
-from simbench.store import Shards, write_whole
-from simbench.study import StudyConfig, plan
+from simbench.estimator.registry import find
+from simbench.files.write import write_whole
+from simbench.score.labels import expected_brier, expected_mae, expected_r2
+from simbench.score.moments import gram_matrix
+from simbench.score.ranking import expected_auroc
+from simbench.study.cell import Cell
+from simbench.study.config import StudyConfig, plan
+from simbench.study.shards import Shards
 
 COLUMNS = [*("world", "bias_level", "size", "protocol", "estimator", "knows"), "replicate", "metric", "value"]
 FILE = "replicates.parquet"
@@ -33,7 +34,7 @@ def scores(predictions: np.ndarray, reward: np.ndarray, ranks_only: bool = False
     Returns
     -------
     dict
-        ``auroc``; ``r2``, ``mae``, ``rmse`` against the preference r* (:mod:`simbench.against_labels`);
+        ``auroc``; ``r2``, ``mae``, ``rmse`` against the preference r* (:mod:`simbench.score.labels`);
         ``mse`` and ``bias2`` against γ (squared probability); ``shift`` (mean γ̂ less mean γ);
         ``r2_recalibrated``: R² after the best monotone map of γ̂, which only the truth can give: what
         ranking alone is worth.
@@ -57,8 +58,8 @@ def scores(predictions: np.ndarray, reward: np.ndarray, ranks_only: bool = False
 def bias2_by_replicate(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
     """Jackknife pseudo-values of bias², shape (R,): their mean is the unbiased estimate of bias².
 
-    Bias² is the mean product of the errors of two different replicates (see :func:`simbench.score.score`),
-    a U-statistic: leaving out replicate i leaves ``(R θ - 2 u_i) / (R - 2)``, ``u_i`` its mean product with
+    Bias² is the mean product of the errors of two different replicates (see
+    :func:`simbench.score.moments.score`), a U-statistic: leaving out replicate i leaves ``(R θ - 2 u_i) / (R - 2)``, ``u_i`` its mean product with
     the others. NaN below three replicates.
     """
     gram = gram_matrix(predictions, reward)

@@ -16,7 +16,8 @@ from simbench.repro import check
 from simbench.repro.claims import findings
 from simbench.repro.document import Reproduction, read
 from simbench.repro.evidence import Evidence
-from simbench.repro.steps import FINISHED, STEPS, Run, Step
+from simbench.repro.run import FINISHED, Run
+from simbench.repro.steps import STEPS, Step
 
 LEVEL = 0.95
 CELL = ("world", "bias_level", "size", "protocol", "estimator", "knows")

@@ -4,50 +4,17 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from simbench import __version__
 from simbench.errors import BadInput
+from simbench.files.write import write_json
 from simbench.repro import downstream, learning_rate, measurements
-from simbench.repro.real import RealData
+from simbench.repro.run import FINISHED, Run
 from simbench.repro.studies import StudyFile
-from simbench.store import write_json
-from simbench.study import Progress, StudyConfig
-
-FINISHED = "finished.json"
-RESULTS = "results.parquet"
-
-
-@dataclass(frozen=True)
-class Run:
-    """Where and how the steps run.
-
-    Parameters
-    ----------
-    out : Path
-        A folder a step.
-    quick : bool
-        The small form: a part of the cells, at the same sizes, with fewer replicates.
-    jobs : int
-        Processes.
-    real : RealData, optional
-        Run the main comparison on real data in place of the twins.
-    progress : callable, optional
-        Told of every cell.
-    """
-
-    out: Path
-    quick: bool = False
-    jobs: int = 1
-    real: RealData | None = None
-    progress: Progress | None = field(default=None, compare=False)
-
-    @property
-    def data(self) -> str:
-        """``twin`` or ``hub``."""
-        return "twin" if self.real is None else "hub"
+from simbench.study.config import StudyConfig
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
-from simbench.commands.names import preset
-from simbench.commands.study import described_world
 from simbench.errors import BadInput
-from simbench.study import StudyConfig
+from simbench.study.config import StudyConfig
+from simbench.study.file import described_world
+from simbench.study.names import preset
 
 ROOT = Path(__file__).parents[2]
 

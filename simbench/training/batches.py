@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from simbench.errors import BadInput
-from simbench.mapped import IN_MEMORY
-from simbench.pairs import draw_pairs
+from simbench.files.matrix import IN_MEMORY
+from simbench.training.pairs import draw_pairs
 
 RUN = 1024  # successive rows that are read together where a log is larger than one pool
 

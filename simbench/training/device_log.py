@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simbench.estimator import Batch
-from simbench.log import FeedbackLog
+from simbench.log.feedback import FeedbackLog
+from simbench.training.samples import Batch
 
 
 class DeviceLog:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simbench.mapped import IN_MEMORY, MappedMatrix, Matrix
+from simbench.files.matrix import IN_MEMORY, MappedMatrix, Matrix
 from simbench.training.batches import Pool
 
 Key = TypeVar("Key")

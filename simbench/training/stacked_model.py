@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from simbench.errors import BadInput
-from simbench.estimator import Network
-from simbench.mapped import Matrix
-from simbench.precision import products_in
+from simbench.files.matrix import Matrix
+from simbench.training.contract import Network
 from simbench.training.network import StackedMLP
+from simbench.training.precision import products_in
 
 ROWS = 1024  # that are predicted at once
 

@@ -2,19 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from simbench.estimator import Batch, Network, Outputs
-from simbench.holdout import Holdout, oracle_loss
-from simbench.log import FeedbackLog
-from simbench.mapped import IN_MEMORY
-from simbench.pairs import draw_pairs
-from simbench.precision import product_dtype
-from simbench.samples import with_mixed_rows
+from simbench.files.matrix import IN_MEMORY
+from simbench.log.feedback import FeedbackLog
 from simbench.streams import seed_of, stream
 from simbench.training.batches import (
     Pool,
@@ -24,14 +18,16 @@ from simbench.training.batches import (
     pool_rows,
     split_by_prompt,
 )
+from simbench.training.contract import Network, Trainable
 from simbench.training.device_log import DeviceLog
 from simbench.training.feeding import Feed, Feeder
+from simbench.training.holdout import Holdout
 from simbench.training.network import StackedMLP, block_width, repacked
+from simbench.training.pairs import draw_pairs
+from simbench.training.precision import product_dtype
+from simbench.training.samples import Batch, Outputs, with_mixed_rows
 from simbench.training.stacked_model import ROWS, StackedModel
 from simbench.training.steps import Recorder, Steps, recorded_on_cuda
-
-if TYPE_CHECKING:
-    from simbench.estimator import Estimator
 
 Objective = Callable[[Outputs, Batch], Tensor]
 RESTART = 1 << 32  # replicate i of restart s is numbered s * RESTART + i
@@ -69,7 +65,7 @@ class Trainer:
 
     def __init__(
         self,
-        estimator: "Estimator",
+        estimator: Trainable,
         log: FeedbackLog,
         numbers: list[int],
         order_axes: tuple[int, ...],
@@ -342,3 +338,15 @@ def _keep_in_one_block(network: StackedMLP, replicates: Tensor, optimiser: torch
         state[name] = repacked(flat, network.sizes, network.width, replicates, len(replicates))[0]
     network.keep_replicates(replicates)
     optimiser.state[network.blocks[0].vector] = state
+
+
+def oracle_loss(estimator: Trainable, out: Outputs, batch: Batch, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of the *reported* reward against clean labels, shape (R,).
+
+    Of the probability that ``link`` makes of a logit, as the published evaluation has it: also of a score
+    that is no probability.
+    """
+    calibration = estimator.calibration(out, batch)
+    double = None if calibration is None else calibration.double()
+    reward = estimator.link(out.reward.double(), double).clamp(1e-7, 1 - 1e-7)
+    return -(labels * torch.log(reward) + (1 - labels) * torch.log1p(-reward)).mean(-1)

@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from simbench.errors import BadInput
-from simbench.registry import find
+from simbench.estimator.registry import find
 
 NAMES = ["naive", "naive-sqrt", "balanced-naive", "upu", "nnpu", "ips-scar", "implicitrm"]
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import torch
-
-from estimators.balance import distances, wasserstein
+from simbench_estimators.balance import distances, wasserstein
 
 
 def transport(a, b):

@@ -6,16 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pulearn import ElkanotoPuClassifier
 from scipy.special import expit
+from simbench_estimators.class_prior import METHODS, estimated_prior, km2, label_frequency, tice
+from simbench_estimators.class_prior.km2 import mixture_share, nearest_distribution
+from simbench_estimators.class_prior.tice import _folds, lower_bound
+from simbench_estimators.inverse_propensity import with_estimated_prior
 from sklearn.linear_model import LogisticRegression
 
-from estimators.class_prior import METHODS, estimated_prior, km2, label_frequency, tice
-from estimators.class_prior.km2 import mixture_share, nearest_distribution
-from estimators.class_prior.tice import _folds, lower_bound
-from estimators.inverse_propensity import with_estimated_prior
-from simbench.log import FeedbackLog
-from simbench.registry import find
+from simbench.estimator.registry import find
+from simbench.log.feedback import FeedbackLog
 from simbench.streams import seed_of
-from simbench.training import split_by_prompt
+from simbench.training.batches import split_by_prompt
 
 SEED, SHARE = 3, 0.25
 

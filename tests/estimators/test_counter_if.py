@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from simbench_estimators.balance import distances, wasserstein
+from simbench_estimators.counter_if import CLICKED, LIKE_CLICKED, UNKNOWN, UNLIKE_CLICKED, CounterIF
 from sklearn.svm import OneClassSVM
 
-from estimators.balance import distances, wasserstein
-from estimators.counter_if import CLICKED, LIKE_CLICKED, UNKNOWN, UNLIKE_CLICKED, CounterIF
-from simbench.estimator import Batch, Outputs
-from simbench.world import PRESETS, build
+from simbench.training.samples import Batch, Outputs
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 
 def test_strata_are_those_of_the_one_class_svm():

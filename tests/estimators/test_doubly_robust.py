@@ -6,13 +6,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
+from simbench_estimators.doubly_robust import (
+    DR,
+    MRDR,
+    OMEDR,
+    OMEIPS,
+    DRClickObserved,
+    MultiDR,
+    MultiIPS,
+    StableDR,
+)
+from simbench_estimators.inverse_propensity import IPS, SNIPS, ClippedIPS
 
-from estimators.doubly_robust import DR, MRDR, OMEDR, OMEIPS, DRClickObserved, MultiDR, MultiIPS, StableDR
-from estimators.inverse_propensity import IPS, SNIPS, ClippedIPS
-from simbench.estimator import Batch, Outputs
-from simbench.registry import find
-from simbench.risk import Situation, expected_loss, ideal_loss
-from simbench.world import PRESETS, build
+from simbench.estimator.registry import find
+from simbench.score.risk import Situation, expected_loss, ideal_loss
+from simbench.training.samples import Batch, Outputs
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 UNIT = st.floats(0.02, 0.98)
 LOGIT = st.floats(-8, 8)

@@ -5,17 +5,18 @@ import pytest
 import torch
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
+from simbench_estimators.exposure_em import LBE, SAREM, ReCRec
+from simbench_estimators.implicitrm import ImplicitRM
+from simbench_estimators.naive import Naive
 from sklearn.linear_model import LogisticRegression
 
-from estimators.exposure_em import LBE, SAREM, ReCRec
-from estimators.implicitrm import ImplicitRM
-from estimators.naive import Naive
-from simbench.estimator import Batch, Outputs
-from simbench.registry import find
-from simbench.risk import check
+from simbench.estimator.registry import find
+from simbench.score.risk import check
 from simbench.streams import seed_of
-from simbench.training import split_by_prompt
-from simbench.world import PRESETS, build
+from simbench.training.batches import split_by_prompt
+from simbench.training.samples import Batch, Outputs
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 
 def draw(n=200, seed=0):

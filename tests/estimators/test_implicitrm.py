@@ -6,10 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from simbench_estimators.implicitrm import ImplicitRM, ImplicitRMKnown, group_posteriors
 
-from estimators.implicitrm import ImplicitRM, ImplicitRMKnown, group_posteriors
 from simbench.errors import BadInput
-from simbench.estimator import Batch, Outputs, grant
+from simbench.estimator.estimator import grant
+from simbench.training.samples import Batch, Outputs
 
 
 def tensors(seed, n=40):

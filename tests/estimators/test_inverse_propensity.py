@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pulearn.metrics import pu_non_negative_risk, pu_unbiased_risk
 from scipy.special import expit
+from simbench_estimators.inverse_propensity import IPS, NNPU, UPU, IPSScar
 from sklearn.metrics import log_loss
 
-from estimators.inverse_propensity import IPS, NNPU, UPU, IPSScar
-from simbench.estimator import Batch, Outputs
-from simbench.risk import Situation, expected_loss
+from simbench.score.risk import Situation, expected_loss
+from simbench.training.samples import Batch, Outputs
 
 N = 8
 LOGITS = arrays(float, N, elements=st.floats(-12, 12))

@@ -5,13 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from simbench_estimators.implicitrm import ImplicitRM, ImplicitRMPrior, marginal_loss
+from simbench_estimators.signals import ImplicitRMSignals
 from torch.nn.functional import logsigmoid
 
-from estimators.implicitrm import ImplicitRM, ImplicitRMPrior, marginal_loss
-from estimators.signals import ImplicitRMSignals
-from simbench.estimator import Batch, Outputs
-from simbench.study import StudyConfig, plan
-from simbench.world import PRESETS, WorldConfig, build
+from simbench.study.config import StudyConfig, plan
+from simbench.training.samples import Batch, Outputs
+from simbench.world.config import WorldConfig
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 
 def test_a_told_marginal_is_least_where_the_mean_meets_it():

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.special import expit
 
-from simbench.estimator import Estimator
-from simbench.registry import find, names
+from simbench.estimator.estimator import Estimator
+from simbench.estimator.registry import find, names
 
 
 @pytest.mark.parametrize("name", [name for name in names() if name != "sklearn"])

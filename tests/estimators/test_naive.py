@@ -6,11 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from simbench_estimators.naive import BalancedNaive, Naive, NaiveSqrt, Oracle
 from sklearn.utils.class_weight import compute_sample_weight
 
-from estimators.naive import BalancedNaive, Naive, NaiveSqrt, Oracle
-from simbench.estimator import Batch, Outputs
-from simbench.risk import Situation, expected_loss
+from simbench.score.risk import Situation, expected_loss
+from simbench.training.samples import Batch, Outputs
 
 N = 6
 LOGITS = arrays(float, N, elements=st.floats(-30, 30))

@@ -6,13 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
+from simbench_estimators.pairwise import BPR, CUBPR, UBPR, UPL
 
-from estimators.pairwise import BPR, CUBPR, UBPR, UPL
-from simbench.estimator import Batch, Outputs
-from simbench.pairs import draw_pairs
-from simbench.registry import find
-from simbench.risk import Situation, expected_loss, ideal_pair_loss
-from simbench.world import PRESETS, build
+from simbench.estimator.registry import find
+from simbench.score.risk import Situation, expected_loss, ideal_pair_loss
+from simbench.training.pairs import draw_pairs
+from simbench.training.samples import Batch, Outputs
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 UNIT = st.floats(0.02, 0.98)
 LOGIT = st.floats(-8, 8)

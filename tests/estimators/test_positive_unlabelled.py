@@ -6,16 +6,16 @@ import torch
 from pulearn import ElkanotoPuClassifier
 from scipy.optimize import minimize
 from scipy.special import expit
+from simbench_estimators.positive_unlabelled import PUSB, VPU, ElkanNoto
 
-from estimators.positive_unlabelled import PUSB, VPU, ElkanNoto
-from simbench.estimator import Batch, Outputs
-from simbench.log import FeedbackLog
-from simbench.registry import find
-from simbench.risk import check
-from simbench.samples import with_mixed_rows
+from simbench.estimator.registry import find
+from simbench.log.feedback import FeedbackLog
+from simbench.score.risk import check
 from simbench.streams import seed_of
-from simbench.training import split_by_prompt
-from simbench.world import PRESETS, build
+from simbench.training.batches import split_by_prompt
+from simbench.training.samples import Batch, Outputs, with_mixed_rows
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 
 def draw(n=400, seed=0):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from simbench.estimator import Batch, Outputs
-from simbench.registry import find
-from simbench.risk import check, expected_loss, ideal_for, situation
+from simbench.estimator.registry import find
+from simbench.score.risk import check, expected_loss, ideal_for, situation
+from simbench.training.samples import Batch, Outputs
 
 N = 64
 RNG = np.random.default_rng(0)

@@ -8,17 +8,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
+from simbench_estimators.implicitrm import ImplicitRM
+from simbench_estimators.signals import CaptureRecapture, ImplicitRMSignals, capture_recapture
 
-from estimators.implicitrm import ImplicitRM
-from estimators.signals import CaptureRecapture, ImplicitRMSignals, capture_recapture
-from simbench.cell import Cell, run_cell
 from simbench.errors import BadInput
-from simbench.estimator import Batch, Outputs
-from simbench.registry import find
-from simbench.risk import check
-from simbench.store import Shards
-from simbench.training import train
-from simbench.world import PRESETS, build
+from simbench.estimator.registry import find
+from simbench.score.risk import check
+from simbench.study.cell import Cell, run_cell
+from simbench.study.shards import Shards
+from simbench.training.samples import Batch, Outputs
+from simbench.training.train import train
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 LOGIT = st.floats(-8, 8)
 SMALL = PRESETS["signals"].model_copy(update={"test_size": 500})

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import expit, logit
+from simbench_estimators.weighted import WMF
 
-from estimators.weighted import WMF
-from simbench.estimator import Batch, Outputs
-from simbench.risk import check
+from simbench.score.risk import check
+from simbench.training.samples import Batch, Outputs
 
 
 def batch_of(feedback):

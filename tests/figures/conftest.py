@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simbench.figures import FIGURES
+from simbench.study.figures import find
 
 ESTIMATORS = {
     "oracle": "truth",
@@ -67,7 +67,7 @@ def protocols() -> pd.DataFrame:
 
 
 def leaks() -> pd.DataFrame:
-    """As ``simbench.figures.leaks.read`` makes it of a study."""
+    """As ``simbench_figures.leaks.read`` makes it of a study."""
     table = both(
         long({"r2": worth, "auroc": 0.1 * worth}, world=world).assign(leak=leak)
         for leak, worth in zip(LEAKS, (0.02, -0.3, 2.5, 0.0), strict=True)
@@ -163,4 +163,4 @@ def table_of():
 @pytest.fixture(scope="session")
 def drawn():
     """From the name of a figure to the figure, drawn once for all tests that only look at it."""
-    return cache(lambda name: FIGURES[name].load().draw(TABLES[name]()))
+    return cache(lambda name: find(name).module.draw(TABLES[name]()))

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from simbench_figures import efficiency, identification
 
 from simbench.errors import BadInput
-from simbench.figures import efficiency, identification
 
 
 def rows(world, level, estimator, knows, **metrics) -> list[dict]:

@@ -4,16 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
+from simbench_figures import comparison, groups, leaks, reliability
 
-from simbench.against_labels import expected_r2
 from simbench.commands.check import check
 from simbench.commands.figure import figure, figures
 from simbench.errors import BadInput
-from simbench.figures import FIGURES, comparison, groups, leaks, reliability
-from simbench.finished import situations
-from simbench.protocol import Protocol
-from simbench.study import StudyConfig, run
-from simbench.world import PRESETS
+from simbench.score.labels import expected_r2
+from simbench.study.config import StudyConfig
+from simbench.study.figures import find, names
+from simbench.study.finished import situations
+from simbench.study.protocol import Protocol
+from simbench.study.run import run
+from simbench.world.presets import PRESETS
 
 SMALL = {"sizes": (400,), "replicates": 3, "estimators": ("oracle", "naive", "bpr")}
 WORLD = PRESETS["misclick"].model_copy(update={"test_size": 500})
@@ -121,7 +123,7 @@ def test_all_that_can_be_drawn_is_and_the_others_are_named(reproduction, capsys)
     told = capsys.readouterr()
     absent = {"identification", "efficiency", "leaks", "value-kl"}
     drawn = {path.stem for path in (reproduction / "figures").glob("*.png")}
-    assert drawn == set(FIGURES) - absent
+    assert drawn == set(names()) - absent
     assert drawn == {path.stem for path in (reproduction / "figures").glob("*.pdf")}
     assert all(f"{name}: skipped: there is no folder" in told.err for name in absent)
     assert "8 drawn" in told.err and len(told.out.splitlines()) == 16
@@ -152,6 +154,6 @@ def test_verdicts_that_check_keeps_can_be_drawn(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["groups", "reliability", "throughput"])
 def test_one_figure_is_drawn_from_its_folder(name, reproduction, tmp_path):
-    folder = reproduction / FIGURES[name].steps[0]
+    folder = reproduction / find(name).steps[0]
     figure(name, str(folder), str(tmp_path / "drawn"))
     assert imread(tmp_path / "drawn.png")[..., :3].std() > 0.05

@@ -9,11 +9,11 @@ from matplotlib import rcParams
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from simbench_figures.palette import STYLES
+from simbench_figures.paper import DOUBLE, SINGLE, SMALLEST_LETTERS
 
 from simbench.errors import BadInput
-from simbench.figures import FIGURES
-from simbench.figures.palette import STYLES
-from simbench.figures.paper import DOUBLE, SINGLE, SMALLEST_LETTERS
+from simbench.study.figures import find, names
 
 TALLEST = 9.2  # inches: a page
 TOUCHING = 1.5  # points by which boxes of letters may run into one another: they hold white space
@@ -38,7 +38,7 @@ def letters(figure) -> dict[Text, Bbox]:
     return found
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", names())
 def test_it_has_the_size_of_a_column_or_two_and_legible_letters(name, drawn):
     figure = drawn(name)
     width, height = figure.get_size_inches()
@@ -49,7 +49,7 @@ def test_it_has_the_size_of_a_column_or_two_and_legible_letters(name, drawn):
     assert not [text for text in small if "$" in text]
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", names())
 def test_no_letters_lie_on_others_or_off_the_page(name, drawn):
     figure = drawn(name)
     boxes = letters(figure)
@@ -64,7 +64,7 @@ def test_no_letters_lie_on_others_or_off_the_page(name, drawn):
         assert min(across, up) < TOUCHING, f"{first.get_text()!r} lies on {second.get_text()!r}"
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", names())
 def test_an_estimator_has_its_colour_in_every_figure(name, drawn, table_of):
     table = table_of(name)
     if name in ("groups", "throughput", "identification", "leaks"):
@@ -82,11 +82,11 @@ def test_an_estimator_has_its_colour_in_every_figure(name, drawn, table_of):
 
 def test_drawing_leaves_the_settings_of_matplotlib_alone(table_of):
     before = dict(rcParams)
-    FIGURES["risk"].load().draw(table_of("risk"))
+    find("risk").module.draw(table_of("risk"))
     assert dict(rcParams) == before
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", names())
 def test_a_table_of_something_else_is_refused_in_one_sentence(name, table_of):
     table = table_of(name)
     if name in ("groups", "throughput"):
@@ -102,7 +102,7 @@ def test_a_table_of_something_else_is_refused_in_one_sentence(name, table_of):
     else:
         other = table.assign(metric="unheard of")
     with pytest.raises(BadInput) as found:
-        FIGURES[name].load().draw(other)
+        find(name).module.draw(other)
     assert str(found.value).count(". ") == 0 and str(found.value).endswith(".")
 
 
@@ -115,6 +115,6 @@ def test_every_installed_estimator_has_a_style_of_its_own():
 def test_a_world_without_a_trait_leaves_its_panel_empty(table_of):
     table = table_of("value-kl")
     plain = table[table.metric != "trait"].assign(world="plain", trait="")
-    figure = FIGURES["value-kl"].load().draw(pd.concat([plain, table], ignore_index=True))
+    figure = find("value-kl").module.draw(pd.concat([plain, table], ignore_index=True))
     drawn = {axis.get_title().splitlines()[-1]: axis.axison for axis in figure.axes if axis.get_title()}
     assert [axis.axison for axis in figure.axes].count(False) == 1 and all(drawn.values())

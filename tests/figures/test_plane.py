@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from simbench_figures.plane import FLOOR, KNOWS, draw
 
 from simbench.errors import BadInput
-from simbench.figures.plane import FLOOR, KNOWS, draw
-from simbench.results import COLUMNS
+from simbench.study.table import COLUMNS
 
 
 def row(estimator, knows, metric, value, world="a"):

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from simbench.cell import _built
 from simbench.cli import main
-from simbench.data.responses import load_responses, read_features
-from simbench.mapped import MappedMatrix
-from simbench.results import read_table
-from simbench.userlog.model import fit_log, load_model
-from simbench.userlog.reader import LogColumns, read_log
+from simbench.files.matrix import MappedMatrix
+from simbench.log.rated_responses import load_responses, read_features
+from simbench.log.user_log import LogColumns, read_log
+from simbench.reward.model import fit_log, load_model
+from simbench.study.cell import _built
+from simbench.study.table import read_table
 
 N, D = 2400, 8
 
@@ -35,8 +35,8 @@ def files(tmp_path_factory):
 @pytest.fixture
 def large(monkeypatch):
     """As if memory held 100 rows; the pools of training stay as they are."""
-    monkeypatch.setattr("simbench.data.responses.IN_MEMORY", 100 * D * 4)
-    monkeypatch.setattr("simbench.mapped.IN_MEMORY", 100 * D * 4)
+    monkeypatch.setattr("simbench.log.rated_responses.IN_MEMORY", 100 * D * 4)
+    monkeypatch.setattr("simbench.files.matrix.IN_MEMORY", 100 * D * 4)
 
 
 COLUMNS = {"feedback": "clicked", "groups": "prompt"}

@@ -8,11 +8,13 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from simbench.errors import BadInput
-from simbench.location import Location
-from simbench.results import read_table
-from simbench.store import Shards, write_json
-from simbench.study import StudyConfig, run
-from simbench.world import PRESETS
+from simbench.files.location import Location
+from simbench.files.write import write_json
+from simbench.study.config import StudyConfig
+from simbench.study.run import run
+from simbench.study.shards import Shards
+from simbench.study.table import read_table
+from simbench.world.presets import PRESETS
 
 WORLD = PRESETS["exclusive"].model_copy(update={"test_size": 100})
 STUDY = StudyConfig(

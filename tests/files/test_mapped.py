@@ -7,10 +7,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from simbench import mapped
 from simbench.errors import BadInput
-from simbench.log import FeedbackLog
-from simbench.mapped import MappedMatrix, blocks, first_not_finite, mean_square, product, take_rows
+from simbench.files import matrix as mapped
+from simbench.files.matrix import (
+    MappedMatrix,
+    blocks,
+    first_not_finite,
+    mean_square,
+    product,
+    take_rows,
+)
+from simbench.log.feedback import FeedbackLog
 
 X = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
 
@@ -98,7 +105,7 @@ def test_a_log_takes_a_memmap_and_checks_it_once(tmp_path, monkeypatch):
     clicks = (np.arange(100).reshape(2, 50) % 3 == 0).astype(np.float32)
     log = FeedbackLog(np.load(tmp_path / "x.npy", mmap_mode="r"), clicks, np.arange(50))
     assert isinstance(log.features, MappedMatrix)
-    monkeypatch.setattr("simbench.log.first_not_finite", lambda _: pytest.fail("read a second time"))
+    monkeypatch.setattr("simbench.log.feedback.first_not_finite", lambda _: pytest.fail("read a second time"))
     assert isinstance(log.replicates(slice(1)).features, MappedMatrix)
     monkeypatch.undo()
     bad = X.copy()

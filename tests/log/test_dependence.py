@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from simbench.dependence import dependence_test
 from simbench.errors import BadInput
-from simbench.signals import joint_propensity
-from simbench.world import PRESETS, build
+from simbench.log.dependence import dependence_test
+from simbench.world.presets import PRESETS
+from simbench.world.signals import joint_propensity
+from simbench.world.world import build
 
 N = 300
 

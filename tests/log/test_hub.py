@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from simbench.cli import main
-from simbench.data import hub, network
-from simbench.data.responses import load_responses, read_frame
 from simbench.errors import BadInput
+from simbench.files import network
+from simbench.log import hub
+from simbench.log.rated_responses import load_responses, read_frame
 
 datasets = pytest.importorskip("datasets", reason="needs the extra [hub]")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simbench.errors import BadInput
-from simbench.log import FeedbackLog
+from simbench.log.feedback import FeedbackLog
 
 X = np.ones((4, 2), dtype=np.float32)
 R = np.array([[0, 1, 0, 1]], dtype=np.float32)

@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 from scipy.special import expit
 
-from simbench.data.responses import load_responses
 from simbench.errors import BadInput
+from simbench.log.rated_responses import load_responses
 
 ROWS = [
     {"prompt": f"p{i // 3}", "response": f"some answer {i % 5} words {i % 7}", "rating": i % 4}

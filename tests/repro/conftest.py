@@ -9,7 +9,7 @@ import pytest
 
 from simbench.repro import replicates
 from simbench.repro.measurements import IDENTITIES
-from simbench.repro.steps import FINISHED
+from simbench.repro.run import FINISHED
 
 
 @pytest.fixture

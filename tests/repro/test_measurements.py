@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simbench.downstream.policies import Prompts, best_of
-from simbench.finished import situations
 from simbench.repro import downstream, learning_rate
 from simbench.repro.measurements import measure_risk, naive_bias_error
-from simbench.repro.steps import Run
+from simbench.repro.run import Run
 from simbench.repro.studies import StudyFile
+from simbench.score.policies import Prompts, best_of
+from simbench.study.finished import situations
 
 STUDY = """
 worlds:

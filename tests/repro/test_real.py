@@ -11,7 +11,7 @@ from simbench.errors import BadInput
 from simbench.repro.document import read
 from simbench.repro.real import SOURCES, RealData
 from simbench.repro.steps import chosen
-from simbench.world import PRESETS
+from simbench.world.presets import PRESETS
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_flags_name_known_data_sets():
 
 
 def test_other_steps_do_not_change(tmp_path):
-    from simbench.repro.steps import Run
+    from simbench.repro.run import Run
 
     for step in chosen("bias-level, twins-honest"):
         twin, real = (step.fingerprint(Run(tmp_path, real=data)) for data in (None, RealData()))

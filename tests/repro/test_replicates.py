@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from simbench.against_labels import expected_r2
 from simbench.repro.replicates import bias2_by_replicate, collect, scores
-from simbench.score import score
-from simbench.study import StudyConfig, run
-from simbench.world import PRESETS
+from simbench.score.labels import expected_r2
+from simbench.score.moments import score
+from simbench.study.config import StudyConfig
+from simbench.study.run import run
+from simbench.world.presets import PRESETS
 
 
 @pytest.fixture

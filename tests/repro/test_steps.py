@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from simbench.errors import BadInput
-from simbench.repro.steps import FINISHED, STEPS, Run, Step, chosen
+from simbench.repro.run import FINISHED, Run
+from simbench.repro.steps import STEPS, Step, chosen
 
 
 def test_every_step_has_a_valid_study_in_both_forms(tmp_path):

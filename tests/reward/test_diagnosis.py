@@ -11,16 +11,24 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from simbench.diagnosis.advice import Worth
-from simbench.diagnosis.click_model import click_calibration, wilson
-from simbench.diagnosis.cross_fit import prompt_folds, simplest, unseen_clicks
-from simbench.diagnosis.diagnose import IDENTIFIED, MISFITS, NOT_IDENTIFIED, RANKING_ONLY, Diagnosis, diagnose
-from simbench.diagnosis.profile import Profile
-from simbench.diagnosis.report import as_html, as_text
 from simbench.errors import BadInput
-from simbench.log import FeedbackLog
-from simbench.registry import find
-from simbench.world import PRESETS, build
+from simbench.estimator.registry import find
+from simbench.log.feedback import FeedbackLog
+from simbench.reward.diagnosis.advice import Worth
+from simbench.reward.diagnosis.click_model import click_calibration, wilson
+from simbench.reward.diagnosis.cross_fit import prompt_folds, simplest, unseen_clicks
+from simbench.reward.diagnosis.diagnose import (
+    IDENTIFIED,
+    MISFITS,
+    NOT_IDENTIFIED,
+    RANKING_ONLY,
+    Diagnosis,
+    diagnose,
+)
+from simbench.reward.diagnosis.profile import Profile
+from simbench.reward.diagnosis.report import as_html, as_text
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 
 def test_a_calibrated_model_passes_at_the_stated_rate_and_a_wrong_one_fails():

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import binom, norm
+from simbench_estimators.implicitrm import ImplicitRMKnown
 
-from estimators.implicitrm import ImplicitRMKnown
 from simbench.errors import BadInput
-from simbench.intervals import (
+from simbench.reward.intervals import (
     MAXIMUM_LIKELIHOOD,
     at_estimate,
     bootstrap_intervals,
@@ -16,7 +16,9 @@ from simbench.intervals import (
     maximum_likelihood,
     model_at,
 )
-from simbench.world import PRESETS, WorldConfig, build
+from simbench.world.config import WorldConfig
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 SMALL = WorldConfig(n_features=4, test_size=200)
 

@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from simbench.efficiency import mean_bound
-from simbench.planning import plan
-from simbench.world import PRESETS, build
+from simbench.reward.planning import plan
+from simbench.score.bound import mean_bound
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 
 def test_the_bound_is_met_at_the_planned_size():

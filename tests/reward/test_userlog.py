@@ -13,10 +13,11 @@ from safetensors.numpy import save_file
 
 from simbench.cli import main
 from simbench.errors import BadInput
-from simbench.registry import find
-from simbench.userlog.model import fit_log, load_model
-from simbench.userlog.reader import LogColumns, read_log
-from simbench.world import PRESETS, build
+from simbench.estimator.registry import find
+from simbench.log.user_log import LogColumns, read_log
+from simbench.reward.model import fit_log, load_model
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 CONTEXT = ("activity", "position", "device")
 

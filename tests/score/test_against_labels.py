@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from simbench.against_labels import expected_brier, expected_mae, expected_r2
-from simbench.score import score
+from simbench.score.labels import expected_brier, expected_mae, expected_r2
+from simbench.score.moments import score
 
 RNG = np.random.default_rng(0)
 REWARD = RNG.uniform(0, 1, 50)

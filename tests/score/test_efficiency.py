@@ -8,7 +8,8 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
-from simbench.efficiency import (
+from simbench.errors import BadInput
+from simbench.score.bound import (
     ParametricModel,
     fisher_information,
     logistic,
@@ -17,9 +18,10 @@ from simbench.efficiency import (
     required_size,
     reward_bound,
 )
-from simbench.errors import BadInput
-from simbench.study import StudyConfig, run
-from simbench.world import PRESETS, build
+from simbench.study.config import StudyConfig
+from simbench.study.run import run
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 
 def draw(n=500, d=3, k=2, seed=0):
@@ -133,7 +135,7 @@ def test_a_world_without_a_logistic_law_has_no_bound():
 def test_where_the_information_is_singular_no_size_suffices(monkeypatch):
     world = build(PRESETS["shared"], 1.0, 1000, 0)
     twin = logistic_model(world)
-    monkeypatch.setattr("simbench.efficiency.logistic_model", lambda world: replace(twin, eta=twin.theta))
+    monkeypatch.setattr("simbench.score.bound.logistic_model", lambda world: replace(twin, eta=twin.theta))
     with pytest.raises(BadInput, match="not identified"):
         required_size(world, False, 0.05)
 

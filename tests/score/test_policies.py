@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-from simbench.downstream.policies import Prompts, best_of, beta_for, tilted, tilted_to
+from simbench.score.policies import Prompts, best_of, beta_for, tilted, tilted_to
 
 GROUPS = np.array([3, 3, 3, 3, 0, 0, 0, 7])  # prompts of four, three and one response
 SCORES = np.array([0.1, 0.5, 0.5, 0.2, 0.9, 0.9, 0.3, 0.4])  # with ties at the top of two

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simbench.losses import loss_negative, loss_positive
-from simbench.registry import find
-from simbench.risk import Situation, check, expected_loss, ideal_loss
+from simbench.estimator.registry import find
+from simbench.score.risk import Situation, check, expected_loss, ideal_loss
+from simbench.training.losses import loss_negative, loss_positive
 
 UNIT = st.floats(0.02, 0.98)
 

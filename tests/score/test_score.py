@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from simbench.ranking import expected_auroc, pairwise_accuracy, regret
-from simbench.score import Estimate, excess, score, verdict
+from simbench.score.moments import Estimate, excess, score, verdict
+from simbench.score.ranking import expected_auroc, pairwise_accuracy, regret
 
 RNG = np.random.default_rng(0)
 GAMMA = RNG.uniform(size=40)

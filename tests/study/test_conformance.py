@@ -6,15 +6,15 @@ import sys
 
 import numpy as np
 import pytest
+from simbench_estimators.naive import Naive
 
-from estimators.naive import Naive
-from simbench.conformance import examine
-from simbench.registry import find
+from simbench.estimator.registry import find
+from simbench.study.conformance import examine
 
 CHEATER = '''
 import inspect
 from dataclasses import replace
-from estimators.naive import Naive
+from simbench_estimators.naive import Naive
 
 class Cheater(Naive):
     """Looks for the truth in its callers' variables, and trains on it."""

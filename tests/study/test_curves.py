@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 
 from simbench.commands.downstream import downstream
-from simbench.downstream.curves import downstream_table, read_downstream
-from simbench.downstream.policies import Prompts, tilted
-from simbench.downstream.settings import Downstream
 from simbench.errors import BadInput
-from simbench.finished import situations
-from simbench.study import StudyConfig, run
-from simbench.world import PRESETS
+from simbench.score.policies import Prompts, tilted
+from simbench.study.config import StudyConfig
+from simbench.study.finished import situations
+from simbench.study.policies import downstream_table, read_downstream
+from simbench.study.policy_settings import Downstream
+from simbench.study.run import run
+from simbench.world.presets import PRESETS
 
 WORLD = PRESETS["copyable"].model_copy(update={"test_size": 640})
 

@@ -7,14 +7,15 @@ import time
 
 import pytest
 
-from simbench.cell import fit_cell
-from simbench.executors.worker import fixed_threads
-from simbench.forecast import Span, forecast
-from simbench.location import Location
-from simbench.registry import find
-from simbench.store import Shards
-from simbench.study import StudyConfig, run
-from simbench.world import PRESETS
+from simbench.estimator.registry import find
+from simbench.files.location import Location
+from simbench.study.cell import fit_cell
+from simbench.study.config import StudyConfig
+from simbench.study.executors.worker import fixed_threads
+from simbench.study.forecast import Span, forecast
+from simbench.study.run import run
+from simbench.study.shards import Shards
+from simbench.world.presets import PRESETS
 
 WORLD = PRESETS["exclusive"].model_copy(update={"test_size": 500})
 
@@ -65,7 +66,7 @@ def test_what_is_finished_skipped_or_fails_is_said_and_costs_nothing(tmp_path, m
 
 
 def test_a_pilot_that_does_not_end_gives_a_range(monkeypatch):
-    monkeypatch.setattr("simbench.forecast.CALIBRATION", 0.0)
+    monkeypatch.setattr("simbench.study.forecast.CALIBRATION", 0.0)
     found = forecast(
         study(sizes=(300,), replicates=2, estimators=("naive",)), Shards(Location("memory://none"))
     )

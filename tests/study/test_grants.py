@@ -7,16 +7,17 @@ import pytest
 import torch
 from scipy.special import logit
 
-from simbench.cell import Cell, fit_cell, run_cell
 from simbench.errors import BadInput
-from simbench.grants import MEANING, base, checked, granted, in_words, variants
-from simbench.log import FeedbackLog, Truth
-from simbench.registry import find
-from simbench.store import Shards
-from simbench.study import StudyConfig, plan
-from simbench.told_propensity import context_ratio, dispersed, exposure_experiment, shifted
+from simbench.estimator.registry import find
+from simbench.log.feedback import FeedbackLog, Truth
+from simbench.study.cell import Cell, fit_cell, run_cell
+from simbench.study.config import StudyConfig, plan
+from simbench.study.grants import MEANING, base, checked, granted, in_words, variants
+from simbench.study.shards import Shards
+from simbench.study.told_propensity import context_ratio, dispersed, exposure_experiment, shifted
 from simbench.training.device_log import DeviceLog
-from simbench.world import PRESETS, build
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 
 def cell(estimator="ips", grant=("propensity",), world="exclusive", replicates=3, **changes):
@@ -260,7 +261,7 @@ def test_a_distorted_prior_is_the_true_one_times_the_factor():
 @pytest.mark.parametrize("name", ["propensity:estimated", "class prior:elkan-noto"])
 def test_what_is_told_per_replicate_follows_its_replicate_through_chunks(name, monkeypatch):
     """Training in chunks of one block gives what training all at once gives."""
-    from simbench import training
+    from simbench.training import train as training
 
     kind = "ips" if name.startswith("propensity") else "upu"
     at = cell(kind, (name,), replicates=20, size=300, parameters={"epochs": 2})

@@ -5,13 +5,14 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from simbench.cell import Cell, fit_cell, run_cell
-from simbench.conformance import OtherTruth
-from simbench.grants import BASES, granted
-from simbench.log import FeedbackLog
-from simbench.registry import find, names
-from simbench.store import Shards
-from simbench.world import PRESETS, build
+from simbench.estimator.registry import find, names
+from simbench.log.feedback import FeedbackLog
+from simbench.study.cell import Cell, fit_cell, run_cell
+from simbench.study.conformance import OtherTruth
+from simbench.study.grants import BASES, granted
+from simbench.study.shards import Shards
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 GRANTS = BASES
 ESTIMATORS = [name for name in names() if name != "sklearn"] + ["sklearn:LogisticRegression"]

@@ -5,13 +5,14 @@ import weakref
 
 import pytest
 
-from simbench import training
-from simbench.cell import fit_cell
 from simbench.cli import main
 from simbench.commands.study import memory_statement
-from simbench.registry import find
-from simbench.study import StudyConfig, plan, run
-from simbench.world import PRESETS
+from simbench.estimator.registry import find
+from simbench.study.cell import fit_cell
+from simbench.study.config import StudyConfig, plan
+from simbench.study.run import run
+from simbench.training import train as training
+from simbench.world.presets import PRESETS
 
 SMALL = StudyConfig(
     worlds=(PRESETS["exclusive"].model_copy(update={"test_size": 100}),),

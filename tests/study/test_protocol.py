@@ -9,16 +9,19 @@ import pytest
 from pydantic import ValidationError
 from sklearn.isotonic import IsotonicRegression
 
-from simbench.cell import Cell, fit_cell
-from simbench.commands.study import study_from
 from simbench.errors import BadInput
-from simbench.holdout import Holdout
-from simbench.protocol import Protocol
-from simbench.registry import find
-from simbench.study import StudyConfig, plan, run
-from simbench.told_propensity import label_derived
-from simbench.training import split_by_prompt, train
-from simbench.world import PRESETS, build
+from simbench.estimator.registry import find
+from simbench.study.cell import Cell, fit_cell
+from simbench.study.config import StudyConfig, plan
+from simbench.study.file import study_from
+from simbench.study.protocol import Protocol
+from simbench.study.run import run
+from simbench.study.told_propensity import label_derived
+from simbench.training.batches import split_by_prompt
+from simbench.training.holdout import Holdout
+from simbench.training.train import train
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 TWIN = PRESETS["twin:helpsteer"].model_copy(update={"n_features": 6, "test_size": 200})
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -10,8 +10,9 @@ import pytest
 
 from simbench.cli import main
 from simbench.errors import BadInput
-from simbench.results import read_table
-from simbench.store import Shards, write_json, write_whole
+from simbench.files.write import write_json, write_whole
+from simbench.study.shards import Shards
+from simbench.study.table import read_table
 
 RUN = ["run", "--size", "100", "--replicates", "2", "--estimators", "sklearn:GaussianNB,sklearn:BernoulliNB"]
 UNUSABLE = {

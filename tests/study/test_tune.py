@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simbench.cell import Cell
-from simbench.conformance import OtherTruth
 from simbench.errors import BadInput
-from simbench.registry import find
+from simbench.estimator.registry import find
 from simbench.streams import seed_of
-from simbench.training import split_by_prompt
-from simbench.tune import SPACE, held_out_criterion, situation, tune
-from simbench.world import PRESETS
+from simbench.study.cell import Cell
+from simbench.study.conformance import OtherTruth
+from simbench.study.tune import SPACE, held_out_criterion, situation, tune
+from simbench.training.batches import split_by_prompt
+from simbench.world.presets import PRESETS
 
 COMMON = {
     "world": PRESETS["exclusive"],
@@ -46,7 +46,7 @@ def test_finished_trials_are_not_run_again(tmp_path, monkeypatch):
     cell, storage = situation("naive", COMMON, ()), tmp_path / "trials.db"
     first = tune(cell, 2, storage)
     calls = []
-    from estimators.naive import Naive
+    from simbench_estimators.naive import Naive
 
     fit = Naive.fit_replicates
 
@@ -80,11 +80,11 @@ def test_who_lacks_a_grant_or_has_nothing_to_tune_is_told_so():
 
 
 def test_a_criterion_that_is_not_finite_counts_for_nothing(monkeypatch):
-    from simbench.training import StackedModel
+    from simbench.training.stacked_model import StackedModel
 
     monkeypatch.setattr(StackedModel, "predict", lambda self, x: np.zeros((2, len(x))))
     cell = situation("naive", COMMON, ())
-    from estimators.naive import Naive
+    from simbench_estimators.naive import Naive
 
     fit = Naive.fit_replicates
 

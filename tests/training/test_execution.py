@@ -11,13 +11,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from simbench.errors import BadInput
-from simbench.estimator import grant
-from simbench.registry import find, names
-from simbench.training import train
+from simbench.estimator.estimator import grant
+from simbench.estimator.registry import find, names
+from simbench.reward.model import RewardModel, load_model
 from simbench.training.steps import WARM_UP, Steps
+from simbench.training.train import train
 from simbench.training.trainer import Execution, Trainer
-from simbench.userlog.model import RewardModel, load_model
-from simbench.world import PRESETS, build
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 SHORT = {"epochs": 3, "batch_size": 128}
 POOLS = Execution(pool=300 * 4 * 32)  # about 300 rows: five pools an epoch

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from simbench.mapped import MappedMatrix
+from simbench.files.matrix import MappedMatrix
 from simbench.training.batches import batches_of_rows
 from simbench.training.feeding import Feeder
 

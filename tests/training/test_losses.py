@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simbench.losses import (
+from simbench.training.losses import (
     log1mexp,
     log_feedback_probability,
     loss_negative,

@@ -9,11 +9,12 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from simbench.log import FeedbackLog
-from simbench.registry import find
+from simbench.estimator.registry import find
+from simbench.log.feedback import FeedbackLog
 from simbench.streams import seed_of
-from simbench.training import split_by_prompt, train
+from simbench.training.batches import split_by_prompt
 from simbench.training.network import StackedMLP, block_width
+from simbench.training.train import train
 
 D, ROWS = 4, 11
 ARCHITECTURES = [(), (5,), (8, 3), (6, 5, 4)]

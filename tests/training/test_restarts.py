@@ -4,11 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+from simbench_estimators.implicitrm import ImplicitRM
 
-from estimators.implicitrm import ImplicitRM
 from simbench.errors import BadInput, NotIdentified
-from simbench.restarts import Restarts, click_losses, indistinguishable
-from simbench.world import PRESETS, build
+from simbench.training.restarts import Restarts, click_losses, indistinguishable
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 
 class Told:

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from simbench.estimator import Batch, Estimator, Network, Outputs
-from simbench.holdout import Holdout
-from simbench.log import FeedbackLog
-from simbench.samples import partners, with_mixed_rows
+from simbench.estimator.estimator import Estimator
+from simbench.log.feedback import FeedbackLog
 from simbench.streams import stream
+from simbench.training.contract import Network
+from simbench.training.holdout import Holdout
 from simbench.training.network import block_width
+from simbench.training.samples import Batch, Outputs, partners, with_mixed_rows
 from simbench.training.trainer import Execution, Trainer
 
 ROWS, D, HIDDEN = 12, 4, (6, 5)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from simbench.estimator import grant
-from simbench.registry import find
-from simbench.training import split_by_prompt, train
+from simbench.estimator.estimator import grant
+from simbench.estimator.registry import find
+from simbench.training.batches import split_by_prompt
 from simbench.training.network import StackedMLP, block_width
+from simbench.training.train import train
 
 
 @pytest.mark.parametrize(

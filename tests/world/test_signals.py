@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 from scipy.stats import multivariate_normal, norm
 
-from simbench.signals import dependent_actions, joint_propensity
 from simbench.streams import stream
-from simbench.world import PRESETS, build
+from simbench.world.presets import PRESETS
+from simbench.world.signals import dependent_actions, joint_propensity
+from simbench.world.world import build
 
 SHARED = PRESETS["signals"].model_copy(update={"test_size": 500})
 

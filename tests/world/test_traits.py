@@ -7,9 +7,11 @@ import pytest
 from pydantic import ValidationError
 from scipy.special import logit
 
-from simbench.data.responses import load_responses
 from simbench.errors import BadInput
-from simbench.world import PRESETS, RealResponses, WorldConfig, build
+from simbench.log.rated_responses import load_responses
+from simbench.world.config import RealResponses, WorldConfig
+from simbench.world.presets import PRESETS
+from simbench.world.world import build
 
 
 def test_users_act_on_the_trait_and_on_nothing_else():

@@ -11,12 +11,14 @@ from pydantic import ValidationError
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from simbench.estimator import Batch, Outputs
-from simbench.propensity import rating_law
-from simbench.ranking import expected_auroc
-from simbench.registry import find
-from simbench.world import PRESETS, WorldConfig, build
-from simbench.worlds.twins import ATTAINABLE_AUROC, TWINS, ULTRAFEEDBACK_COUNTS
+from simbench.estimator.registry import find
+from simbench.score.ranking import expected_auroc
+from simbench.training.samples import Batch, Outputs
+from simbench.world.config import WorldConfig
+from simbench.world.laws import rating_law
+from simbench.world.presets import PRESETS
+from simbench.world.twins import ATTAINABLE_AUROC, TWINS, ULTRAFEEDBACK_COUNTS
+from simbench.world.world import build
 
 PUBLISHED = {  # training responses, levels from and to, threshold, positive rate, responses a prompt
     "twin:helpsteer": (28_264, 0, 4, 2, 0.684, 4),

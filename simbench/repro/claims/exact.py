@@ -5,7 +5,7 @@ import pandas as pd
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured
 from simbench.repro.quantities import Quantity, Table, Verdict, exact, mean_of
-from simbench.risk import EXACT
+from simbench.score.risk import EXACT
 
 CHECK = "simbench check naive implicitrm implicitrm@printed"
 IMPLICITRM, PRINTED = "implicitrm", "implicitrm@printed"

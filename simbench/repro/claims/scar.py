@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simbench.registry import find
+from simbench.estimator.registry import find
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured, Scores
 from simbench.repro.quantities import Quantity, Table, by_share, mean_of

@@ -14,11 +14,11 @@ import torch
 from safetensors.numpy import load_file
 
 from simbench.cli import main
-from simbench.data.embedding_card import card_path
-from simbench.data.responses import load_responses, read_features, read_frame
 from simbench.errors import BadInput
-from simbench.language import embed as module
-from simbench.language.encoder import TextEncoder
+from simbench.log.embedding_card import card_path
+from simbench.log.rated_responses import load_responses, read_features, read_frame
+from simbench.reward.language import embed as module
+from simbench.reward.language.encoder import TextEncoder
 
 RNG = np.random.default_rng(3)
 ROWS = [

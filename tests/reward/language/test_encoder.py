@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from simbench.errors import BadInput
-from simbench.language.batches import equal_width_batches, width_of
-from simbench.language.encoder import TextEncoder
-from simbench.language.pooling import pool
-from simbench.language.tokens import render
+from simbench.reward.language.batches import equal_width_batches, width_of
+from simbench.reward.language.encoder import TextEncoder
+from simbench.reward.language.pooling import pool
+from simbench.reward.language.tokens import render
 
 RNG = np.random.default_rng(0)
 WORDS = [*"abcdefgh", "user", "question", "quick", "brown", "fox", "answers", "never"]
@@ -172,7 +172,7 @@ def test_mistakes_are_one_sentence(minilm, tmp_path, monkeypatch):
     for options, message in cases:
         with pytest.raises(BadInput, match=message):
             TextEncoder.load(**options)
-    monkeypatch.setattr("simbench.language.loading.hub_reachable", lambda: False)
+    monkeypatch.setattr("simbench.reward.language.loading.hub_reachable", lambda: False)
     with pytest.raises(BadInput, match="hub cannot be reached"):
         TextEncoder.load("nobody/such-a-model")
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)

@@ -13,15 +13,15 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from simbench.commands.finetune import export as export_command
-from simbench.data.responses import read_frame
 from simbench.errors import BadInput
-from simbench.language.embed import embed_texts, texts_of
-from simbench.language.encoder import TextEncoder
-from simbench.language.export import export
-from simbench.language.finetune import finetune, frame_tokens
-from simbench.language.settings import Settings
-from simbench.userlog.model import fit_log, load_model
-from simbench.userlog.reader import LogColumns
+from simbench.log.rated_responses import read_frame
+from simbench.log.user_log import LogColumns
+from simbench.reward.language.embed import embed_texts, texts_of
+from simbench.reward.language.encoder import TextEncoder
+from simbench.reward.language.export import export
+from simbench.reward.language.finetune import finetune, frame_tokens
+from simbench.reward.language.settings import Settings
+from simbench.reward.model import fit_log, load_model
 
 TOLERANCE = 1e-4
 
@@ -95,7 +95,7 @@ def fitted_on(texts: Path, model: Path, folder: Path, pooling: str, normalise=Fa
 
 def own_logits(head: Path, rows: int) -> np.ndarray:
     fitted = load_model(head)
-    from simbench.data.responses import read_features
+    from simbench.log.rated_responses import read_features
 
     features = read_features(head.parent / "emb.safetensors", 160)[:rows]
     reward = fitted.predict_reward(features)

@@ -17,16 +17,16 @@ from scipy.stats import spearmanr
 
 from simbench.cli import main
 from simbench.errors import BadInput
-from simbench.estimator import Network
-from simbench.language.finetune import finetune, frame_tokens
-from simbench.language.model import LanguageReward, load_language_model
-from simbench.language.reward_networks import RewardNetworks, load_reward_model
-from simbench.language.settings import Settings
-from simbench.language.training import EncoderTrainer, Silent
-from simbench.registry import find
+from simbench.estimator.registry import find
+from simbench.log.user_log import LogColumns, log_of_frame
+from simbench.reward.language.finetune import finetune, frame_tokens
+from simbench.reward.language.model import LanguageReward, load_language_model
+from simbench.reward.language.reward_networks import RewardNetworks, load_reward_model
+from simbench.reward.language.settings import Settings
+from simbench.reward.language.training import EncoderTrainer, Silent
 from simbench.streams import seed_of
-from simbench.training import split_by_prompt
-from simbench.userlog.reader import LogColumns, log_of_frame
+from simbench.training.batches import split_by_prompt
+from simbench.training.contract import Network
 
 CONTEXT = ("activity",)
 
@@ -81,8 +81,8 @@ def test_held_out_loss_is_the_estimators_own_on_the_saved_model(estimator, known
     log, _ = log_of_frame(frame, columns(**known), np.zeros((len(frame), 1), np.float32), texts)
     loss = find(estimator)()
     _, held_out = split_by_prompt(log.groups, loss.validation_share, seed_of(0, "split"))
-    from simbench.estimator import Outputs
     from simbench.training.device_log import DeviceLog
+    from simbench.training.samples import Outputs
 
     own = DeviceLog(log, np.zeros(1, np.int64), torch.device("cpu"))
     rows = torch.as_tensor(held_out)

@@ -12,15 +12,16 @@ import pandas as pd
 import pytest
 import torch
 
-from simbench.cell import Outcome
 from simbench.errors import BadInput
-from simbench.executors import find_executor, local, worker
-from simbench.executors.local import Local
-from simbench.store import Shards
-from simbench.study import StudyConfig, plan
-from simbench.world import PRESETS
+from simbench.study.cell import Outcome
+from simbench.study.config import StudyConfig, plan
+from simbench.study.executors import local, worker
+from simbench.study.executors.executor import find_executor
+from simbench.study.executors.local import Local
+from simbench.study.shards import Shards
+from simbench.world.presets import PRESETS
 
-MINE = '''
+MINE = """
 import os, pathlib, signal
 import numpy as np, torch
 from threadpoolctl import threadpool_info
@@ -54,7 +55,7 @@ class AlwaysDies(Threads):
     name = "always-dies"
     def fit_replicates(self, log, replicates=None):
         os.kill(os.getpid(), signal.SIGKILL)
-'''
+"""
 
 
 def cells(*estimators, **parameters):
@@ -111,7 +112,7 @@ def test_an_unknown_executor_is_named():
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):
-    monkeypatch.delitem(sys.modules, "simbench.executors.ray", raising=False)
+    monkeypatch.delitem(sys.modules, "simbench.study.executors.ray", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(BadInput, match=r"pip install 'simbench-rm\[ray\]'"):
         find_executor("ray")
@@ -134,7 +135,7 @@ def test_an_interrupt_that_python_ignores_is_remembered():
     """Raised in the callback of a weak reference, where Python prints it and goes on."""
     script = """
 import os, signal, weakref
-from simbench.interrupt import remembered
+from simbench.study.interrupt import remembered
 
 class Thing:
     pass

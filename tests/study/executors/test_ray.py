@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from simbench.study import StudyConfig, run
-from simbench.world import PRESETS
+from simbench.study.config import StudyConfig
+from simbench.study.run import run
+from simbench.world.presets import PRESETS
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'simbench-rm[ray]'")
 

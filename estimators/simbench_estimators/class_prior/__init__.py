@@ -1,0 +1,38 @@
+"""Estimates of the class prior ``π = E[γ]``, or of the label frequency ``c = P(r=1 | r*=1)``, from a log.
+
+All assume SCAR, and that some responses, or some region of the features, are surely good: without such
+anchors the clicked responses show nothing from which π could be told apart from a smaller one, and every
+method here errs to the side of a π that is too large (a ``c`` that is too small).
+"""
+
+import numpy as np
+
+from simbench.log.feedback import FeedbackLog
+from simbench_estimators.class_prior.elkan_noto import label_frequency
+from simbench_estimators.class_prior.km2 import km2
+from simbench_estimators.class_prior.tice import tice
+
+__all__ = ["METHODS", "estimated_prior", "km2", "label_frequency", "prior_of", "tice"]
+
+
+def prior_of(log: FeedbackLog, frequency: np.ndarray) -> np.ndarray:
+    """``π = mean(r) / c`` of every replicate, shape (R,), strictly between 0 and 1."""
+    return (log.feedback.mean(axis=1) / frequency).clip(1e-3, 1 - 1e-3)
+
+
+def by_elkan_noto(log: FeedbackLog, seed: int = 0) -> np.ndarray:
+    """``π`` by the label frequency of Elkan and Noto (KDD 2008), shape (R,)."""
+    return prior_of(log, label_frequency(log, seed=seed))
+
+
+def by_tice(log: FeedbackLog, seed: int = 0) -> np.ndarray:
+    """``π`` by TIcE (Bekker and Davis, AAAI 2018), shape (R,)."""
+    return prior_of(log, tice(log, seed))
+
+
+METHODS = {"elkan-noto": by_elkan_noto, "tice": by_tice, "km2": km2}
+
+
+def estimated_prior(method: str, log: FeedbackLog, seed: int = 0) -> np.ndarray:
+    """``π`` of every replicate by a method of :data:`METHODS`, shape (R,), strictly between 0 and 1."""
+    return METHODS[method](log, seed)

@@ -1,0 +1,290 @@
+"""Doubly robust estimators, carried over to positive-unlabelled logs.
+
+In the literature the loss of an observed sample corrects an imputed one, ``ê + (o/α)(e - ê)``. In a
+positive-unlabelled log the action is latent and only a click is seen, so the correction has to be of the
+*click*: with imputed reward ``q``, the pseudo-label is
+
+    r̃ = q + (r - α q) / max(α, τ),    E r̃ = q + min(1, α/τ) (γ - q).
+
+Unbiased where ``α >= τ`` whatever ``q`` is, and below τ where ``q = γ``. Unclipped, ``q`` cancels and
+DR *is* IPS: the unbiased pseudo-label at known α is unique (see :class:`IPS`). So what imputation buys
+here is a clipped weight without the clipped weight's bias. A wrong α cannot be made good by a right
+``q``, since no action is ever observed: in this setting "doubly robust" holds for the clip alone.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from simbench.training.contract import Network
+from simbench.training.losses import cross_entropy, loss_negative, loss_positive
+from simbench.training.samples import Batch, Outputs
+from simbench_estimators.inverse_propensity import IPS
+
+
+def doubly_robust_label(imputed: Tensor, feedback: Tensor, propensity: Tensor, clip: float) -> Tensor:
+    """``q + (r - αq) / max(α, τ)``, the pseudo-label of every sample, shape (..., b)."""
+    return imputed + (feedback - propensity * imputed) / propensity.clamp_min(clip)
+
+
+def click_observed_label(imputation: Tensor, feedback: Tensor, propensity: Tensor) -> Tensor:
+    """``r/π + (1 - r/π) q`` of an imputation's logit, which is held fixed: the pseudo-label of
+    ``ê + (r/π)(ℓ1 - ê)``, shape (..., b)."""
+    weight = feedback / propensity
+    return weight + (1 - weight) * torch.sigmoid(imputation).detach()
+
+
+class DR(IPS):
+    """Doubly robust joint learning: the imputation is trained beside the reward.
+
+    The imputation minimises ``(r - αq)² / α``, the inverse-propensity weighted squared error of what it
+    says about the click.
+    """
+
+    name = "dr"
+    assumption = "the propensity is known exactly; below the clip, the imputed reward is right"
+    source = "Wang, Zhang, Sun, Qi, ICML 2019; its correction taken of the click"
+    networks = (Network(), Network(("imputation",)))
+    default_clip: ClassVar[float] = 0.1
+
+    def imputed(self, out: Outputs) -> Tensor:
+        """``q``, a constant for the reward's gradient."""
+        assert out.imputation is not None
+        return torch.sigmoid(out.imputation).detach()
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert batch.propensity is not None
+        label = doubly_robust_label(self.imputed(out), batch.feedback, batch.propensity, self.smallest)
+        return cross_entropy(out.reward, label)
+
+    def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert batch.propensity is not None and out.imputation is not None
+        residual = batch.feedback - batch.propensity * torch.sigmoid(out.imputation)
+        return residual.square() * self.imputation_weight(batch.propensity)
+
+    def imputation_weight(self, propensity: Tensor) -> Tensor:
+        """Weight of a sample's squared residual."""
+        return 1 / propensity.clamp_min(self.smallest)
+
+
+class MRDR(DR):
+    """More robust doubly robust: the imputation minimises the correction's second moment.
+
+    The random part of the risk is ``(r - αq)(ℓ1 - ℓ0) / max(α, τ)``, hence the weight ``1/max(α, τ)²``.
+    """
+
+    name = "mrdr"
+    source = "Guo et al., SIGIR 2021; its correction taken of the click"
+
+    def imputation_weight(self, propensity: Tensor) -> Tensor:
+        return 1 / propensity.clamp_min(self.smallest).square()
+
+
+class StableDR(DR):
+    """StableDR: self-normalised weights of a propensity model that is trained to balance the imputed errors.
+
+    The paper averages the errors ``e`` of the observed, ``Σ (o/p̂) e / Σ (o/p̂)``, bounded however small a
+    propensity is. Under its constraint ``Σ (o/p̂)(ê - Ē) = 0``, with ``Ē`` the mean of the imputed errors
+    ``ê``, this *is* the self-normalised doubly robust ``Ē + Σ (o/p̂)(e - ê) / Σ (o/p̂)``. Three networks
+    learn in turn, each with the others held fixed: the imputation by propensity-weighted squared error, the
+    propensity by cross-entropy ``+ η (mean (o/p̂)(ê - Ē))²``, the reward by the average.
+
+    Here the errors are ``ℓ1 - ℓ0`` of *good* responses, of which the clicked are the observed, as in
+    :class:`simbench_estimators.inverse_propensity.SNIPS`. Known for all, they need no imputation, ``ê = e``;
+    who is good does, ``q``, and gives the number of the good and their mean:
+
+        risk = mean ℓ0 + q̄ Σ (r/p̂) e / Σ (r/p̂),    Ē = Σ q e / Σ q.
+
+    ``p̂`` reads the features and learns the told α as :class:`MultiIPS` does. At η = 0 this is SNIPS with
+    the prior ``q̄``; where the constraint is met, the imputed ``mean ℓ0 + mean q e``. In the paper a right
+    propensity meets the constraint whatever is imputed; here only if ``E[γ (e - Ē)] = 0``, so that a wrong
+    imputation pulls ``p̂`` off α. Steps use the outputs from before the first of them, so that one step on
+    the sum is the same. A ratio of sums over the batch.
+    """
+
+    name = "stable-dr"
+    networks = (Network(), Network(("propensity",)), Network(("imputation",)))
+    assumption = "the mean propensity given the features is learned well, the imputation right; large batches"
+    source = "Li, Zheng, Wu, ICLR 2023; its observations taken to be clicks on good responses"
+    sums_over_samples = False
+    default_clip: ClassVar[float] = 0.01
+    stabiliser: ClassVar[float] = 1.0  # η
+
+    def fitted_propensity(self, out: Outputs) -> Tensor:
+        """``p̂(x)``, clipped."""
+        assert out.propensity is not None
+        return torch.sigmoid(out.propensity).clamp_min(self.smallest)
+
+    def objective(self, out: Outputs, batch: Batch) -> Tensor:
+        return self.risk(out, batch) + self.auxiliary_loss(out, batch).mean(-1) + self.instability(out, batch)
+
+    def risk(self, out: Outputs, batch: Batch) -> Tensor:
+        weight = batch.feedback / self.fitted_propensity(out).detach()
+        total = weight.mean(-1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
+        scale = self.imputed(out).mean(-1, keepdim=True) / total
+        return cross_entropy(out.reward, weight * scale).mean(-1)
+
+    def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        """Cross-entropy of the propensity, and the imputation's weighted squared error."""
+        assert out.propensity is not None and out.imputation is not None and batch.propensity is not None
+        propensity = self.fitted_propensity(out).detach()
+        residual = batch.feedback - propensity * torch.sigmoid(out.imputation)
+        told = cross_entropy(out.propensity, batch.propensity.expand_as(out.propensity))
+        return told + residual.square() / propensity
+
+    def instability(self, out: Outputs, batch: Batch) -> Tensor:
+        """``η (mean (r/p̂)(ê - Ē))²``, shape (...,), of which the propensity alone has a gradient."""
+        good, score = self.imputed(out), out.reward.detach()
+        error = loss_positive(score) - loss_negative(score)
+        mean = (good * error).sum(-1, keepdim=True) / good.sum(-1, keepdim=True)
+        weight = batch.feedback / self.fitted_propensity(out)
+        return self.stabiliser * (weight * (error - mean)).mean(-1).square()
+
+
+class DRClickObserved(DR):
+    """The textbook form with a click standing in for an observation: ``ê + (r/α)(ℓ1 - ê)``.
+
+    ``ê = qℓ1 + (1-q)ℓ0``. Its bias is ``(1 - γ) q (ℓ1 - ℓ0)``: samples that never earn a click keep
+    whatever was imputed. Imputation by cross-entropy on the feedback, so that ``q`` tends to ``γα``.
+    """
+
+    name = "dr@click-observed"
+    assumption = "the imputed reward is 0 wherever the response is bad"
+    source = "Wang, Zhang, Sun, Qi, ICML 2019, as published code around ImplicitRM applies it"
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert batch.propensity is not None and out.imputation is not None
+        alpha = batch.propensity.clamp_min(self.smallest)
+        return cross_entropy(out.reward, click_observed_label(out.imputation, batch.feedback, alpha))
+
+    def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert out.imputation is not None
+        return cross_entropy(out.imputation, batch.feedback)
+
+
+class OMEIPS(IPS):
+    """Loss corrected for misclicks and omissions, then inverse propensity weighted.
+
+    With ``P(r=1 | r*=0, a=1) = ε`` and ``P(r=0 | r*=1, a=1) = ω`` the pseudo-label
+    ``(r/α - ε) / (1 - ε - ω)`` has expectation γ.
+
+    Parameters
+    ----------
+    omission : float in [0, 1)
+        ω; no world of simbench has any, so 0.
+    """
+
+    name = "ome-ips"
+    needs = frozenset({"propensity", "misclick"})
+    assumption = "the propensity and both noise rates are known exactly"
+    source = "Li et al., KDD 2024; CausalRM, arXiv 2603.18736"
+
+    def __init__(
+        self,
+        omission: float = 0.0,
+        clip: float | None = None,
+        hidden: tuple[int, ...] = (32, 16),
+        lr: float = 3e-3,
+        batch_size: int = 512,
+        epochs: int = 100,
+        patience: int = 8,
+        weight_decay: float = 1e-4,
+        validation_share: float = 0.2,
+        seed: int = 0,
+        device: str = "cpu",
+    ):
+        super().__init__(
+            clip, hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
+        )
+        self.omission = omission
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert batch.propensity is not None and batch.misclick is not None
+        clean = 1 - batch.misclick - self.omission
+        weight = batch.feedback / batch.propensity.clamp_min(self.smallest)
+        return cross_entropy(out.reward, (weight - batch.misclick) / clean)
+
+
+class OMEDR(OMEIPS):
+    """The noise-corrected form with an imputation: ``q + (r - α m(q)) / (max(α, τ)(1 - ε - ω))``.
+
+    ``m(q) = ε + (1 - ε - ω) q`` is the click probability of an acting user. The imputation minimises
+    ``(r - α m(q))² / max(α, τ)``.
+    """
+
+    name = "ome-dr"
+    networks = (Network(), Network(("imputation",)))
+    assumption = "propensity and noise rates are known; below the clip, the imputed reward is right"
+    default_clip: ClassVar[float] = 0.1
+
+    def residual(self, imputed: Tensor, batch: Batch) -> Tensor:
+        """``r - α m(q)``."""
+        assert batch.propensity is not None and batch.misclick is not None
+        click = batch.misclick + (1 - batch.misclick - self.omission) * imputed
+        return batch.feedback - batch.propensity * click
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert out.imputation is not None and batch.propensity is not None
+        assert batch.misclick is not None
+        imputed = torch.sigmoid(out.imputation).detach()
+        scale = batch.propensity.clamp_min(self.smallest) * (1 - batch.misclick - self.omission)
+        return cross_entropy(out.reward, imputed + self.residual(imputed, batch) / scale)
+
+    def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert out.imputation is not None and batch.propensity is not None
+        residual = self.residual(torch.sigmoid(out.imputation), batch)
+        return residual.square() / batch.propensity.clamp_min(self.smallest)
+
+
+class MultiIPS(IPS):
+    """Multi-task IPS: propensity and reward are heads of one trunk.
+
+    The propensity head learns the granted α from the response features, by cross-entropy with α as a soft
+    target, and the reward is weighted by its (constant) prediction. Where α moves with context alone the
+    head learns ``E[α | x]``, at which ``r/E[α | x]`` is unbiased given x, with smaller weights than r/α.
+    """
+
+    name = "multi-ips"
+    networks = (Network(("reward", "propensity")),)
+    assumption = "the mean propensity given the features is learned well from a propensity signal"
+    source = "Zhang et al., WWW 2020 (Multi-IPS)"
+    default_clip: ClassVar[float] = 0.01
+
+    def fitted_propensity(self, out: Outputs) -> Tensor:
+        """``α̂(x)`` of the propensity head, a constant for the reward's gradient."""
+        assert out.propensity is not None
+        return torch.sigmoid(out.propensity).detach().clamp_min(self.smallest)
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        return cross_entropy(out.reward, batch.feedback / self.fitted_propensity(out))
+
+    def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert out.propensity is not None and batch.propensity is not None
+        return cross_entropy(out.propensity, batch.propensity.expand_as(out.propensity))
+
+
+class MultiDR(MultiIPS):
+    """Multi-task doubly robust: one trunk with propensity, imputation and reward heads."""
+
+    name = "multi-dr"
+    networks = (Network(("reward", "propensity", "imputation")),)
+    source = "Zhang et al., WWW 2020 (Multi-DR)"
+    default_clip: ClassVar[float] = 0.1
+
+    def fitted_propensity(self, out: Outputs) -> Tensor:
+        assert out.propensity is not None
+        return torch.sigmoid(out.propensity).detach()
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert out.imputation is not None
+        imputed = torch.sigmoid(out.imputation).detach()
+        alpha = self.fitted_propensity(out)
+        return cross_entropy(out.reward, doubly_robust_label(imputed, batch.feedback, alpha, self.smallest))
+
+    def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert out.imputation is not None
+        alpha = self.fitted_propensity(out)
+        residual = batch.feedback - alpha * torch.sigmoid(out.imputation)
+        imputation = residual.square() / alpha.clamp_min(self.smallest)
+        return super().auxiliary_loss(out, batch) + imputation

@@ -1,0 +1,176 @@
+"""Inverse propensity weighting in the form for one-sided noise, and positive-unlabelled learning.
+
+One formula serves all: with propensity ``α`` (or a constant ``c``) the loss
+``(r/α) ℓ1 + (1 - r/α) ℓ0`` has the ideal loss as its expectation when ``α`` is right.
+"""
+
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from simbench.estimator.estimator import Estimator
+from simbench.log.feedback import FeedbackLog
+from simbench.training.losses import cross_entropy, loss_negative, loss_positive
+from simbench.training.samples import Batch, Outputs
+from simbench_estimators.class_prior import label_frequency, prior_of
+
+
+def inverse_propensity_loss(reward_logit: Tensor, feedback: Tensor, propensity: Tensor) -> Tensor:
+    """``(r/α) ℓ1 + (1 - r/α) ℓ0``, one value a sample; negative weight where ``r = 1 > α``."""
+    return cross_entropy(reward_logit, feedback / propensity)
+
+
+class IPS(Estimator):
+    """Inverse propensity scoring with given ``α(x, z)`` (Rel-MF form).
+
+    The pseudo-label ``r/α`` is the *only* one that is exactly unbiased at known α: feedback is binary, and
+    ``γα f(1) + (1 - γα) f(0) = γ`` for every γ forces ``f(0) = 0``, ``f(1) = 1/α``. It is unbounded
+    below: clicked samples of low propensity carry large negative weights on ``ℓ0``.
+
+    Parameters
+    ----------
+    clip : float in [0, 1)
+        Smallest propensity divided by; above 0 it trades variance for the bias
+        ``γ (α/clip - 1)(ℓ1 - ℓ0)`` of every sample below it.
+    hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
+        See :class:`simbench.estimator.estimator.Estimator`.
+    """
+
+    name = "ips"
+    needs = frozenset({"propensity"})
+    assumption = "the propensity is known exactly"
+    source = "Schnabel et al., ICML 2016; Saito et al. (Rel-MF), WSDM 2020"
+    default_clip: ClassVar[float] = 0.0
+
+    def __init__(
+        self,
+        clip: float | None = None,
+        hidden: tuple[int, ...] = (32, 16),
+        lr: float = 3e-3,
+        batch_size: int = 512,
+        epochs: int = 100,
+        patience: int = 8,
+        weight_decay: float = 1e-4,
+        validation_share: float = 0.2,
+        seed: int = 0,
+        device: str = "cpu",
+    ):
+        super().__init__(
+            hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
+        )
+        self.clip = clip
+
+    @property
+    def smallest(self) -> float:
+        """Smallest propensity divided by."""
+        return self.default_clip if self.clip is None else self.clip
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert batch.propensity is not None
+        clipped = batch.propensity.clamp_min(self.smallest)
+        return inverse_propensity_loss(out.reward, batch.feedback, clipped)
+
+
+class ClippedIPS(IPS):
+    """IPS that divides by no propensity below .1."""
+
+    name = "ips-clipped"
+    assumption = "the propensity is known exactly and nowhere below the clip"
+    default_clip = 0.1
+
+
+class SNIPS(IPS):
+    """Self-normalised IPS: the weights ``r/α`` are scaled so that they sum to the known ``nπ``.
+
+    ``mean ℓ0 + π Σ (r/α)(ℓ1 - ℓ0) / Σ (r/α)``. In a positive-unlabelled log ``E Σ r/α = nπ``, so that
+    self-normalisation needs the class prior; with ``π`` estimated by ``mean(r/α)`` it *is* IPS. A ratio
+    of sums over the batch: consistent, biased at finite batches.
+    """
+
+    name = "snips"
+    needs = frozenset({"propensity", "class prior"})
+    assumption = "the propensity and the class prior are known exactly; large batches"
+    source = "Swaminathan, Joachims, NIPS 2015; Schnabel et al., ICML 2016"
+    sums_over_samples = False
+
+    def objective(self, out: Outputs, batch: Batch) -> Tensor:
+        return self.risk(out, batch)
+
+    def risk(self, out: Outputs, batch: Batch) -> Tensor:
+        assert batch.propensity is not None and batch.class_prior is not None
+        weight = batch.feedback / batch.propensity.clamp_min(self.smallest)
+        # a batch without a click says nothing about the weights: all zero, as they are
+        total = weight.mean(-1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
+        return cross_entropy(out.reward, weight * (batch.class_prior / total)).mean(-1)
+
+
+class UPU(Estimator):
+    """Unbiased PU risk ``π·mean_{r=1}(ℓ1-ℓ0) + mean_all ℓ0``.
+
+    Written per sample: ``π/mean(r)`` is ``1/c`` with the label frequency ``c = P(r=1|r*=1)``, so this
+    is the inverse-propensity loss at the constant ``c``. Without a given ``π``, the label frequency
+    is estimated from the log (Elkan and Noto, 2008).
+    """
+
+    name = "upu"
+    optional = frozenset({"class prior"})
+    assumption = "SCAR, and the class prior is right"
+    source = "du Plessis, Niu, Sugiyama, NIPS 2014 / ICML 2015"
+
+    def prepare(self, log: FeedbackLog) -> FeedbackLog:
+        return log if log.class_prior is not None else with_estimated_prior(log, self)
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert batch.class_prior is not None
+        frequency = batch.feedback_rate / batch.class_prior
+        return inverse_propensity_loss(out.reward, batch.feedback, frequency)
+
+
+class IPSScar(UPU):
+    """Inverse propensity scoring with one constant propensity, always estimated from the log."""
+
+    name = "ips-scar"
+    optional = frozenset()
+    assumption = "SCAR, and some responses are surely good (Elkan-Noto)"
+    source = "Elkan, Noto, KDD 2008, in the IPS loss"
+
+    def prepare(self, log: FeedbackLog) -> FeedbackLog:
+        return with_estimated_prior(log, self)
+
+
+class NNPU(UPU):
+    """uPU whose estimated negative risk is kept non-negative.
+
+    Where ``mean ℓ0 - π mean_{r=1} ℓ0 < -β`` the step *ascends* that part, scaled by ``γ`` (Algorithm 1
+    of the paper, β = 0, γ = 1). Not a sum over samples: batch means decide.
+    """
+
+    name = "nnpu"
+    source = "Kiryo, Niu, du Plessis, Sugiyama, NIPS 2017"
+    sums_over_samples = False
+
+    def objective(self, out: Outputs, batch: Batch) -> Tensor:
+        positive, negative = self.risk_parts(out, batch)
+        return torch.where(negative >= 0, positive + negative, -negative)
+
+    def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        return self.risk(out, batch)
+
+    def risk(self, out: Outputs, batch: Batch) -> Tensor:
+        positive, negative = self.risk_parts(out, batch)
+        return positive + negative.clamp_min(0)
+
+    def risk_parts(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
+        """``π mean_{r=1} ℓ1`` and ``mean ℓ0 - π mean_{r=1} ℓ0``, each of shape (...,)."""
+        assert batch.class_prior is not None
+        weight = batch.feedback * batch.class_prior / batch.feedback_rate
+        positive = (weight * loss_positive(out.reward)).mean(-1)
+        return positive, ((1 - weight) * loss_negative(out.reward)).mean(-1)
+
+
+def with_estimated_prior(log: FeedbackLog, estimator: Estimator) -> FeedbackLog:
+    """The log with ``π = mean(r)/c``, the label frequency ``c`` estimated for each replicate."""
+    frequency = label_frequency(log, estimator.validation_share, estimator.seed)
+    return replace(log, class_prior=prior_of(log, frequency))

@@ -1,0 +1,31 @@
+"""ReCRec-F as published code has it."""
+
+from torch import Tensor
+
+from simbench.training.samples import Batch, Outputs
+from simbench_estimators.exposure_em import ReCRec
+
+
+class ReCRecPublished(ReCRec):
+    """ReCRec-F on all clicks and, an epoch, four unclicked responses for each, drawn with replacement.
+
+    Weights ``r/(5ρ) + (1-r) 4/(5(1-ρ))``, with the feedback rate ρ, stand for the draws: they are their
+    expectation. One click in five is a prior shift that nothing takes back, so that the product of exposure
+    and preference is fitted to ``p/ρ / (p/ρ + 4(1-p)/(1-ρ))`` in place of ``p``. The published isotonic
+    regression on clean labels, of this estimator alone, is a switch of the protocol.
+    """
+
+    name = "recrec@published"
+    source = "public code of the baselines of arXiv 2603.23184 (ReCRec-F); after Lin et al., ACM TOIS 2024"
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        return drawn_weight(batch) * super().reward_loss(out, batch)
+
+    def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        return drawn_weight(batch) * super().auxiliary_loss(out, batch)
+
+
+def drawn_weight(batch: Batch) -> Tensor:
+    """How often a response is drawn, relative to once; one value a sample, mean 1 over the log."""
+    r, rate = batch.feedback, batch.feedback_rate
+    return r / (5 * rate) + (1 - r) * 4 / (5 * (1 - rate))

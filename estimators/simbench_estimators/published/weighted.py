@@ -1,0 +1,144 @@
+"""Losses divided by a propensity, as published code has them."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from simbench.training.contract import Network
+from simbench.training.losses import cross_entropy, squared_error
+from simbench.training.samples import Batch, Outputs
+from simbench_estimators.doubly_robust import MultiDR, MultiIPS, click_observed_label
+from simbench_estimators.inverse_propensity import IPS
+
+
+class IPSPublished(IPS):
+    """``ℓ(γ̂, r) / max(π, τ)``, summed over *all* samples.
+
+    Inverse propensity scoring divides the loss of what was observed; here a missing click is divided as well,
+    as if it were an observed dislike. Expectation ``[γα ℓ1 + (1 - γα) ℓ0] / π``: least at ``γα`` where π is a
+    function of x, so that it estimates what naive does. Told the label-derived propensity it is a class
+    weighting that counts a missing click up to ``1/τ`` times a click, and estimates less than naive.
+    """
+
+    name = "ips@published"
+    assumption = "none under which it is unbiased, unless everyone acts (α = 1)"
+    source = "public code of the baselines of arXiv 2603.23184; after Schnabel et al., ICML 2016"
+    default_clip: ClassVar[float] = 0.1
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert batch.propensity is not None
+        return cross_entropy(out.reward, batch.feedback) / batch.propensity.clamp(self.smallest, 1)
+
+
+class MultiIPSPublished(MultiIPS):
+    """:class:`IPSPublished` with a propensity ``e(x)`` from a head that learns the told one.
+
+    Squared error in place of cross-entropy, ten epochs of it before the reward is trained. The published
+    early stopping watches those ten as well, and can keep an untrained reward; here it does not.
+    """
+
+    name = "multi-ips@published"
+    assumption = "none under which it is unbiased, unless everyone acts (α = 1)"
+    source = "public code of the baselines of arXiv 2603.23184; after Zhang et al., WWW 2020"
+    default_clip: ClassVar[float] = 0.1
+    initial_epochs = 10
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        return cross_entropy(out.reward, batch.feedback) / self.fitted_propensity(out)
+
+    def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        return propensity_error(out, batch)
+
+    def initial_objective(self, out: Outputs, batch: Batch) -> Tensor:
+        return propensity_error(out, batch).mean(-1)
+
+
+class MultiDRPublished(MultiDR):
+    """The doubly robust form with a click for an observation, ``ê + (r/e)(ℓ1 - ê)``, on one trunk.
+
+    That of ``dr@click-observed``, with the propensity head of :class:`MultiIPSPublished`.
+    """
+
+    name = "multi-dr@published"
+    assumption = "the imputed reward is 0 wherever the response is bad"
+    source = "public code of the baselines of arXiv 2603.23184; after Zhang et al., WWW 2020"
+    initial_epochs = 10
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert out.imputation is not None
+        alpha = self.fitted_propensity(out).clamp_min(self.smallest)
+        return cross_entropy(out.reward, click_observed_label(out.imputation, batch.feedback, alpha))
+
+    def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert out.imputation is not None
+        return propensity_error(out, batch) + cross_entropy(out.imputation, batch.feedback)
+
+    def initial_objective(self, out: Outputs, batch: Batch) -> Tensor:
+        return propensity_error(out, batch).mean(-1)
+
+
+def propensity_error(out: Outputs, batch: Batch) -> Tensor:
+    """``(e(x) - π)²``, one value a sample."""
+    assert out.propensity is not None and batch.propensity is not None
+    return (torch.sigmoid(out.propensity) - batch.propensity).square()
+
+
+class StableDRPublished(IPS):
+    """Three networks in turn; the reward's own step is :class:`IPSPublished` with a fitted propensity.
+
+    With reward ``p``, imputation ``q``, propensity ``e`` (clipped at τ) and every other network held fixed:
+    imputation ``mean (ℓ(p, r) - ℓ(q, p))² / e``; propensity ``{mean[ℓ(e, π) + η (1 - 1/e)(h - h̄)]}²`` with
+    ``h = ℓ(q, p)``, the square of the *whole* batch mean; reward ``mean ℓ(p, r) / e``. Nothing doubly robust
+    reaches the reward but through ``e``. The published steps use the outputs from before the first of them,
+    so that one step on the sum is the same.
+    """
+
+    name = "stable-dr@published"
+    assumption = "none under which it is unbiased, unless everyone acts (α = 1)"
+    source = "public code of the baselines of arXiv 2603.23184 (sdr2); after Li, Zheng, Wu, ICLR 2023"
+    networks = (Network(), Network(("propensity",)), Network(("imputation",)))
+    default_clip: ClassVar[float] = 0.1
+    stabiliser: ClassVar[float] = 1.0  # η
+
+    def fitted_propensity(self, out: Outputs) -> Tensor:
+        """``e(x)``, clipped."""
+        assert out.propensity is not None
+        return torch.sigmoid(out.propensity).clamp_min(self.smallest)
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        return cross_entropy(out.reward, batch.feedback) / self.fitted_propensity(out).detach()
+
+    def objective(self, out: Outputs, batch: Batch) -> Tensor:
+        assert out.imputation is not None and out.propensity is not None and batch.propensity is not None
+        propensity, score = self.fitted_propensity(out), out.reward.detach()
+        error = cross_entropy(score, batch.feedback) - cross_entropy(out.imputation, torch.sigmoid(score))
+        imputation = (error.square() / propensity.detach()).mean(-1)
+        imputed = cross_entropy(out.imputation.detach(), torch.sigmoid(score))
+        balance = self.stabiliser * (1 - 1 / propensity) * (imputed - imputed.mean(-1, keepdim=True))
+        told = cross_entropy(out.propensity, batch.propensity.expand_as(out.propensity))
+        return self.risk(out, batch) + imputation + (told + balance).mean(-1).square()
+
+    def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        return self.risk(out, batch)
+
+
+class RMFPublished(IPS):
+    """Rel-MF's squared loss: ``(r/π)(1 - γ̂)² + (1 - r/π) γ̂²``, on a network instead of factors.
+
+    :class:`simbench_estimators.inverse_propensity.IPS` with a squared loss, so exactly unbiased *for the squared
+    ideal loss* at known α. Told the label-derived propensity, π at a click is one constant: at 1, the naive squared
+    loss.
+    """
+
+    name = "rmf@published"
+    assumption = "the propensity is known exactly"
+    source = "Saito et al. (Rel-MF), WSDM 2020, as published code around arXiv 2603.23184 has it"
+    default_clip: ClassVar[float] = 1e-8
+
+    def ideal_loss(self, reward_logit: Tensor, target: Tensor) -> Tensor:
+        return squared_error(reward_logit, target)
+
+    def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
+        assert batch.propensity is not None
+        return self.ideal_loss(out.reward, batch.feedback / batch.propensity.clamp(self.smallest, 1))

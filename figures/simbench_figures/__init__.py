@@ -1,0 +1,1 @@
+"""One script a figure: a results table in, a figure out. simbench finds them by entry point."""

@@ -1,0 +1,75 @@
+"""Efficiency against the bias level: the Cramér-Rao bound over each estimator's MSE."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simbench.errors import BadInput
+from simbench_figures.paper import (
+    DOUBLE,
+    in_print,
+    legend,
+    looks,
+    note,
+    plain_ticks,
+    replicates_of,
+    sheet,
+    with_told,
+)
+
+STEPS = ("efficiency",)  # of the reproduction, whose folders hold what it shows
+
+SMALLEST = 0.01  # of the axis; below it an estimator has diverged
+
+
+@in_print
+def draw(table: pd.DataFrame) -> Figure:
+    """Figure of a long results table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :func:`simbench.study.table.table` makes it, of a study in worlds whose bound is known.
+
+    Returns
+    -------
+    Figure
+        One panel per world and size, a curve per estimator and what it was told.
+
+    Raises
+    ------
+    BadInput
+        If the study holds no efficiency.
+    """
+    rows = table[(table.status == "ok") & (table.metric == "efficiency") & (table.estimator != "oracle")]
+    if rows.empty:
+        raise BadInput("this study has no efficiency: no bound is known for its worlds.")
+    rows = with_told(rows)
+    situations = list(rows.groupby(["world", "size"], sort=False))
+    figure = sheet(DOUBLE, 2.9 + 0.14 * -(-rows.who.nunique() // 3))
+    axes = figure.subplots(1, len(situations), squeeze=False, sharey=True)[0]
+    for axis, ((world, size), here) in zip(axes, situations, strict=True):
+        _panel(axis, here)
+        axis.set_title(f"{world}, {size:,} responses")
+    axes[0].set_ylabel("Cramér-Rao bound / MSE")
+    legend(figure, axes[0], 3)
+    told = "Told the propensity: against the bound that knows it; else the joint one."
+    note(figure, f"{replicates_of(table)}, bootstrap intervals. {told} At the lowest tick: that or less.")
+    return figure
+
+
+def _panel(axis: Axes, here: pd.DataFrame) -> None:
+    levels = sorted(here.bias_level.unique())
+    names = list(here.who.unique())
+    for number, name in enumerate(names):
+        part = here[here.who == name].sort_values("bias_level")
+        shift = (number - (len(names) - 1) / 2) * 0.012 * max(1.0, levels[-1] - levels[0])
+        value = part.value.clip(lower=SMALLEST)
+        reach = [(value - part.low).clip(lower=0), (part.high - value).clip(lower=0)]
+        axis.errorbar(part.bias_level + shift, value, yerr=reach, label=name, **looks(here, name))
+    axis.axhline(1, color="#888888", linewidth=1)
+    axis.set(yscale="log", ylim=(0.8 * SMALLEST, 1.6))
+    plain_ticks(axis, "x", levels)
+    plain_ticks(axis, "y", [0.01, 0.03, 0.1, 0.3, 1])
+    axis.set_xlabel("bias level λ (dodged for legibility)")
+    axis.grid()

@@ -1,1 +1,0 @@
-"""Rated responses from files. No third-party data is shipped."""

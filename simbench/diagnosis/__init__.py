@@ -1,1 +1,0 @@
-"""What a log says about the reward fitted on it, without any truth: can it be believed?"""

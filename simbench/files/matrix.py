@@ -1,0 +1,245 @@
+"""A matrix that lies in a file and is read in blocks: never whole in memory."""
+
+import json
+import mmap
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simbench.errors import BadInput
+
+BLOCK = 64 << 20  # bytes of float32 that a pass over a matrix holds at once
+IN_MEMORY = 512 << 20  # bytes of float32 up to which a matrix is read whole: one pool of training
+NEAR = 64  # rows left out between two that are announced together
+FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+
+
+class MappedMatrix:
+    """Rows of a matrix on disk, float32 as they are read; multiplied by one factor.
+
+    Parameters
+    ----------
+    array : ndarray, shape (n, d)
+        Usually a ``np.memmap``: float16, float32 or float64; or uint16 that holds the bits of bfloat16.
+    is_bfloat16 : bool
+    scale : float
+        Applied in float32 to what is read.
+    chosen : ndarray of int64, optional
+        Rows of ``array`` that this matrix consists of, in this order.
+
+    Notes
+    -----
+    What was read is handed back to the system after every block, so that the resident memory of a
+    process does not grow with the file; the system still caches the file where it has memory to spare.
+    """
+
+    ndim = 2
+    dtype = np.dtype(np.float32)
+
+    def __init__(
+        self,
+        array: np.ndarray,
+        is_bfloat16: bool = False,
+        scale: float = 1.0,
+        chosen: np.ndarray | None = None,
+    ):
+        self._array, self.is_bfloat16, self.scale, self._chosen = array, is_bfloat16, scale, chosen
+        self.is_checked = False  # for finite values, see simbench.log.feedback.check_matrix
+
+    @classmethod
+    def open(cls, path: Path) -> "MappedMatrix":
+        """A .npy file, or the tensor ``embeddings`` (else the only one) of a .safetensors file.
+
+        Raises
+        ------
+        BadInput
+            If the file is damaged, or holds no matrix of floating-point numbers.
+        """
+        from safetensors import SafetensorError
+
+        try:
+            array, kind = _map_npy(path) if path.suffix == ".npy" else _map_safetensors(path)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise BadInput(f"{path} cannot be read ({error}): write it again.") from error
+        if array.ndim != 2:
+            raise BadInput(f"{path} has shape {array.shape}: it must be a matrix, one row a response.")
+        return cls(array, kind == "BF16")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self), self._array.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """As float32 in memory."""
+        return 4 * len(self) * self._array.shape[1]
+
+    @property
+    def stored(self) -> torch.dtype:
+        """Of the file."""
+        if self.is_bfloat16:
+            return torch.bfloat16
+        return torch.from_numpy(np.empty(0, self._array.dtype)).dtype
+
+    def __len__(self) -> int:
+        return len(self._array) if self._chosen is None else len(self._chosen)
+
+    def scaled(self, factor: float) -> "MappedMatrix":
+        """The same rows times a factor."""
+        return self._like(self.scale * factor, self._chosen)
+
+    def select(self, rows: np.ndarray) -> "MappedMatrix":
+        """Some of the rows, still on disk."""
+        numbers = np.arange(len(self))[rows]
+        return self._like(self.scale, numbers if self._chosen is None else self._chosen[numbers])
+
+    def _like(self, scale: float, chosen: np.ndarray | None) -> "MappedMatrix":
+        other = MappedMatrix(self._array, self.is_bfloat16, scale, chosen)
+        other.is_checked = self.is_checked
+        return other
+
+    def read(self, rows: np.ndarray, out: Tensor) -> Tensor:
+        """Copy rows as they are stored, neither converted nor scaled; fastest in ascending order.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (k,)
+        out : Tensor of dtype :attr:`stored`, shape (>= k, d), on the CPU
+            Its first k rows are written.
+
+        Returns
+        -------
+        Tensor
+            Those rows.
+        """
+        there = rows if self._chosen is None else self._chosen[rows]
+        filled = out[: len(rows)]
+        target = (filled.view(torch.int16) if self.is_bfloat16 else filled).numpy()
+        source = self._array.view(np.int16) if self.is_bfloat16 else self._array
+        for part in self._spans(there):
+            # "raise" would buffer the whole result
+            np.take(source, there[part], axis=0, out=target[part], mode="clip")
+            self._hand_back()
+        return filled
+
+    def announce(self, rows: np.ndarray) -> None:
+        """Ask the system to read these rows ahead; nothing where there is no file, or no such call."""
+        mapped = self._file()
+        if mapped is None or not hasattr(mmap, "MADV_WILLNEED"):
+            return
+        there = np.unique(rows if self._chosen is None else self._chosen[rows])
+        width = self._array.itemsize * self._array.shape[1]
+        first = self._array.__array_interface__["data"][0] - np.frombuffer(mapped, np.uint8).ctypes.data
+        cuts = np.flatnonzero(np.diff(there) > NEAR) + 1
+        for run in np.split(there, cuts):
+            start = (first + int(run[0]) * width) // mmap.PAGESIZE * mmap.PAGESIZE
+            mapped.madvise(mmap.MADV_WILLNEED, start, first + (int(run[-1]) + 1) * width - start)
+
+    def _spans(self, rows: np.ndarray) -> list[slice]:
+        """Parts of these rows that lie within a block of the file, so that no more of it becomes resident."""
+        step = max(1, BLOCK // max(1, self._array.itemsize * self._array.shape[1]))
+        blocks = rows // step if (np.diff(rows) >= 0).all() else np.arange(len(rows)) // step
+        cuts = np.flatnonzero(np.diff(blocks)) + 1
+        return [slice(a, b) for a, b in pairwise([0, *cuts.tolist(), len(rows)])]
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Rows as float32; a slice, an integer or an array of integers or truth values."""
+        numbers = np.arange(len(self))[rows]
+        buffer = torch.empty((np.size(numbers), self.shape[1]), dtype=self.stored)
+        values = self.read(np.atleast_1d(numbers), buffer).float()
+        scaled = values.numpy() if self.scale == 1 else values.mul_(self.scale).numpy()
+        return scaled[0] if np.ndim(numbers) == 0 else scaled
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """All of it in memory: for estimators that work on the whole matrix."""
+        return self[:].astype(dtype or np.float32, copy=False)
+
+    def _hand_back(self) -> None:
+        mapped = self._file()
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+    def _file(self) -> mmap.mmap | None:
+        """The mapping behind the array, if it lies in a file."""
+        mapped: Any = self._array
+        while mapped is not None and not isinstance(mapped, mmap.mmap):
+            mapped = getattr(mapped, "_mmap", None) or getattr(mapped, "base", None)
+        return mapped
+
+
+Matrix = np.ndarray | MappedMatrix
+
+
+def as_matrix(values: Matrix) -> Matrix:
+    """A ``np.memmap`` as a :class:`MappedMatrix`; anything else as it is."""
+    return MappedMatrix(values) if isinstance(values, np.memmap) and values.dtype.kind == "f" else values
+
+
+def blocks(matrix: Matrix, block: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
+    """First row and rows of successive blocks of at most so many bytes of float32."""
+    step = max(1, block // (4 * max(1, matrix.shape[1])))
+    for start in range(0, len(matrix), step):
+        yield start, matrix[start : start + step]
+
+
+def first_not_finite(matrix: Matrix) -> tuple[int, int] | None:
+    """Row and column of the first value that is NaN or infinite."""
+    for start, part in blocks(matrix):
+        finite = np.isfinite(part)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            return start + int(row), int(column)
+    return None
+
+
+def mean_square(matrix: Matrix) -> float:
+    """Mean squared entry, in float64."""
+    means = [(float(np.mean(part.astype(float) ** 2)), len(part)) for _, part in blocks(matrix)]
+    return means[0][0] if len(means) == 1 else sum(mean * rows for mean, rows in means) / len(matrix)
+
+
+def take_rows(matrix: Matrix, rows: np.ndarray) -> Matrix:
+    """Some of the rows: in memory, unless they lie on disk and are too many for it."""
+    if isinstance(matrix, np.ndarray):
+        return matrix[rows]
+    part = matrix.select(rows)
+    return part[:] if part.nbytes <= IN_MEMORY else part
+
+
+def product(matrix: Matrix, weight: np.ndarray) -> np.ndarray:
+    """``matrix @ weight`` in float64, shape (n, ...)."""
+    if isinstance(matrix, np.ndarray):
+        return matrix.astype(float) @ weight
+    return np.concatenate([part.astype(float) @ weight for _, part in blocks(matrix)])
+
+
+def _map_npy(path: Path) -> tuple[np.ndarray, str]:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.dtype in (np.float16, np.float32, np.float64):
+        return array, str(array.dtype)
+    return array.astype(np.float32), "F32"  # whole numbers and the like: rare, and read whole
+
+
+def _map_safetensors(path: Path) -> tuple[np.ndarray, str]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:  # checks the header and the file's length
+        names = list(file.keys())
+    if "embeddings" not in names and len(names) != 1:
+        raise BadInput(f"{path} holds several tensors ({', '.join(names)}), none is 'embeddings'.")
+    name = "embeddings" if "embeddings" in names else names[0]
+    with path.open("rb") as file:  # 8 bytes of length, JSON, then the tensors as they lie in memory
+        length = int.from_bytes(file.read(8), "little")
+        described = json.loads(file.read(length))[name]
+    kind, shape = described["dtype"], tuple(described["shape"])
+    start = 8 + length + described["data_offsets"][0]
+    if kind not in FLOATS:
+        raise BadInput(f"{path} holds {kind}: features must be float16, bfloat16, float32 or float64.")
+    if 0 in shape:
+        return np.empty(shape, FLOATS[kind]), kind
+    return np.memmap(path, dtype=FLOATS[kind], mode="r", offset=start, shape=shape), kind

@@ -1,1 +1,0 @@
-"""Language models: text to embeddings, and the encoder itself trained on feedback."""

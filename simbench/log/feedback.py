@@ -1,0 +1,226 @@
+"""The two types that divide the world: what a practitioner has, and what only the bench knows."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simbench.errors import BadInput
+from simbench.files.matrix import (
+    MappedMatrix,
+    Matrix,
+    as_matrix,
+    first_not_finite,
+    take_rows,
+)
+
+
+@dataclass(frozen=True)
+class FeedbackLog:
+    """Everything that an estimator may see.
+
+    Parameters
+    ----------
+    features : ndarray or MappedMatrix, shape (n, d), float32
+        Response features ``x``, shared by all replicates. A ``np.memmap`` becomes a
+        :class:`simbench.files.matrix.MappedMatrix`: it stays on disk.
+    feedback : ndarray, shape (R, n), float32 in {0, 1}
+        Observed implicit feedback ``r``, one row a replicate.
+    groups : ndarray, shape (n,), int64
+        Prompt ids; validation data are split off by whole prompts.
+    context : ndarray or MappedMatrix, shape (n, k), float32, optional
+        Context features ``z`` (user activity, position, ...).
+    propensity : ndarray, shape (n,) or (R, n), float64 in (0, 1], optional
+        ``α(x, z)``, only where the run grants it; (R, n) where it was estimated per replicate.
+    class_prior : float or ndarray of shape (R,), in (0, 1), optional
+        ``π = E[γ]``, only where the run grants it; an array where it was estimated per replicate.
+    labels : ndarray, shape (R, n), float32 in {0, 1} or NaN, optional
+        Explicit labels of ``r*`` for a share of the responses; NaN where there is none.
+    misclick : float in [0, 1), optional
+        ``ε = P(r=1 | r*=0, a=1)``, only where the run grants it.
+    action_rate : float in (0, 1), optional
+        ``E[α]``, only where the run grants it.
+    always_acts : ndarray, shape (n,), bool, optional
+        Responses shown to users who are known to act whenever satisfied (``α = 1``), only where granted.
+    strata : ndarray, shape (R, n), float32, optional
+        Codes of groups that an estimator made of this log before training.
+    signals : ndarray, shape (R, K, n), float32 in {0, 1}, optional
+        Several signals a response; the first is the feedback.
+    negative_signals : tuple of int
+        Which of the K fire on dissatisfaction (regenerate); never the first.
+
+    Raises
+    ------
+    BadInput
+        On mismatched lengths, non-finite features, feedback outside {0, 1}, an empty log, a
+        replicate without or with nothing but feedback, a propensity outside (0, 1], or signals that do not
+        begin with the feedback.
+    """
+
+    features: Matrix
+    feedback: np.ndarray
+    groups: np.ndarray
+    context: Matrix | None = None
+    propensity: np.ndarray | None = None
+    class_prior: float | np.ndarray | None = None
+    labels: np.ndarray | None = None
+    misclick: float | None = None
+    action_rate: float | None = None
+    always_acts: np.ndarray | None = None
+    strata: np.ndarray | None = None
+    signals: np.ndarray | None = None
+    negative_signals: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "features", as_matrix(self.features))
+        check_matrix("features", self.features)
+        n = self.features.shape[0]
+        if self.feedback.ndim != 2:
+            raise BadInput(f"feedback must have shape (replicates, rows), got {self.feedback.shape}.")
+        _check_length("feedback", self.feedback.shape[1], n)
+        _check_length("groups", len(self.groups), n)
+        _check_feedback(self.feedback)
+        if self.context is not None:
+            object.__setattr__(self, "context", as_matrix(self.context))
+            check_matrix("context", self.context)
+            _check_length("context", len(self.context), n)
+        if self.propensity is not None:
+            if self.propensity.shape not in ((n,), self.feedback.shape):
+                raise BadInput(
+                    f"propensity has shape {self.propensity.shape}: it must be one value a row of features "
+                    f"({n}), or one for each replicate and row."
+                )
+            _check_propensity(self.propensity)
+        if self.class_prior is not None and not np.all(
+            (np.asarray(self.class_prior) > 0) & (np.asarray(self.class_prior) < 1)
+        ):
+            raise BadInput(f"class_prior must lie strictly between 0 and 1, got {self.class_prior}.")
+        if self.misclick is not None and not 0 <= self.misclick < 1:
+            raise BadInput(f"misclick must lie in [0, 1), got {self.misclick}.")
+        if self.action_rate is not None and not 0 < self.action_rate < 1:
+            raise BadInput(f"action_rate must lie strictly between 0 and 1, got {self.action_rate}.")
+        if self.always_acts is not None:
+            _check_length("always_acts", len(self.always_acts), n)
+        if self.labels is not None:
+            if self.labels.shape != self.feedback.shape:
+                raise BadInput(f"labels have shape {self.labels.shape} but feedback {self.feedback.shape}.")
+            if not np.isin(self.labels[~np.isnan(self.labels)], (0, 1)).all():
+                raise BadInput("labels must be 0, 1, or NaN where a response has none.")
+        if self.signals is not None:
+            _check_signals(self.signals, self.feedback, self.negative_signals)
+
+    @property
+    def n_replicates(self) -> int:
+        return self.feedback.shape[0]
+
+    @property
+    def n_rows(self) -> int:
+        return self.feedback.shape[1]
+
+    def with_feedback(self, feedback: np.ndarray) -> "FeedbackLog":
+        """The same responses with other feedback (the oracle's log), and without the signals."""
+        return replace(self, feedback=feedback, signals=None, negative_signals=())
+
+    def rows(self, rows: np.ndarray) -> "FeedbackLog":
+        """Some of the responses, with what is known of them."""
+        last = ("feedback", "propensity", "always_acts", "labels", "strata", "signals")
+        parts = {name: value[..., rows] for name in last if (value := getattr(self, name)) is not None}
+        context = None if self.context is None else take_rows(self.context, rows)
+        own = {"features": take_rows(self.features, rows), "groups": self.groups[rows], "context": context}
+        return replace(self, **own, **parts)
+
+    def replicates(self, rows: slice | np.ndarray) -> "FeedbackLog":
+        """Some of the replicates, with what is theirs."""
+        per_replicate = {"feedback": 2, "labels": 2, "strata": 2, "propensity": 2, "class_prior": 1}
+        per_replicate |= {"signals": 3}
+        parts = {}
+        for name, dimensions in per_replicate.items():
+            value = getattr(self, name)
+            parts[name] = value[rows] if np.ndim(value) == dimensions else value
+        return replace(self, **parts)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What only scoring and exact checks may hold.
+
+    Parameters
+    ----------
+    reward : ndarray, shape (n,), float64 in [0, 1]
+        ``γ(x) = P(r* = 1 | x)``.
+    propensity : ndarray, shape (n,) or (R, n), float64 in (0, 1]
+        ``α(x, z) = P(a = 1 | x, z)``; ``α(t)`` of the rating drawn in each replicate, where ratings are.
+    preference : ndarray, shape (R, n), bool
+        Latent draws ``r*``.
+    always_acts : ndarray, shape (n,), bool, or None
+        Whose users always act, where the world has such.
+    propensity_of_good : ndarray, shape (n,), or None
+        ``P(a = 1 | r* = 1, x)`` where it differs from ``propensity``: where users act on a rating that
+        decides on the preference as well. Feedback has the probability ``γ`` times this.
+    """
+
+    reward: np.ndarray
+    propensity: np.ndarray
+    preference: np.ndarray
+    always_acts: np.ndarray | None = None
+    propensity_of_good: np.ndarray | None = None
+
+
+def check_matrix(name: str, values: Matrix) -> None:
+    """Raise :class:`BadInput` unless ``values`` is a non-empty, finite matrix; a file is read once."""
+    if values.ndim != 2:
+        raise BadInput(f"{name} must be a matrix (rows, columns), got shape {values.shape}.")
+    if values.shape[0] == 0 or values.shape[1] == 0:
+        raise BadInput(f"{name} is empty (shape {values.shape}): there is nothing to learn from.")
+    on_disk = isinstance(values, MappedMatrix)
+    if on_disk and values.is_checked:
+        return
+    found = first_not_finite(values)
+    if found is not None:
+        row, column = found
+        raise BadInput(
+            f"{name} has a value that is not finite ({values[row][column]}) in row {row}, column "
+            f"{column}: remove or impute it."
+        )
+    if on_disk:
+        values.is_checked = True
+
+
+def _check_length(name: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise BadInput(f"{name} has {found} rows but features has {expected}: they must match.")
+
+
+def _check_feedback(feedback: np.ndarray) -> None:
+    wrong = ~((feedback == 0) | (feedback == 1))
+    if wrong.any():
+        replicate, row = np.argwhere(wrong)[0]
+        raise BadInput(
+            f"feedback must be 0 or 1, got {feedback[replicate, row]} in row {row}: threshold it first."
+        )
+    rate = feedback.mean(axis=1)
+    if (rate == 0).any():
+        raise BadInput("feedback is all zero: without one click there is nothing to learn from.")
+    if (rate == 1).any():
+        raise BadInput("feedback is all one: without one missing click there is nothing to learn from.")
+
+
+def _check_signals(signals: np.ndarray, feedback: np.ndarray, negative: tuple[int, ...]) -> None:
+    replicates, rows = feedback.shape
+    if signals.ndim != 3 or (signals.shape[0], signals.shape[2]) != (replicates, rows):
+        raise BadInput(f"signals must have shape ({replicates}, signals, {rows}), got {signals.shape}.")
+    if not ((signals == 0) | (signals == 1)).all():
+        raise BadInput("signals must be 0 or 1: threshold them first.")
+    if not np.array_equal(signals[:, 0], feedback):
+        raise BadInput("the first of the signals must be the feedback itself.")
+    if not all(0 < number < signals.shape[1] for number in negative):
+        raise BadInput(f"negative_signals must number signals after the first, got {negative}.")
+
+
+def _check_propensity(propensity: np.ndarray) -> None:
+    wrong = ~((propensity > 0) & (propensity <= 1))
+    if wrong.any():
+        first = tuple(np.argwhere(wrong)[0])
+        raise BadInput(
+            f"propensity must lie in (0, 1], got {propensity[first]} in row {first[-1]}: "
+            "it is a probability of acting, never zero."
+        )

@@ -1,0 +1,1 @@
+"""A reward on one's own log: fit it, ask whether it can be believed, plan how many responses it needs."""

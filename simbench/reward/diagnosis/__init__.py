@@ -1,0 +1,1 @@
+"""Can a reward fitted on this log be believed? Answered without any truth."""

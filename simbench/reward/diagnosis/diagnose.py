@@ -1,0 +1,185 @@
+"""The diagnosis of a log: calibration, restarts, compatible rewards, overlap, advice, and a verdict."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simbench.errors import BadInput
+from simbench.estimator.registry import find
+from simbench.files.matrix import Matrix
+from simbench.log.feedback import FeedbackLog
+from simbench.reward.diagnosis.advice import ENOUGH, Worth, worth_of_knowledge
+from simbench.reward.diagnosis.click_model import Calibration, click_calibration
+from simbench.reward.diagnosis.cross_fit import simplest, unseen_clicks
+from simbench.reward.diagnosis.profile import Profile, profile_likelihood
+from simbench.training.restarts import RANKS_ALIKE, Restarts, train_restarts
+
+RESTARTS = 8
+LEVEL_DECIDED = 0.3  # widest set of compatible mean rewards at which the level is
+HARDLY_LESS = 0.95  # of the expected error: knowledge that leaves so much of it is not recommended
+MISFIT = 0.1  # gap of a calibration bin, in probability, beyond which the click model is not believed
+IDENTIFIED, RANKING_ONLY, NOT_IDENTIFIED = "identified", "ranking identified, level not", "not identified"
+MISFITS = "the click model does not fit"
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How far the fitted propensity leaves anything to learn from.
+
+    Parameters
+    ----------
+    quantiles : dict of float
+        Of ``α̂``, at .01, .5 and .99.
+    below_5_percent : float
+        Share of the responses with ``α̂ < .05``: their missing clicks say next to nothing.
+    effective_sample_share : float
+        Kish's, of the weights ``1/α̂`` over the clicked.
+    """
+
+    quantiles: dict[float, float]
+    below_5_percent: float
+    effective_sample_share: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Everything that a log says about the reward fitted on it.
+
+    Parameters
+    ----------
+    log : FeedbackLog
+    restarts : Restarts
+    calibration : Calibration
+    profile : Profile or None
+        None where the log tells the class prior: it is the mean reward.
+    propensity : ndarray, shape (n,)
+        ``α̂`` of the kept fit.
+    overlap : Overlap
+    advice : list of Worth
+        Empty where none was asked for.
+    """
+
+    log: FeedbackLog
+    restarts: Restarts
+    calibration: Calibration
+    profile: Profile | None
+    propensity: np.ndarray
+    overlap: Overlap
+    advice: list[Worth]
+
+    @property
+    def verdict(self) -> str:
+        """One of :data:`IDENTIFIED`, :data:`RANKING_ONLY`, :data:`NOT_IDENTIFIED`, :data:`MISFITS`."""
+        if self.rank_agreement < RANKS_ALIKE:
+            return NOT_IDENTIFIED
+        if not self.fits:
+            return MISFITS
+        if self.profile is not None and self.profile.width > LEVEL_DECIDED:
+            return RANKING_ONLY
+        return IDENTIFIED
+
+    @property
+    def rank_agreement(self) -> float:
+        """Smallest rank correlation of two rewards that the log does not tell apart."""
+        of_restarts = float(self.restarts.rank_agreement[0])
+        return of_restarts if self.profile is None else min(of_restarts, self.profile.rank_agreement)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the click model is calibrated within :data:`MISFIT`, or not rejected at level .001."""
+        return self.calibration.largest_gap <= MISFIT or self.calibration.p_value > 1e-3
+
+    @property
+    def summary(self) -> str:
+        """The verdict for a decision maker, in a few sentences."""
+        sentences = {
+            IDENTIFIED: "The log decides both the ranking of responses and, within the set of mean rewards "
+            "given here, how good they are. The reward can be used, as far as its assumption holds: that "
+            "context moves only whether users act.",
+            RANKING_ONLY: "The log decides which responses are better, not how good they are: use the reward "
+            "to rank, and do not read it as a probability.",
+            NOT_IDENTIFIED: "The log does not decide between rewards that rank responses differently: fits "
+            "of equal likelihood disagree. Do not use a reward fitted on it without further knowledge.",
+            MISFITS: "On feedback that it has not seen, the fitted click probability is off by up to "
+            f"{self.calibration.largest_gap:.2f}: whatever the fits agree on, the model of how users act is "
+            "wrong, or prompts are too few to hold any out. Do not use the reward.",
+        }
+        return " ".join([sentences[self.verdict], self._recommendation()]).strip()
+
+    @property
+    def believed_advice(self) -> list[Worth]:
+        """The advice, unless the click model that it is worked out with does not fit."""
+        return [] if self.verdict == MISFITS else self.advice
+
+    def _recommendation(self) -> str:
+        if not self.believed_advice:
+            return ""
+        now, best = self.advice[0], self.advice[1]
+        labels = next(worth for worth in self.advice if worth.labels)
+        if best.rmse > HARDLY_LESS * now.rmse:
+            return f"Nothing further that was tried lowers the expected error, {now.rmse:.2f}, by much."
+        text = f"Most would be gained by {best.knowledge} (expected error {now.rmse:.2f} to {best.rmse:.2f})"
+        if labels is not best:
+            reach = "would bring it to" if labels.rmse <= ENOUGH else "would only bring it to"
+            text += f"; {labels.knowledge} {reach} {labels.rmse:.2f}"
+        return text + "."
+
+
+def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **parameters) -> Diagnosis:
+    """Diagnose a log of one replicate; sees no truth.
+
+    Parameters
+    ----------
+    log : FeedbackLog
+        Feedback of shape (1, n); with what is known. The propensity is taken as unknown: where it is told,
+        the reward is identified and only its use is in question.
+    seed : int
+    advise : bool
+        Work out what further knowledge would be worth (a third of the time).
+    **parameters
+        Hyper-parameters of ``implicitrm``.
+
+    Raises
+    ------
+    BadInput
+        If the log has several replicates, or tells the propensity.
+    """
+    if log.n_replicates != 1:
+        raise BadInput(f"a diagnosis is of one log, got {log.n_replicates} replicates.")
+    if log.propensity is not None:
+        raise BadInput("the propensity is told, so that the reward is identified: fit implicitrm-known.")
+    estimator = find("implicitrm")(**parameters, seed=seed)
+    restarts = train_restarts(estimator, log, [0], RESTARTS)
+    inputs = log.features if log.context is None else log.context
+    propensity = restarts.predict_propensity(inputs)[0]
+    if log.always_acts is not None:
+        propensity = np.where(log.always_acts, 1.0, propensity)
+    clicks = unseen_clicks(estimator, log)
+    return Diagnosis(
+        log=log,
+        restarts=restarts,
+        calibration=click_calibration(clicks, log.feedback[0]),
+        profile=_profile(estimator, log, clicks),
+        propensity=propensity,
+        overlap=_overlap(propensity, log.feedback[0]),
+        advice=_advice(log, restarts, inputs, estimator) if advise else [],
+    )
+
+
+def _advice(log: FeedbackLog, restarts: Restarts, inputs: Matrix, estimator) -> list[Worth]:
+    near = restarts.near[0]
+    rewards = restarts.model.predict(log.features)[near]
+    return worth_of_knowledge(log, rewards, restarts.model.predict_propensity(inputs)[near], estimator)
+
+
+def _profile(estimator, log: FeedbackLog, clicks: np.ndarray) -> Profile | None:
+    return None if log.class_prior is not None else profile_likelihood(simplest(estimator, log, clicks), log)
+
+
+def _overlap(propensity: np.ndarray, feedback: np.ndarray) -> Overlap:
+    weight = 1 / propensity[feedback == 1].clip(1e-6)
+    return Overlap(
+        quantiles={q: float(np.quantile(propensity, q)) for q in (0.01, 0.5, 0.99)},
+        below_5_percent=float((propensity < 0.05).mean()),
+        effective_sample_share=float(weight.sum() ** 2 / (weight**2).sum() / len(weight)),
+    )

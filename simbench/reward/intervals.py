@@ -1,0 +1,191 @@
+"""Intervals for a reward fitted on a log: by the information where heads are logistic, else by bootstrap.
+
+An interval speaks of sampling error alone. Where the log does not identify the reward it would be false
+precision, and is refused.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import norm
+
+from simbench.errors import BadInput
+from simbench.estimator.estimator import Estimator
+from simbench.estimator.registry import find
+from simbench.log.feedback import FeedbackLog
+from simbench.score.bound import (
+    ParametricModel,
+    logistic,
+    logit_coefficients,
+    mean_reward_bound,
+    reward_bound,
+)
+from simbench.streams import stream
+from simbench.training.restarts import train_restarts
+
+# maximum likelihood: logistic heads, all rows in one batch, nothing held out, no penalty, until the
+# likelihood itself has not risen for 60 epochs; SciPy's maximum to 1e-7 nats a response
+MAXIMUM_LIKELIHOOD: dict[str, Any] = {
+    "hidden": (),
+    "lr": 0.1,
+    "epochs": 800,
+    "patience": 60,
+    "weight_decay": 0.0,
+    "validation_share": 0.0,
+}
+RESTARTS = 5
+EDGE = 1e-6  # rewards are kept so far from 0 and 1
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Rewards with intervals of sampling error.
+
+    Parameters
+    ----------
+    reward, low, high : ndarray, shape (m,), in [0, 1]
+    mean, mean_low, mean_high : float
+        Of the reward over the log's responses.
+    """
+
+    reward: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    mean: float
+    mean_low: float
+    mean_high: float
+
+
+def information_intervals(log: FeedbackLog, inputs: np.ndarray, level: float = 0.9) -> Intervals:
+    """Maximum likelihood with logistic heads, and intervals from the information at the estimate.
+
+    Parameters
+    ----------
+    log : FeedbackLog
+        Of one replicate; with the propensity, or with context that moves it.
+    inputs : ndarray, shape (m, d)
+        Features at which rewards are wanted.
+    level : float in (0, 1)
+
+    Raises
+    ------
+    BadInput
+        If the log does not identify the reward: restarts disagree, or the information is singular.
+    """
+    require_identified(log, {**MAXIMUM_LIKELIHOOD, "batch_size": log.n_rows})
+    fitted = maximum_likelihood(log)
+    model = model_at(log, fitted.predict(log.features)[0], _propensity(fitted, log)[0])
+    return at_estimate(model, log, inputs, level)
+
+
+def maximum_likelihood(log: FeedbackLog):
+    """Logistic heads fitted on all rows, one fit for each replicate of the log."""
+    name = "implicitrm" if log.propensity is None else "implicitrm-known"
+    return find(name)(**MAXIMUM_LIKELIHOOD, batch_size=log.n_rows).fit_replicates(log)
+
+
+def model_at(log: FeedbackLog, reward: np.ndarray, propensity: np.ndarray) -> ParametricModel:
+    """The logistic model with the fitted parameters, read off its fitted probabilities (n,)."""
+    import torch
+
+    features = np.asarray(log.features)
+    context = features if log.context is None else np.asarray(log.context)
+    theta = logit_coefficients(features, reward.clip(EDGE, 1 - EDGE), "reward")
+    x, z = (torch.as_tensor(values, dtype=torch.float64) for values in (features, context))
+    if log.propensity is None:
+        eta = logit_coefficients(context, propensity.clip(EDGE, 1 - EDGE), "propensity")
+        return ParametricModel(logistic, logistic, theta, eta, x, z)
+    told = torch.as_tensor(np.array(propensity, dtype=float))[:, None]  # a copy: told ones may be read-only
+    return ParametricModel(logistic, lambda eta, alpha: alpha[0], theta, theta[:0], x, told)
+
+
+def at_estimate(model: ParametricModel, log: FeedbackLog, inputs: np.ndarray, level: float) -> Intervals:
+    """Intervals on the logit's scale, so that they stay in [0, 1]."""
+    knows = log.propensity is not None
+    reward = model.reward(model.theta, _double(inputs)).numpy().clip(EDGE, 1 - EDGE)
+    features = np.asarray(log.features)
+    mean = float(model.reward(model.theta, _double(features)).mean())
+    variance = reward_bound(model, inputs, knows)
+    if not np.isfinite(variance).all():
+        raise BadInput(
+            "the information is singular: the log does not identify the reward, no interval is valid."
+        )
+    low, high = _on_logit(reward, np.sqrt(variance), level)
+    mean_low, mean_high = _on_logit(
+        np.array([mean]), np.sqrt([mean_reward_bound(model, features, knows)]), level
+    )
+    return Intervals(reward, low, high, mean, float(mean_low[0]), float(mean_high[0]))
+
+
+def bootstrap_intervals(
+    estimator: Estimator, log: FeedbackLog, inputs: np.ndarray, level: float = 0.9, resamples: int = 200
+) -> Intervals:
+    """Parametric bootstrap, all in one stacked training: clicks redrawn from the fit, and fitted again.
+
+    Sees sampling error; the estimator's own bias (early stopping, a network that is too small) it shows only
+    as far as the refits repeat it.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        Of the ImplicitRM family.
+    log : FeedbackLog
+        Of one replicate.
+    inputs : ndarray, shape (m, d)
+    level : float in (0, 1)
+    resamples : int
+
+    Raises
+    ------
+    BadInput
+        If the log does not identify the reward.
+    """
+    require_identified(
+        log, {name: value for name, value in estimator.get_params().items() if name == "hidden"}
+    )
+    fitted = estimator.fit_replicates(log)
+    seen, wanted = fitted.predict(log.features)[0], fitted.predict(inputs)[0].clip(EDGE, 1 - EDGE)
+    click = seen * _propensity(fitted, log)[0]
+    rng = stream(estimator.get_params()["seed"], "bootstrap")
+    feedback = (rng.random((resamples, log.n_rows)) < click).astype(np.float32)
+    repeated = log.replicates(np.zeros(resamples, dtype=np.int64))
+    again = estimator.fit_replicates(replace(repeated, feedback=feedback))
+    low, high = _basic(wanted, again.predict(inputs).clip(EDGE, 1 - EDGE), level)
+    means = again.predict(log.features).mean(1)[:, None]
+    mean_low, mean_high = _basic(np.array([seen.mean()]), means, level)
+    return Intervals(wanted, low, high, float(seen.mean()), float(mean_low[0]), float(mean_high[0]))
+
+
+def require_identified(log: FeedbackLog, parameters: dict[str, Any]) -> None:
+    """Raise :class:`BadInput` where restarts of ``implicitrm`` disagree, unless the propensity is told."""
+    if log.propensity is not None:
+        return
+    found = train_restarts(find("implicitrm")(**parameters), log, [0], RESTARTS)
+    if found.warning is not None:
+        raise BadInput(f"no interval is valid here: {found.warning}")
+
+
+def _propensity(fitted, log: FeedbackLog) -> np.ndarray:
+    if log.propensity is not None:
+        return np.broadcast_to(log.propensity, log.feedback.shape)
+    return fitted.predict_propensity(log.features if log.context is None else log.context)
+
+
+def _on_logit(reward: np.ndarray, error: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    half = float(norm.ppf(0.5 + level / 2)) * error / (reward * (1 - reward))
+    return expit(logit(reward) - half), expit(logit(reward) + half)
+
+
+def _basic(estimate: np.ndarray, draws: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Basic bootstrap on the logit's scale: errors of the refits, turned round the estimate."""
+    error = logit(draws) - logit(estimate)
+    low, high = np.quantile(error, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+    return expit(logit(estimate) - high), expit(logit(estimate) - low)
+
+
+def _double(values: np.ndarray):
+    import torch
+
+    return torch.as_tensor(values, dtype=torch.float64)

@@ -1,0 +1,1 @@
+"""From text to embeddings, fine-tuned reward models, and folders that transformers loads."""

@@ -1,0 +1,225 @@
+"""Texts of a file to a matrix of embeddings: shards that survive a kill, then one file and its card."""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from simbench import __version__
+from simbench.errors import BadInput
+from simbench.files.tensor_file import write_blocks
+from simbench.files.write import write_json, write_whole
+from simbench.log.embedding_card import card_path, hash_of_texts, read_card
+from simbench.log.rated_responses import TEXTS, column_of
+from simbench.reward.language.batches import equal_width_batches
+from simbench.reward.language.encoder import TextEncoder
+
+PROMPT_TEXTS = ("prompt", "question", "instruction")
+SHARD_ROWS = 1024  # what a killed run can lose; long enough to find texts of one width
+MARKS = ("cut", "response_cut", "lost", "empty", "not_text")
+
+Advance = Callable[[int], None]  # so many more texts are done
+Progress = Callable[[int, int], Advance]  # texts in all, texts that an earlier run has done
+
+
+def silent(total: int, done: int) -> Advance:
+    """No progress shown."""
+    return lambda count: None
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The columns of a file that are read, and where from.
+
+    Parameters
+    ----------
+    responses : list of n
+    prompts : list of n, or None
+        What stands before each response, if anything.
+    source : dict
+        Facts for the card: file, columns, rows, hash.
+    """
+
+    responses: list[Any]
+    prompts: list[Any] | None
+    source: dict[str, Any]
+
+
+def texts_of(frame: pd.DataFrame, path: Path, text_column: str | None, prompt_column: str | None) -> Texts:
+    """The responses of a frame and their prompts; ``prompt_column="none"`` reads responses alone.
+
+    Raises
+    ------
+    BadInput
+        If a named column is missing, or there is no usual one for the text.
+    """
+    text = column_of(frame, text_column, TEXTS, "text", path)
+    if prompt_column is None:
+        prompt_column = next((name for name in PROMPT_TEXTS if name in frame), "none")
+    prompt = None
+    if prompt_column != "none":
+        prompt = column_of(frame, prompt_column, (), "prompt", path)
+    source = {
+        "file": str(path),
+        "rows": len(frame),
+        "text_column": text.name,
+        "prompt_column": None if prompt is None else prompt.name,
+        "sha256": hash_of_texts(text, prompt),
+    }
+    return Texts(text.tolist(), None if prompt is None else prompt.tolist(), source)
+
+
+def embed_texts(
+    texts: Texts,
+    encoder: TextEncoder,
+    out: Path,
+    *,
+    batch_size: int,
+    normalise: bool = False,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Write ``out`` (key ``embeddings``, shape (n, h), float32, row order as given) and its card.
+
+    Shards lie in ``OUT.parts`` while it runs; running it again does only what is missing.
+
+    Parameters
+    ----------
+    texts : Texts
+    encoder : TextEncoder
+    out : Path
+        Must end in .safetensors.
+    batch_size : int
+        Texts that are read at once; the embeddings do not depend on it.
+    normalise : bool
+        Scale every embedding to length 1.
+    progress : callable, optional
+
+    Returns
+    -------
+    dict
+        The card.
+
+    Raises
+    ------
+    BadInput
+        If ``out`` or its parts were made from other texts or by another model, a value is not finite,
+        memory does not suffice, or the disk is full.
+    """
+    facts = {"input": texts.source, "encoder": {**encoder.describe(), "normalised": normalise}}
+    done = _finished(out, facts)
+    if done is not None:
+        return done
+    parts = out.with_name(f"{out.name}.parts")
+    _claim(parts, facts)
+    n = len(texts.responses)
+    starts = range(0, n, SHARD_ROWS)
+    missing = [start for start in starts if not _is_whole(_shard(parts, start))]
+    advance = progress(n, n - sum(min(SHARD_ROWS, n - start) for start in missing))
+    for start in missing:
+        rows = slice(start, min(start + SHARD_ROWS, n))
+        matrix, marks = _embed_rows(texts, rows, encoder, batch_size, advance)
+        if normalise:
+            matrix /= np.linalg.norm(matrix, axis=1, keepdims=True).clip(1e-12)
+        blob = save({"embeddings": matrix, **marks})
+        write_whole(_shard(parts, start), lambda to, blob=blob: to.write_bytes(blob))
+    return _assemble(parts, starts, out, (n, encoder.hidden_size), facts)
+
+
+def _embed_rows(
+    texts: Texts, rows: slice, encoder: TextEncoder, batch_size: int, advance: Advance
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Embeddings of some rows, and what was marked about them."""
+    prompts = None if texts.prompts is None else texts.prompts[rows]
+    tokens = encoder.tokenise(texts.responses[rows], prompts)
+    lengths = np.array([len(ids) for ids in tokens.ids])
+    matrix = np.empty((len(lengths), encoder.hidden_size), dtype=np.float32)
+    with torch.inference_mode():
+        for batch, width in equal_width_batches(lengths, batch_size, encoder.max_tokens):
+            try:
+                found = encoder.embed(encoder.pad([tokens.ids[row] for row in batch], width=width))
+            except torch.OutOfMemoryError as error:
+                raise BadInput(
+                    f"a batch of {len(batch)} texts with {width} tokens does not fit in memory: lower "
+                    "--batch-size or --max-tokens; finished shards are kept."
+                ) from error
+            matrix[batch] = found.cpu().numpy()
+            advance(len(batch))
+    if not np.isfinite(matrix).all():
+        row = rows.start + int(np.argwhere(~np.isfinite(matrix))[0, 0])
+        raise BadInput(f"the embedding of row {row} is not finite in {encoder.dtype}: try --dtype fp32.")
+    marks = {name: getattr(tokens, name).astype(np.uint8) for name in MARKS}
+    return matrix, {**marks, "tokens": lengths.astype(np.int32)}
+
+
+def _finished(out: Path, facts: dict[str, Any]) -> dict[str, Any] | None:
+    """The card of an output that is there already and is what would be made."""
+    if out.suffix != ".safetensors":
+        raise BadInput(f"{out} must end in .safetensors.")
+    if not out.exists() or not card_path(out).exists():
+        if out.exists() and not out.with_name(f"{out.name}.parts").exists():
+            raise BadInput(f"{out} is there already, without a card: choose another --out, or delete it.")
+        return None
+    card = read_card(card_path(out))
+    _check_same(card, facts, out)
+    return card
+
+
+def _claim(parts: Path, facts: dict[str, Any]) -> None:
+    """Make the folder of shards, or see that the one there is of the same texts and model."""
+    plan = parts / "plan.json"
+    if plan.exists():
+        _check_same(read_card(plan), facts, parts)
+    else:
+        write_json(plan, facts)
+
+
+def _check_same(old: dict[str, Any], new: dict[str, Any], where: Path) -> None:
+    for part, names in (("input", ("sha256",)), ("encoder", tuple(new["encoder"]))):
+        for name in names:
+            was, wanted = old[part].get(name), new[part][name]
+            if was != wanted:
+                what = "other texts" if part == "input" else f"{name} {was}, not {wanted}"
+                raise BadInput(f"{where} was made with {what}: choose another --out, or delete it.")
+
+
+def _shard(parts: Path, start: int) -> Path:
+    return parts / f"rows-{start:010d}.safetensors"
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a shard can be opened: safetensors checks its length against the header."""
+    try:
+        with safe_open(path, framework="np"):
+            return True
+    except (OSError, SafetensorError):
+        return False
+
+
+def _assemble(
+    parts: Path, starts: Iterable[int], out: Path, shape: tuple[int, int], facts: dict[str, Any]
+) -> dict[str, Any]:
+    """One file from the shards, one shard in memory at a time; the card last, so that it vouches for both."""
+    totals = dict.fromkeys((*MARKS, "tokens"), 0)
+
+    def blocks() -> Iterator[np.ndarray]:
+        for start in starts:
+            with safe_open(_shard(parts, start), framework="np") as shard:
+                for name in totals:
+                    totals[name] += int(shard.get_tensor(name).sum())
+                yield shard.get_tensor("embeddings")
+
+    write_whole(out, lambda to: write_blocks(to, "embeddings", blocks(), shape))
+    versions = {name: version(name) for name in ("torch", "transformers")}
+    card = {**facts, "texts": {"rows": shape[0], **totals}}
+    card["versions"] = {"simbench-rm": __version__, **versions}
+    write_json(card_path(out), card)
+    shutil.rmtree(parts)
+    return card

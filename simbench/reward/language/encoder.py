@@ -1,0 +1,217 @@
+"""A language model that turns text into one vector: shared by embedding, fine-tuning and export."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simbench.errors import BadInput
+from simbench.reward.language.loading import load
+from simbench.reward.language.pooling import pool, takes_positions
+from simbench.reward.language.tokens import Tokens, Truncation, tokenise
+
+Pooling = Literal["auto", "mean", "cls", "last"]
+Side = Literal["left", "right"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class TextEncoder:
+    """Tokenizer, transformers model without head, and pooling.
+
+    ``model`` may be replaced by a wrapped one (peft, accelerate). Nothing here switches gradients off.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    tokenizer : PreTrainedTokenizerBase
+    pooling : {"mean", "cls", "last"}
+    max_tokens : int
+    truncation : {"prompt", "end"}
+        Which part of a longer text goes (see :func:`simbench.reward.language.tokens.tokenise`).
+    causal : bool, default False
+        Whether a token sees only those before it.
+    name, revision : str, optional
+        For cards.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        pooling: Literal["mean", "cls", "last"],
+        max_tokens: int,
+        truncation: Truncation = "prompt",
+        causal: bool = False,
+        name: str = "",
+        revision: str = "",
+    ):
+        self.model, self.tokenizer = model, tokenizer
+        self.pooling, self.max_tokens, self.causal = pooling, max_tokens, causal
+        self.truncation: Truncation = truncation
+        self.name, self.revision = name, revision
+        self.takes_positions = takes_positions(model)
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        *,
+        pooling: Pooling = "auto",
+        dtype: str = "auto",
+        device: str = "cpu",
+        max_tokens: int | None = None,
+        truncation: Truncation = "prompt",
+        revision: str | None = None,
+        gguf_file: str | None = None,
+    ) -> Self:
+        """Load by name on the Hugging Face hub, or from a folder.
+
+        Parameters
+        ----------
+        name : str
+        pooling : {"auto", "mean", "cls", "last"}
+            ``auto``: what a sentence-transformers folder states; else the last token of a causal
+            model and the mean of any other.
+        dtype : {"auto", "fp32", "bf16", "fp16"}
+            ``auto``: bf16 on a GPU, fp32 on a CPU.
+        device : str
+        max_tokens : int, optional
+            Default: what the model's authors state, at most 2,048.
+        truncation : {"prompt", "end"}
+            Which part of a longer text goes.
+        revision : str, optional
+            Branch, tag or commit on the hub.
+        gguf_file : str, optional
+            A GGUF file of that folder or repository; its weights are dequantised.
+
+        Raises
+        ------
+        BadInput
+            If transformers is missing, there is no such model or network, or an option is unknown.
+        """
+        if pooling not in ("auto", "mean", "cls", "last"):
+            raise BadInput(f"pooling must be auto, mean, cls or last, got {pooling!r}.")
+        if truncation not in ("prompt", "end"):
+            raise BadInput(f"truncation must be prompt or end, got {truncation!r}.")
+        on = _device(device)
+        found = load(name, dtype=_dtype(dtype, on), revision=revision, gguf_file=gguf_file)
+        chosen = pooling if pooling != "auto" else found.own_pooling or ("last" if found.causal else "mean")
+        longest = found.own_max_tokens if max_tokens is None else max_tokens
+        limit = getattr(found.model.config, "max_position_embeddings", None) or longest
+        if not 8 <= longest <= limit:
+            raise BadInput(f"max-tokens must be from 8 to {limit}, the longest that {name} reads.")
+        return cls(
+            found.model.to(on),
+            found.tokenizer,
+            pooling=chosen,  # pyright: ignore[reportArgumentType]
+            max_tokens=longest,
+            truncation=truncation,
+            causal=found.causal,
+            name=name if gguf_file is None else f"{name}/{gguf_file}",
+            revision=found.revision,
+        )
+
+    @property
+    def hidden_size(self) -> int:
+        """Entries of an embedding."""
+        config = self.model.config
+        return getattr(config, "hidden_size", None) or config.d_model
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.model.parameters()).dtype
+
+    @property
+    def pad_id(self) -> int:
+        """Token that fills a batch; masked, so that any will do where the tokenizer names none."""
+        pad = self.tokenizer.pad_token_id
+        return pad if pad is not None else self.tokenizer.eos_token_id or 0
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for a card."""
+        return {
+            "model": self.name,
+            "revision": self.revision,
+            "pooling": self.pooling,
+            "max_tokens": self.max_tokens,
+            "truncation": self.truncation,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "chat_template": self.tokenizer.chat_template is not None,
+            "hidden_size": self.hidden_size,
+        }
+
+    def tokenise(self, responses: Sequence[Any], prompts: Sequence[Any] | None = None) -> Tokens:
+        """Token ids of every response, each read after its prompt (:mod:`simbench.reward.language.tokens`)."""
+        return tokenise(self.tokenizer, responses, prompts, self.max_tokens, self.truncation)
+
+    def pad(
+        self, ids: Sequence[Sequence[int]], side: Side = "right", width: int | None = None
+    ) -> dict[str, Tensor]:
+        """A batch on the model's device, as wide as its longest text or ``width``.
+
+        Returns
+        -------
+        dict
+            ``input_ids`` and ``attention_mask``, shape (b, t), int64; under left padding
+            ``position_ids`` too, counted from each text's first token, where the model takes them.
+        """
+        width = width or max(map(len, ids))
+        tokens = np.full((len(ids), width), self.pad_id, dtype=np.int64)
+        mask = np.zeros_like(tokens)
+        for row, text in enumerate(ids):
+            where = slice(0, len(text)) if side == "right" else slice(width - len(text), width)
+            tokens[row, where], mask[row, where] = text, 1
+        batch = {"input_ids": tokens, "attention_mask": mask}
+        if side == "left" and self.takes_positions:
+            batch["position_ids"] = np.maximum(mask.cumsum(1) - 1, 0)
+        return {name: torch.from_numpy(array).to(self.device) for name, array in batch.items()}
+
+    def hidden(self, batch: dict[str, Tensor]) -> Tensor:
+        """Last hidden states, shape (b, t, h), in the model's dtype."""
+        extra = {"use_cache": False} if self.causal else {}
+        return self.model(**batch, **extra).last_hidden_state
+
+    def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """One vector a text, shape (b, h), float32; padding on either side does not enter."""
+        return pool(hidden, mask, self.pooling)
+
+    def embed(self, batch: dict[str, Tensor]) -> Tensor:
+        """Pooled last hidden states of a padded batch, shape (b, h), float32, with their gradients.
+
+        A batch padded on the left is read as if padded on the right: the numbers are the same, to the bit.
+        """
+        batch = _padded_right(batch)
+        return self.pool(self.hidden(batch), batch["attention_mask"])
+
+
+def _padded_right(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Every text moved to the start of its row."""
+    mask = batch["attention_mask"]
+    before = (mask.cumsum(1) == 0).sum(1, keepdim=True)
+    places = (torch.arange(mask.shape[1], device=mask.device) + before) % mask.shape[1]
+    return {name: batch[name].gather(1, places) for name in ("input_ids", "attention_mask")}
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise BadInput(f"device must be cpu or cuda, got {name!r}.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BadInput("device cuda: this machine has no GPU that PyTorch can use; say cpu.")
+    return device
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if name not in DTYPES:
+        raise BadInput(f"dtype must be auto, {', '.join(DTYPES)}, got {name!r}.")
+    return DTYPES[name]

@@ -1,0 +1,278 @@
+"""Reward models in the form that transformers and TRL load: ``hf`` without any code, ``hf-code`` with a file.
+
+A fine-tuned native classifier *is* that form. A head on frozen embeddings fits it only where the
+architecture's own classifier can say the same: a linear head on the last token of a causal model (``score``),
+or on the first token of a BERT (its pooler made linear). Anything else needs ``hf-code``.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from simbench.errors import BadInput
+from simbench.files.write import write_whole
+from simbench.reward.language.encoder import TextEncoder
+from simbench.reward.language.model import link_of, load_language_model
+from simbench.reward.language.model_card import model_card
+from simbench.reward.language.reward_networks import (
+    RewardModelParts,
+    base_of,
+    load_reward_model,
+    pooled_reward,
+    with_pad_token,
+)
+from simbench.reward.language.transformers_folder import write_folder
+from simbench.reward.model import RewardModel, configured, is_language_folder, load_model
+
+EPSILON = 2.0**-12  # pooler's scale: tanh(εh) is εh to the rounding of fp32 for states as large as 8
+FINAL_NORMS = ("ln_f", "final_layer_norm", "final_layernorm", "norm")
+CODE_INSTEAD = "export it with --to hf-code"
+PROBES = ("A short answer.", "Because it is, and so it was before: why not, then?", "No.")
+
+
+@dataclass(frozen=True)
+class Head:
+    """A fitted head on pooled states.
+
+    Parameters
+    ----------
+    weights, biases : list of ndarray
+        Layer by layer, (fan_out, fan_in) and (fan_out,), float32.
+    scale : float
+        That features are multiplied by.
+    encoder : dict
+        Facts of the embeddings' card.
+    """
+
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+    scale: float
+    encoder: dict[str, Any]
+
+    @property
+    def hidden(self) -> list[int]:
+        return [len(bias) for bias in self.biases[:-1]]
+
+
+def export(
+    model: Path, folder: Path, to: str, *, allow_shift: bool = False, diagnosis: str | None = None
+) -> float:
+    """Write ``folder``: weights, tokenizer, template, model card, and code for ``hf-code``.
+
+    Parameters
+    ----------
+    model : Path
+        Of ``simbench finetune``, or of ``simbench fit`` on embeddings that have a card.
+    folder : Path
+    to : {"hf", "hf-code"}
+    allow_shift : bool
+        Leave out a bias that the architecture's classifier cannot hold; it changes no order.
+    diagnosis : str, optional
+        What ``simbench diagnose`` printed, for the model card.
+
+    Returns
+    -------
+    float
+        What was left out: simbench's logit less the exported one.
+
+    Raises
+    ------
+    BadInput
+        If the model does not fit the form, or its encoder cannot be found.
+    """
+    shift = 0.0
+    if is_language_folder(model):
+        fitted = load_language_model(model)
+        parts, card = fitted.parts, fitted.card
+        if to == "hf" and parts.pooling != "native":
+            raise BadInput(
+                f"the model pools with {parts.pooling}, which the classifier of its architecture does not: "
+                f"{CODE_INSTEAD}, or fine-tune with --pooling native."
+            )
+    else:
+        fitted = load_model(model)
+        head, card = head_of(fitted), card_of(fitted)
+        parts = with_code(head) if to == "hf-code" else None
+        if parts is None:
+            parts, shift = plain(head, allow_shift)
+        _prove(parts, head, shift)
+    facts = {**card, "shift": shift}
+    write_folder(parts, folder, facts)
+    page = model_card(facts, parts, to, diagnosis)
+    write_whole(folder / "README.md", lambda file: file.write_text(page))
+    return shift
+
+
+def head_of(fitted: RewardModel) -> Head:
+    """The reward head of a model fitted on embeddings.
+
+    Raises
+    ------
+    BadInput
+        If its features were not made by ``simbench embed``.
+    """
+    encoder = fitted.card["features"].get("encoder")
+    if encoder is None:
+        raise BadInput(
+            "the model was fitted on features of unknown origin: embed the texts with simbench embed (its "
+            "card lies beside the features), fit again, and export."
+        )
+    network, stacked = next((n, s) for n, s in fitted.fitted.networks.items() if "reward" in n.heads)
+    weights, biases = stacked.layers_of(fitted.row)
+    output = network.heads.index("reward")
+    weights[-1], biases[-1] = weights[-1][[output]], biases[-1][[output]]
+    return Head(weights, biases, fitted.card["features"]["scale"], encoder)
+
+
+def card_of(fitted: RewardModel) -> dict[str, Any]:
+    """Its card, with the link that a fine-tuned model's card has."""
+    parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in fitted.card["parameters"].items()}
+    estimator = configured(fitted.card["estimator"], parameters)
+    calibration = fitted.fitted.calibration
+    own = None if calibration is None else calibration[fitted.row]
+    return {**fitted.card, "link": link_of(estimator, own)}
+
+
+def with_code(head: Head) -> RewardModelParts:
+    """Encoder and head as a model that carries its code."""
+    encoder = _encoder_of(head)
+    described = {"hidden": head.hidden, "normalise": head.encoder["normalised"], "scale": head.scale}
+    model = pooled_reward(encoder.model, encoder.pooling, **described).eval()
+    layers = [layer for layer in model.head if isinstance(layer, nn.Linear)]
+    for layer, weight, bias in zip(layers, head.weights, head.biases, strict=True):
+        _set(layer.weight, weight)
+        _set(layer.bias, bias)
+    with_pad_token(model, encoder.tokenizer)
+    return RewardModelParts(model, encoder, encoder.pooling)
+
+
+def plain(head: Head, allow_shift: bool) -> tuple[RewardModelParts, float]:
+    """The architecture's own classifier saying the same, and what it could not say.
+
+    Raises
+    ------
+    BadInput
+        If it cannot.
+    """
+    facts = head.encoder
+    if head.hidden:
+        raise BadInput(
+            f"the head has hidden layers {head.hidden}, which no plain classifier has: {CODE_INSTEAD}, or "
+            "fit a linear one (--parameter 'hidden=()')."
+        )
+    if facts["normalised"]:
+        raise BadInput(
+            f"the embeddings were scaled to length 1, which no plain classifier does: {CODE_INSTEAD}."
+        )
+    encoder = _encoder_of(head)
+    parts = load_reward_model(facts["model"], max_tokens=facts["max_tokens"], revision=_revision(facts))
+    parts = replace(parts, encoder=_with_base(encoder, parts))
+    weight, bias = head.weights[0][0] * np.float32(head.scale), float(head.biases[0][0])
+    model, base = parts.model, base_of(parts.model)
+    score, pooler = getattr(model, "score", None), getattr(base, "pooler", None)
+    if isinstance(score, nn.Linear) and encoder.causal and encoder.pooling == "last":
+        _set(score.weight, weight[None])
+        return parts, _place_bias(score, base, weight, bias, allow_shift)
+    classifier: Any = getattr(model, "classifier", None)
+    dense: Any = getattr(pooler, "dense", None)
+    is_tanh = isinstance(getattr(pooler, "activation", None), nn.Tanh)
+    is_bert = is_tanh and isinstance(classifier, nn.Linear) and isinstance(dense, nn.Linear)
+    if encoder.pooling == "cls" and is_bert:
+        _set(dense.weight, np.eye(len(weight)) * EPSILON)
+        _set(dense.bias, np.zeros(len(weight)))
+        _set(classifier.weight, weight[None] / EPSILON)
+        _set(classifier.bias, np.array([bias]))
+        return parts, 0.0
+    raise BadInput(
+        f"a head on {encoder.pooling}-pooled states of a {base.config.model_type} is not what its own "
+        f"classifier reads: {CODE_INSTEAD}."
+    )
+
+
+def _place_bias(score: nn.Linear, base: Any, weight: np.ndarray, bias: float, allow_shift: bool) -> float:
+    """Put the bias into the classifier, or into the norm before it; else return it as what is left out.
+
+    With a final LayerNorm ``n(h) + c``, the logit ``wᵀ(n(h) + c) + b`` is ``wᵀ(n(h) + c + b w / wᵀw)``.
+    """
+    if score.bias is not None:
+        _set(score.bias, np.array([bias]))
+        return 0.0
+    norms = [
+        getattr(part, name, None) for part in (base, getattr(base, "decoder", None)) for name in FINAL_NORMS
+    ]
+    norm = next((n for n in norms if isinstance(n, nn.LayerNorm) and n.bias is not None), None)
+    square = float(weight.astype(float) @ weight.astype(float))
+    if norm is not None and square > 0:
+        with torch.no_grad():
+            norm.bias.add_(torch.as_tensor(bias * weight.astype(float) / square, dtype=norm.bias.dtype))
+        return 0.0
+    if not allow_shift:
+        raise BadInput(
+            f"the classifier of {base.config.model_type} has no bias, and the head's is {bias:.4f}: say "
+            f"--allow-shift (the order of responses is the same), or {CODE_INSTEAD}."
+        )
+    return bias
+
+
+def _encoder_of(head: Head) -> TextEncoder:
+    """The encoder that made the embeddings, in fp32.
+
+    Raises
+    ------
+    BadInput
+        If it is not to be found, or is another one by now.
+    """
+    facts = head.encoder
+    encoder = TextEncoder.load(
+        facts["model"],
+        pooling=facts["pooling"],
+        dtype="fp32",
+        max_tokens=facts["max_tokens"],
+        revision=_revision(facts),
+        truncation=facts.get("truncation", "prompt"),
+    )
+    if encoder.revision != facts["revision"]:
+        raise BadInput(
+            f"{facts['model']} is no longer the model that made the embeddings ({encoder.revision}, was "
+            f"{facts['revision']}): embed again."
+        )
+    return encoder
+
+
+def _revision(facts: dict[str, Any]) -> str | None:
+    """A commit on the hub; a local folder has a hash instead."""
+    return None if facts["revision"].startswith("sha256:") else facts["revision"]
+
+
+def _with_base(encoder: TextEncoder, parts: RewardModelParts) -> TextEncoder:
+    """The classifier's own tokenizer (with its pad token) under the pooling that the head was fitted on."""
+    own = parts.encoder
+    own.pooling, own.truncation = encoder.pooling, encoder.truncation
+    return own
+
+
+def _prove(parts: RewardModelParts, head: Head, shift: float) -> None:
+    """Compare with the head on the encoder's embeddings, before anything is written."""
+    encoder = _encoder_of(head)
+    tokens = encoder.tokenise(list(PROBES))
+    with torch.inference_mode():
+        states = encoder.embed(encoder.pad(tokens.ids))
+        if head.encoder["normalised"]:
+            states = nn.functional.normalize(states, dim=-1)
+        values: Tensor = states * head.scale
+        for place, (weight, bias) in enumerate(zip(head.weights, head.biases, strict=True)):
+            values = values.clamp_min(0) if place else values
+            values = values @ torch.as_tensor(weight).T + torch.as_tensor(bias)
+        written = parts.logits(parts.encoder.pad(tokens.ids)) + shift
+    gap = float((values[:, 0] - written).abs().max() / values.abs().max().clamp_min(1))
+    if not gap < 1e-4:
+        raise BadInput(f"the exported logits would differ from simbench's by {gap:.1e}: {CODE_INSTEAD}.")
+
+
+def _set(parameter: Tensor, value: np.ndarray) -> None:
+    with torch.no_grad():
+        parameter.copy_(torch.as_tensor(np.ascontiguousarray(value), dtype=parameter.dtype))

@@ -1,0 +1,137 @@
+"""A fine-tuned reward model on disk: a transformers folder, auxiliary heads, and a JSON card; never a pickle.
+
+``MODEL/reward`` is what transformers loads; ``MODEL/auxiliary.safetensors`` holds the heads that only
+training needs (a propensity); ``MODEL/card.json`` is written last: without it there is no model.
+"""
+
+import hashlib
+import json
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from simbench import __version__
+from simbench.errors import BadInput
+from simbench.estimator.estimator import Estimator
+from simbench.files.write import write_json, write_whole
+from simbench.reward.language.reward_networks import RewardModelParts, read_reward_model
+from simbench.reward.language.tokens import Tokens
+from simbench.reward.language.transformers_folder import write_folder
+from simbench.reward.model import CARD, configured, is_language_folder
+
+REWARD, AUXILIARY, KIND = "reward", "auxiliary.safetensors", "language"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class LanguageReward:
+    """A reward model that reads text.
+
+    Parameters
+    ----------
+    parts : RewardModelParts
+    estimator : Estimator
+        Whose link turns logits into rewards.
+    calibration : Tensor, shape (1, 1), or None
+        What the link needs besides.
+    card : dict
+        What it was trained on, what it was told, versions, hashes.
+    auxiliary : dict of Tensor
+        Weights of the heads that only training needs.
+    """
+
+    parts: RewardModelParts
+    estimator: Estimator
+    calibration: Tensor | None
+    card: dict[str, Any]
+    auxiliary: dict[str, Tensor]
+
+    def logits(self, tokens: Tokens, batch_size: int = 32) -> np.ndarray:
+        """Reward logits, shape (n,), float64; they do not depend on the batch beyond rounding."""
+        order = np.argsort([-len(ids) for ids in tokens.ids], kind="stable")
+        found = np.empty(len(order))
+        with torch.inference_mode():
+            for start in range(0, len(order), batch_size):
+                rows = order[start : start + batch_size]
+                batch = self.parts.encoder.pad([tokens.ids[row] for row in rows])
+                found[rows] = self.parts.logits(batch).double().cpu().numpy()
+        return found
+
+    def predict_reward(self, tokens: Tokens) -> np.ndarray:
+        """Rewards ``γ̂``, shape (n,), float64 in [0, 1]."""
+        logits = torch.as_tensor(self.logits(tokens))[None]
+        calibration = None if self.calibration is None else self.calibration.double().cpu()
+        return self.estimator.link(logits, calibration)[0].numpy()
+
+    def save(self, folder: Path) -> None:
+        """Write the weights, then the card that holds their hashes."""
+        (folder / CARD).unlink(missing_ok=True)
+        write_folder(self.parts, folder / REWARD, self.card)
+        content = save({name: value.contiguous() for name, value in self.auxiliary.items()})
+        write_whole(folder / AUXILIARY, lambda to: to.write_bytes(content))
+        hashes = {AUXILIARY: hashlib.sha256(content).hexdigest(), **_hashes(folder / REWARD)}
+        write_json(folder / CARD, {"format": FORMAT, "kind": KIND, **self.card, "sha256": hashes})
+
+
+def load_language_model(folder: str | Path, device: str = "cpu") -> LanguageReward:
+    """Read a model that :meth:`LanguageReward.save` wrote; in fp32.
+
+    Raises
+    ------
+    BadInput
+        If it is missing, damaged, or of another format.
+    """
+    folder = Path(folder)
+    if not is_language_folder(folder):
+        raise BadInput(f"{folder} holds no fine-tuned language model: make one with simbench finetune.")
+    card = json.loads((folder / CARD).read_text())
+    if card["format"] != FORMAT:
+        raise BadInput(f"the model in {folder} is of format {card['format']}, this simbench reads {FORMAT}.")
+    found = {**_hashes(folder / REWARD), AUXILIARY: _hash(folder / AUXILIARY)}
+    wrong = sorted(name for name, known in card["sha256"].items() if found.get(name) != known)
+    if wrong:
+        raise BadInput(f"the model in {folder} is damaged: {wrong[0]} is not what its card says.")
+    parameters = {key: tuple(v) if isinstance(v, list) else v for key, v in card["parameters"].items()}
+    estimator = configured(card["estimator"], parameters)
+    described = card["encoder"]
+    parts = read_reward_model(folder / REWARD, described["pooling"], described["max_tokens"])
+    parts.model.to(device)
+    c = card["link"]["c"]
+    calibration = None if c is None else torch.full((1, 1), c, dtype=torch.float64)
+    kept = {key: value for key, value in card.items() if key not in ("format", "kind", "sha256")}
+    return LanguageReward(parts, estimator, calibration, kept, {})
+
+
+def link_of(estimator: Estimator, calibration: Tensor | None) -> dict[str, Any]:
+    """How a logit becomes a reward, for a card: a formula in NumPy's words of the logit ``s`` and ``c``."""
+    formula: str | None = estimator.link_formula
+    if type(estimator).link is not Estimator.link and formula == Estimator.link_formula:
+        formula = None  # a link of its own that nobody wrote down
+    if estimator.ranks_only:
+        formula = None
+    return {"formula": formula, "c": None if calibration is None else float(calibration)}
+
+
+def versions() -> dict[str, str]:
+    """Of what made the model."""
+    packages = ("torch", "transformers", "accelerate", "numpy")
+    own = {"simbench": __version__, "python": platform.python_version()}
+    return {**own, **{package: version(package) for package in packages}}
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {f"{REWARD}/{file.name}": _hash(file) for file in sorted(folder.glob("*.safetensors"))}
+
+
+def _hash(file: Path) -> str:
+    if not file.exists():
+        return ""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,233 @@
+"""A fitted reward on disk: weights in safetensors, everything else in a JSON card; never a pickle."""
+
+import hashlib
+import json
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from simbench import __version__
+from simbench.errors import BadInput
+from simbench.estimator.estimator import Estimator
+from simbench.estimator.registry import find
+from simbench.files.matrix import Matrix
+from simbench.files.write import write_json, write_whole
+from simbench.log.embedding_card import card_path, read_card
+from simbench.log.encoding import scaled_features
+from simbench.log.user_log import LogColumns, UserLog, read_log
+from simbench.training.contract import Network
+from simbench.training.network import StackedMLP
+from simbench.training.restarts import Restarts
+from simbench.training.stacked_model import StackedModel
+
+WEIGHTS, CARD = "model.safetensors", "card.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """A reward fitted on one log.
+
+    Parameters
+    ----------
+    fitted : StackedModel
+    row : int
+        Which of the stacked replicates it is.
+    card : dict
+        What it was fitted on, what it was told, versions, hashes.
+    """
+
+    fitted: StackedModel
+    row: int
+    card: dict[str, Any]
+
+    def predict_reward(self, features: Matrix) -> np.ndarray:
+        """Reward ``γ̂`` of raw (unscaled) features (m, d); shape (m,), float64 in [0, 1].
+
+        Raises
+        ------
+        BadInput
+            If the width is not the one that it was fitted on.
+        """
+        width = self.card["features"]["width"]
+        if features.ndim != 2 or features.shape[1] != width:
+            raise BadInput(f"the model reads {width} features, got an array of shape {features.shape}.")
+        return self.fitted.predict(scaled_features(features, self.card["features"]["scale"]))[self.row]
+
+    def save(self, folder: str | Path) -> None:
+        """Write the weights, then the card that holds their hash: without a card there is no model."""
+        folder = Path(folder)
+        tensors = {
+            f"network.{number}": stacked.in_blocks().parameters
+            for number, stacked in enumerate(self.fitted.networks.values())
+        }
+        if self.fitted.calibration is not None:
+            tensors["calibration"] = self.fitted.calibration.cpu()
+        content = save(tensors)
+        write_whole(folder / WEIGHTS, lambda to: to.write_bytes(content))
+        write_json(folder / CARD, {**self.card, "weights_sha256": hashlib.sha256(content).hexdigest()})
+
+
+def fit_log(
+    path: str | Path, columns: LogColumns, estimator: str = "implicitrm", **parameters
+) -> RewardModel:
+    """Fit a reward on a log file.
+
+    Parameters
+    ----------
+    path : path
+        parquet, csv, jsonl or jsonl.gz.
+    columns : LogColumns
+    estimator : str
+        A name of ``simbench list estimators``, or ``package.module:Class``.
+    **parameters
+        Of the estimator.
+
+    Returns
+    -------
+    RewardModel
+
+    Raises
+    ------
+    BadInput
+        On unusable input, or an estimator that is not trained by gradient steps (it has no weights to save).
+    """
+    user = read_log(Path(path), columns)
+    return fit_read_log(user, Path(path), columns, estimator, parameters)
+
+
+def fit_read_log(
+    user: UserLog, path: Path, columns: LogColumns, name: str, parameters: dict[str, Any]
+) -> RewardModel:
+    """:func:`fit_log` of a log that is read already."""
+    estimator = configured(name, parameters)
+    if "truth" in estimator.needs:
+        raise BadInput(f"{name} needs the truth, which no log holds.")
+    model = estimator.fit_replicates(user.log)
+    fitted, row = (model.model, int(model.kept[0])) if isinstance(model, Restarts) else (model, 0)
+    if not isinstance(fitted, StackedModel):
+        raise BadInput(f"{name} is no network that can be saved without a pickle: choose another.")
+    inputs = [getattr(user.log, network.inputs) for network in fitted.networks]
+    widths = [(user.log.features if x is None else x).shape[1] for x in inputs]
+    card = {
+        "format": FORMAT,
+        "estimator": name,
+        "parameters": _plain(estimator.get_params()),
+        "told": columns.told(),
+        "warning": getattr(model, "warning", None),
+        "row": row,
+        "held_out_loss": float(fitted.held_out_loss[row]),
+        "epochs": int(fitted.epochs[row]),
+        "networks": [
+            {"heads": list(n.heads), "inputs": n.inputs, "width": width}
+            for n, width in zip(fitted.networks, widths, strict=True)
+        ],
+        "features": {
+            "source": columns.features,
+            "width": user.log.features.shape[1],
+            "scale": user.scale,
+            "encoder": encoder_of(columns.features),
+        },
+        "context": [column.model_dump() for column in user.context],
+        "log": {
+            "file": path.name,
+            "sha256": _sha256(path),
+            "rows": user.log.n_rows,
+            "prompts": len(np.unique(user.log.groups)),
+            "feedback": columns.feedback,
+            "feedback_rate": float(user.log.feedback.mean()),
+        },
+        "versions": {
+            "simbench": __version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("torch", "numpy")},
+        },
+    }
+    return RewardModel(fitted, row, card)
+
+
+def encoder_of(features: str) -> dict[str, Any] | None:
+    """What made the features, where ``simbench embed`` left a card beside them."""
+    card = card_path(Path(features))
+    if features.startswith("col:") or not card.exists():
+        return None
+    return read_card(card)["encoder"]
+
+
+def configured(name: str, parameters: dict[str, Any]) -> Estimator:
+    """The estimator with these parameters.
+
+    Raises
+    ------
+    BadInput
+        If there is none of that name, or it does not take one of them.
+    """
+    kind = find(name)
+    try:
+        return kind(**parameters)
+    except TypeError as error:
+        raise BadInput(f"estimator {name!r} does not take these parameters: {error}.") from error
+
+
+def is_language_folder(folder: Path) -> bool:
+    """Whether the folder holds a fine-tuned language model, rather than a head on features."""
+    try:
+        return json.loads((folder / CARD).read_text()).get("kind") == "language"
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def load_model(folder: str | Path) -> RewardModel:
+    """Read a model that :meth:`RewardModel.save` wrote; its predictions are the very same.
+
+    Raises
+    ------
+    BadInput
+        If it is missing, damaged, or of another format.
+    """
+    folder = Path(folder)
+    if not (folder / CARD).exists():
+        raise BadInput(f"{folder} holds no model ({CARD} is missing): fit one with simbench fit.")
+    if is_language_folder(folder):
+        raise BadInput(f"{folder} holds a fine-tuned language model, which reads text and no features.")
+    try:
+        card = json.loads((folder / CARD).read_text())
+        content = (folder / WEIGHTS).read_bytes()
+        intact = card["weights_sha256"] == hashlib.sha256(content).hexdigest()
+        tensors = load(content)
+    except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
+        raise BadInput(f"the model in {folder} is damaged ({error}): fit it again.") from error
+    if not intact:
+        raise BadInput(f"the model in {folder} is damaged: weights and card differ. Fit it again.")
+    if card["format"] != FORMAT:
+        raise BadInput(f"the model in {folder} is of format {card['format']}, this simbench reads {FORMAT}.")
+    parameters = {key: tuple(v) if isinstance(v, list) else v for key, v in card["parameters"].items()}
+    estimator = configured(card["estimator"], parameters)
+    networks = {
+        Network(tuple(described["heads"]), described["inputs"]): StackedMLP.of(
+            tensors[f"network.{number}"],
+            [described["width"], *estimator.hidden, len(described["heads"])],
+        )
+        for number, described in enumerate(card["networks"])
+    }
+    calibration = tensors.get("calibration")
+    count = next(iter(networks.values())).n_blocks * next(iter(networks.values())).width
+    count = count if calibration is None else len(calibration)
+    nothing = np.zeros(0)
+    fitted = StackedModel(networks, estimator.link, calibration, count, nothing, nothing)
+    return RewardModel(fitted, card["row"], {k: v for k, v in card.items() if k != "weights_sha256"})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in parameters.items()}

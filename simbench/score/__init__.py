@@ -1,0 +1,1 @@
+"""Against the truth: bias, variance, ranking, calibration, policies; exact risk; the bound; verdicts."""

@@ -1,0 +1,180 @@
+"""How good can any estimator be? The Cramér-Rao bound of the reward, and how close an estimator comes.
+
+Feedback is Bernoulli with ``p = γ_θ(x) α_η(x, z)``, so the information of a sample about ``(θ, η)`` is
+``∇p ∇pᵀ / (p(1-p))`` (theory, section 4); over θ alone where α is known. The delta method turns its inverse
+into a bound on the variance of ``γ̂(x)`` at every x, valid for estimators that are unbiased in the model.
+
+The model is logistic, and that shape is knowledge: ``α σ(θx)`` has its ceiling at α, so that the level is
+identified even under SCAR. A network that knows no shape has no such luck (theory, section 3).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import logit
+from torch import Tensor
+
+from simbench.errors import BadInput
+from simbench.world.world import World
+
+Probability = Callable[[Tensor, Tensor], Tensor]  # (parameters, inputs of one sample) -> probability
+SINGULAR = 1e-10  # smallest eigenvalue relative to the largest, below which nothing is identified
+
+
+@dataclass(frozen=True)
+class ParametricModel:
+    """A reward ``γ_θ`` and a propensity ``α_η`` at their true parameters.
+
+    Parameters
+    ----------
+    reward, propensity : callable
+        ``(parameters (k,), inputs (d,)) -> probability ()``, differentiable by torch.
+    theta, eta : Tensor, float64
+    reward_inputs, propensity_inputs : Tensor, shape (n, .), float64
+        Of the logged responses.
+    """
+
+    reward: Probability
+    propensity: Probability
+    theta: Tensor
+    eta: Tensor
+    reward_inputs: Tensor
+    propensity_inputs: Tensor
+
+
+def logistic(parameters: Tensor, inputs: Tensor) -> Tensor:
+    """``σ(parameters · (inputs, 1))``."""
+    return torch.sigmoid(inputs @ parameters[:-1] + parameters[-1])
+
+
+def logistic_model(world: World) -> ParametricModel:
+    """The world's own law as logistic functions of what is logged.
+
+    Raises
+    ------
+    BadInput
+        If reward or propensity is no logistic function of features or context (an MLP reward, a rating law,
+        confounding).
+    """
+    train = world.train
+    features = np.asarray(train.features)
+    separate = features if train.context is None else train.context
+    theta = logit_coefficients(features, train.reward, "reward")
+    eta = logit_coefficients(separate, train.propensity, "propensity")
+    inputs = (torch.as_tensor(values, dtype=torch.float64) for values in (features, separate))
+    return ParametricModel(logistic, logistic, theta, eta, *inputs)
+
+
+def logit_coefficients(inputs: np.ndarray, probability: np.ndarray, what: str) -> Tensor:
+    """Parameters of the logistic function of these inputs that a probability is; (d + 1,), float64."""
+    design = np.column_stack([inputs, np.ones(len(inputs))]).astype(float)
+    target = logit(probability.clip(1e-300, 1 - 1e-16))
+    found, *_ = np.linalg.lstsq(design, target, rcond=None)
+    off = float(np.abs(design @ found - target).max())
+    if off > 1e-3:
+        raise BadInput(
+            f"the {what} of this world is no logistic function of what is logged (off by {off:.2g} in the "
+            "logit): no bound is known for it."
+        )
+    return torch.as_tensor(found)
+
+
+def fisher_information(model: ParametricModel, knows_propensity: bool) -> Tensor:
+    """Information of the whole log about ``θ``, or about ``(θ, η)`` where α is unknown.
+
+    Returns
+    -------
+    Tensor, shape (k, k), float64
+        ``Σ_i ∇p_i ∇p_iᵀ / (p_i (1 - p_i))``, gradients by automatic differentiation.
+    """
+    count = len(model.theta)
+
+    def click(parameters: Tensor, x: Tensor, z: Tensor) -> Tensor:
+        eta = model.eta if knows_propensity else parameters[count:]
+        return model.reward(parameters[:count], x) * model.propensity(eta, z)
+
+    at = model.theta if knows_propensity else torch.cat([model.theta, model.eta])
+    both = torch.func.vmap(torch.func.grad_and_value(click), in_dims=(None, 0, 0))
+    gradient, p = both(at, model.reward_inputs, model.propensity_inputs)
+    # a click that is all but impossible or certain tells as much as its gradient squared says: nothing
+    weight = 1 / (p * (1 - p)).clamp_min(1e-300)
+    return gradient.T @ (weight[:, None] * gradient)
+
+
+def reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensity: bool) -> np.ndarray:
+    """Smallest variance of an unbiased ``γ̂(x)``, at every row of ``inputs``.
+
+    Parameters
+    ----------
+    model : ParametricModel
+    inputs : ndarray, shape (m, d)
+        Reward features.
+    knows_propensity : bool
+
+    Returns
+    -------
+    ndarray, shape (m,), squared probability
+        Infinite everywhere where the information is singular: the parameters are not identified.
+    """
+    covariance = parameter_covariance(model, knows_propensity)
+    if covariance is None:
+        return np.full(len(inputs), np.inf)
+    gradient = _reward_gradient(model, inputs)
+    return ((gradient @ covariance) * gradient).sum(1).numpy()
+
+
+def mean_reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensity: bool) -> float:
+    """Smallest variance of an unbiased estimate of the mean of ``γ(x)`` over these inputs (m, d)."""
+    covariance = parameter_covariance(model, knows_propensity)
+    if covariance is None:
+        return np.inf
+    gradient = _reward_gradient(model, inputs).mean(0)
+    return float(gradient @ covariance @ gradient)
+
+
+def parameter_covariance(model: ParametricModel, knows_propensity: bool) -> Tensor | None:
+    """The reward parameters' block of the inverse information, (k, k); None where it is singular."""
+    information = fisher_information(model, knows_propensity)
+    # scaled to unit diagonal, so that units of the inputs do not pass for a lack of information
+    scale = information.diagonal().clamp_min(1e-300).rsqrt()
+    scaled = information * scale[:, None] * scale
+    eigenvalues = torch.linalg.eigvalsh(scaled)
+    if eigenvalues[0] < SINGULAR * eigenvalues[-1]:
+        return None
+    covariance = torch.linalg.inv(scaled) * scale[:, None] * scale
+    count = len(model.theta)
+    return covariance[:count, :count]
+
+
+def _reward_gradient(model: ParametricModel, inputs: np.ndarray) -> Tensor:
+    """``∇_θ γ(x)``, shape (m, k)."""
+    x = torch.as_tensor(inputs, dtype=torch.float64)
+    return torch.func.vmap(torch.func.grad(model.reward), in_dims=(None, 0))(model.theta, x)
+
+
+def mean_bound(world: World, knows_propensity: bool) -> float:
+    """Mean over the test responses of :func:`reward_bound` of the world's logistic model."""
+    return float(
+        reward_bound(logistic_model(world), np.asarray(world.test.features), knows_propensity).mean()
+    )
+
+
+def required_size(world: World, knows_propensity: bool, target_rmse: float) -> int:
+    """Logged responses at which the bound reaches a root-mean-square error.
+
+    The bound falls as ``1/n``: information adds up over the log.
+
+    Raises
+    ------
+    BadInput
+        If nothing identifies the reward, so that no size would do.
+    """
+    bound = mean_bound(world, knows_propensity)
+    if not np.isfinite(bound):
+        raise BadInput(
+            "with this knowledge the reward is not identified: no number of responses suffices. Would help: "
+            "the propensity, or context that moves only the propensity."
+        )
+    return int(np.ceil(len(world.train.reward) * bound / target_rmse**2))

@@ -1,0 +1,1 @@
+"""A grid of cells: configuration, grants, protocols, executors, shards, table, conformance kit."""

@@ -1,0 +1,193 @@
+"""A cell: one estimator in one situation; drawn, granted, fitted, and kept as a shard."""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from simbench import __version__
+from simbench.estimator.estimator import Estimator
+from simbench.estimator.registry import find
+from simbench.log.feedback import FeedbackLog
+from simbench.study.grants import base, granted, unavailable
+from simbench.study.protocol import Protocol
+from simbench.study.shards import Shards
+from simbench.study.supervision import fit_under
+from simbench.training.contract import MEMORY_BUDGET
+from simbench.training.precision import Precision
+from simbench.world.config import WorldConfig
+from simbench.world.world import World, build
+
+
+class Cell(BaseModel, frozen=True, extra="forbid"):
+    """One estimator in one situation: a value, whose hash names its shard."""
+
+    world: WorldConfig
+    bias_level: float
+    size: int
+    estimator: str
+    parameters: dict[str, Any]
+    replicates: int
+    seed: int
+    grant: tuple[str, ...]
+    label_share: float
+    device: str
+    precision: Precision = "fp32"
+    memory_budget: int = MEMORY_BUDGET
+    protocol: Protocol = Protocol()
+
+    @property
+    def key(self) -> str:
+        """Canonical hash; the version is part of it, since code changes results. Memory does not."""
+        described = self.model_dump(mode="json", exclude={"memory_budget"})
+        text = json.dumps([__version__, described], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What every table says of a cell."""
+        return {
+            "world": self.world.name,
+            "law": self.world.law,
+            "bias_level": self.bias_level,
+            "size": self.size,
+            "protocol": self.protocol.name,
+            "estimator": self.estimator,
+        }
+
+    def arguments(self, kind: type[Estimator]) -> dict[str, Any]:
+        """What the estimator is made with."""
+        there = kind().get_params()
+        device = {"device": self.device} if "device" in there else {}
+        return {"seed": self.seed, **self.parameters, **device}
+
+    def settings(self, kind: type[Estimator]) -> list[dict[str, Any]]:
+        """What the protocol tries of its hyper-parameters, each once; the first changes nothing."""
+        there = kind().get_params()
+        tried: list[dict[str, Any]] = []
+        for setting in self.protocol.tries(self.estimator):
+            own = {name: value for name, value in setting.items() if name in there}
+            tried += [] if own in tried else [own]
+        return tried
+
+    def built(self) -> World:
+        return _built(self.world, self.bias_level, self.size, self.seed)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended: ``ok``, ``skipped`` or ``failed``, with the reason of the latter two."""
+
+    cell: Cell
+    status: str
+    reason: str
+    seconds: float
+
+
+@lru_cache(maxsize=2)
+def _built(world: WorldConfig, bias_level: float, size: int, seed: int) -> World:
+    return build(world, bias_level, size, seed)
+
+
+def missing(cell: Cell, kind: type[Estimator]) -> list[str]:
+    """What the estimator needs, and the cell's grants and world do not give."""
+    there = {
+        "truth",
+        *(base(name) for name in cell.grant),
+        *(["signals"] if len(cell.world.signal_names) > 1 else []),
+    }
+    return sorted(kind.needs - there) or unavailable(cell)
+
+
+def run_cell(cell: Cell, shards: Shards) -> Outcome:
+    """Train, unless the shard is there. A cell that fails is an outcome, and leaves no shard."""
+    kind = find(cell.estimator)
+    lacks = missing(cell, kind)
+    if lacks:
+        return Outcome(cell, "skipped", f"needs {' and '.join(lacks)}", 0.0)
+    if shards.has(cell.key):
+        return Outcome(cell, "ok", "", shards.read(cell.key)[1]["seconds"])
+    start = time.perf_counter()
+    try:
+        predictions, facts = fit_cell(cell, kind)
+    except Exception as error:  # other people's code runs here: whatever it raises is this row's reason
+        reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+        return Outcome(cell, "failed", reason, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    shards.write(cell.key, predictions, {**facts, "seconds": seconds})
+    return Outcome(cell, "ok", "", seconds)
+
+
+def fit_cell(
+    cell: Cell, kind: type[Estimator], world: World | None = None
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Draw the log, grant what is granted, fit, and predict the test responses.
+
+    Parameters
+    ----------
+    cell : Cell
+    kind : type of Estimator
+    world : World, optional
+        In place of the cell's own.
+
+    Returns
+    -------
+    predictions : ndarray, shape (R, m)
+    facts : dict
+        ``knows``, in words; ``weights``, see :func:`weight_diagnostics`; ``restarts``, whether they agree,
+        see :class:`simbench.training.restarts.Restarts`; ``settings``, which was kept in each replicate.
+    """
+    world = cell.built() if world is None else world
+    log, truth = world.draw(range(cell.replicates))
+    given, told = granted(cell, kind, log, truth)
+    log = replace(log, **given)
+    if "signals" not in kind.needs | kind.optional:
+        log = replace(log, signals=None, negative_signals=())
+    if "truth" in kind.needs:
+        log = log.with_feedback(truth.preference.astype(np.float32))
+    settings, protocol = cell.settings(kind), cell.protocol
+
+    def make(setting: dict[str, Any]) -> Estimator:
+        estimator = kind(**{**cell.arguments(kind), **setting})
+        estimator.precision, estimator.memory_budget = cell.precision, cell.memory_budget
+        return estimator
+
+    calibrated = protocol.calibrates(cell.estimator)
+    predictions, restarts, chosen = fit_under(protocol, make, settings, log, truth, world.test, calibrated)
+    if not np.isfinite(predictions).all():
+        raise ArithmeticError("the predictions are not finite: training diverged")
+    if "truth" in kind.needs:
+        told.append("truth")
+    if log.context is not None and any(network.inputs == "context" for network in kind.networks):
+        told.append("context")
+    if log.signals is not None:
+        told.append(f"{log.signals.shape[1]} signals")
+    told += protocol.told(cell.estimator)
+    facts = {"knows": ", ".join(told) or "nothing", "weights": weight_diagnostics(log)}
+    return predictions, {**facts, "restarts": restarts, "settings": chosen.tolist()}
+
+
+def weight_diagnostics(log: FeedbackLog) -> dict[str, float]:
+    """What the granted propensity makes of inverse propensity weights ``r/α``, means over replicates.
+
+    Returns
+    -------
+    dict
+        Empty without a propensity. ``effective_sample_share``: ``(Σw)² / (n_clicked Σw²)``, Kish's effective
+        sample size as a share of the clicks; ``largest_weight``; ``negative_weight_share``: share of
+        responses on whose ``ℓ0`` the weight ``1 - r/α`` is negative.
+    """
+    if log.propensity is None:
+        return {}
+    weight = log.feedback / log.propensity
+    effective = weight.sum(1) ** 2 / (weight**2).sum(1) / log.feedback.sum(1)
+    return {
+        "effective_sample_share": float(effective.mean()),
+        "largest_weight": float(weight.max(1).mean()),
+        "negative_weight_share": float((weight > 1).mean()),
+    }

@@ -1,0 +1,147 @@
+"""A study as a value: a grid of worlds, levels, sizes and estimators, and the cells that it plans."""
+
+from typing import Any
+
+from pydantic import BaseModel, ByteSize, Field
+
+from simbench.errors import BadInput
+from simbench.estimator.registry import find
+from simbench.study.cell import Cell
+from simbench.study.executors.worker import fixed_threads
+from simbench.study.grants import BASES, base, checked, variants
+from simbench.study.policy_settings import Downstream
+from simbench.study.protocol import Protocol
+from simbench.training.contract import MEMORY_BUDGET
+from simbench.training.precision import Precision, product_dtype
+from simbench.world.config import WorldConfig
+from simbench.world.presets import PRESETS
+
+DEFAULT_ESTIMATORS = (
+    "oracle",
+    "naive",
+    "naive-sqrt",
+    "balanced-naive",
+    "ips",
+    "ips-scar",
+    "upu",
+    "nnpu",
+    "implicitrm",
+    "implicitrm-known",
+    "sklearn:LogisticRegression",
+)
+
+
+class StudyConfig(BaseModel, frozen=True, extra="forbid"):
+    """A grid: every world at every bias level and size, with every estimator.
+
+    Parameters
+    ----------
+    estimators_in : dict
+        Estimators of some worlds, by the world's name, in place of ``estimators``.
+    sizes : tuple of int
+        Training responses; by default each world's own number.
+    grant : tuple of str
+        What the run tells those who ask for it, by the names of :data:`simbench.study.grants.MEANING`; with
+        several variants of one, those who ask for it are run once with each. The rate of misclicks is not
+        told by default: in the field no log shows it.
+    alternatives : tuple of tuple of str
+        Whole grants in place of ``grant``, each tried on its own: an estimator runs once with every one that
+        tells it something else, and not where another would tell what this one leaves it without.
+    protocols : tuple of Protocol
+        How fits are split, stopped, chosen and calibrated; the whole grid is run under each, by name.
+    precision : {"fp32", "tf32", "bf16"}
+        Of matrix products, see :mod:`simbench.training.precision`.
+    memory_budget : int or str
+        Bytes, or a text such as "2GB": what the replicates that train at once may take. Decides no number.
+    margin : float
+        Root-mean-square bias, in units of probability, in excess of the oracle's, below which an
+        estimator counts as unbiased.
+    downstream : Downstream, optional
+        Also measure what policies make of the fitted rewards (``downstream.parquet``).
+    """
+
+    worlds: tuple[WorldConfig, ...] = (PRESETS["exclusive"],)
+    bias_levels: tuple[float, ...] = (0.8,)
+    estimators: tuple[str, ...] = DEFAULT_ESTIMATORS
+    estimators_in: dict[str, tuple[str, ...]] = {}
+    parameters: dict[str, dict[str, Any]] = {}
+    sizes: tuple[int, ...] = ()
+    replicates: int = Field(default=20, ge=1)
+    seed: int = Field(default=0, ge=0)
+    grant: tuple[str, ...] = ("propensity", "class prior")
+    alternatives: tuple[tuple[str, ...], ...] = ()
+    protocols: tuple[Protocol, ...] = (Protocol(),)
+    label_share: float = Field(default=0.05, gt=0, lt=1)
+    margin: float = Field(default=0.05, gt=0)
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+    device: str = "cpu"
+    precision: Precision = "fp32"
+    memory_budget: ByteSize = Field(default=ByteSize(MEMORY_BUDGET), ge=1 << 20, validate_default=True)
+    downstream: Downstream | None = None
+
+
+def plan(config: StudyConfig) -> list[Cell]:
+    """The cells of a study; cells of one world and protocol stand together."""
+    return [
+        Cell(
+            world=under(world, protocol),
+            bias_level=bias_level,
+            size=size,
+            estimator=name,
+            parameters=config.parameters.get(name, {}),
+            replicates=protocol.replicates or config.replicates,
+            seed=config.seed,
+            grant=grant,
+            label_share=config.label_share,
+            device=config.device,
+            precision=config.precision,
+            memory_budget=config.memory_budget,
+            protocol=protocol,
+        )
+        for protocol in config.protocols
+        for world in config.worlds
+        for size in config.sizes or (world.default_size,)
+        for bias_level in config.bias_levels
+        for name in config.estimators_in.get(world.name, config.estimators)
+        for grant in _grants(config, protocol, name)
+    ]
+
+
+def under(world: WorldConfig, protocol: Protocol) -> WorldConfig:
+    """The world as the protocol has its law."""
+    if protocol.capped is None or world.law != "rating":
+        return world
+    return world.model_copy(update={"capped": protocol.capped})
+
+
+def _grants(config: StudyConfig, protocol: Protocol, name: str) -> list[tuple[str, ...]]:
+    """What each of an estimator's cells is told."""
+    kind, given = find(name), protocol.grant_of.get(name, protocol.grant)
+    alternatives = config.alternatives or (config.grant,) if given is None else (given,)
+    told = [variant for one in alternatives for variant in variants(kind, checked(one))]
+    needs = kind.needs & set(BASES)
+    enough = [variant for variant in told if needs <= {base(name) for name in variant}]
+    return list(dict.fromkeys(enough if config.alternatives and enough else told))
+
+
+def validate(config: StudyConfig, cells: list[Cell]) -> None:
+    """Fail on what cannot work before anything is written."""
+    unknown = sorted(set(config.estimators_in) - {world.name for world in config.worlds})
+    if unknown:
+        raise BadInput(f"estimators_in names {unknown[0]!r}, which is no world of this study.")
+    names = [protocol.name for protocol in config.protocols]
+    if len(set(names)) < len(names):
+        raise BadInput(f"two protocols have the same name ({', '.join(names)}): give each its own.")
+    for name in {cell.estimator: None for cell in cells}:
+        kind = find(name)
+        try:
+            kind(**config.parameters.get(name, {}))
+        except TypeError as error:
+            raise BadInput(f"estimator {name!r} does not take these parameters: {error}.") from error
+    for name in config.parameters:
+        if name not in config.estimators:
+            raise BadInput(f"parameters are given for {name!r}, which is not among the estimators.")
+    product_dtype(config.precision, config.device)
+    with fixed_threads():
+        for cell in {(c.world, c.bias_level, c.size, c.seed): c for c in cells}.values():
+            cell.built()

@@ -1,0 +1,1 @@
+"""Where cells run: in processes of this machine, or on a cluster."""

@@ -1,0 +1,71 @@
+"""Cells in processes of this machine."""
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import cast
+
+import torch
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from simbench.errors import BadInput
+from simbench.study.cell import Cell, Outcome
+from simbench.study.executors.executor import RETRIES
+from simbench.study.executors.worker import THREADS, died, run_alone
+from simbench.study.shards import Shards
+
+
+class Local:
+    """Processes by joblib; one job runs in this very process.
+
+    Parameters
+    ----------
+    jobs : int
+        Cells at a time, each on one thread.
+    """
+
+    def __init__(self, jobs: int = 1):
+        self.jobs = jobs
+
+    def __enter__(self) -> "Local":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def check(self, device: str, shards: Shards) -> None:
+        try:
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise BadInput(f"the device {device!r} cannot be used: {reason}.") from error
+        if self.jobs > 1 and shards.folder.is_private:
+            raise BadInput(f"{shards.folder} is this process's own: use --jobs 1, or another --out.")
+
+    def run(self, cells: Sequence[Cell], shards: Shards) -> Iterator[Outcome]:
+        if self.jobs == 1:
+            yield from (run_alone(cell, shards) for cell in cells)
+            return
+        left = {cell.key: cell for cell in cells}
+        for _ in range(RETRIES):
+            if not (yield from self._together(left, shards)):
+                return
+        # Which of them kills its worker does not show while they share a pool.
+        for cell in list(left.values()):
+            if (yield from self._together({cell.key: cell}, shards)):
+                yield died(cell)
+
+    def _together(self, left: dict[str, Cell], shards: Shards) -> Iterator[Outcome]:
+        """Run the cells, and take out of ``left`` those that end; returns those left when a worker dies."""
+        with parallel_config("loky", inner_max_num_threads=THREADS):
+            pool = Parallel(n_jobs=self.jobs, return_as="generator_unordered")
+        results = pool(delayed(run_alone)(cell, shards) for cell in list(left.values()))
+        try:
+            for outcome in cast(Iterator[Outcome], results):
+                del left[outcome.cell.key]
+                yield outcome
+        except TerminatedWorkerError:
+            pass  # the pool is gone, and with it what ran beside the cell
+        return left

@@ -1,0 +1,107 @@
+"""Finds figures by name, through entry points or in a file of one's own, and writes them as PNG and PDF."""
+
+import importlib.util
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure as Drawing
+
+from simbench.errors import BadInput, did_you_mean
+from simbench.files.location import Location
+from simbench.files.write import write_whole
+from simbench.study.table import read_table
+
+GROUP = "simbench.figures"
+WRITTEN = {"savefig.dpi": 300, "pdf.fonttype": 42}  # letters stay letters
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure found by name.
+
+    Its module states what it shows (``SHOWS``), which study it needs (``NEEDS``) and of which steps of the
+    reproduction it is drawn (``STEPS``, may be empty). ``draw(data)`` makes it from the results table, or
+    from what the module's own ``read(folder)`` gives.
+    """
+
+    name: str
+    module: ModuleType
+
+    @property
+    def shows(self) -> str:
+        return getattr(self.module, "SHOWS", "")
+
+    @property
+    def needs(self) -> str:
+        return getattr(self.module, "NEEDS", "")
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        return getattr(self.module, "STEPS", ())
+
+    def draw(self, folder: str | Path | Location) -> Drawing:
+        """From a results folder; from the folder of the whole reproduction where it needs several steps."""
+        return self.module.draw(getattr(self.module, "read", read_table)(folder))
+
+
+def names() -> list[str]:
+    """Names of the installed figures, sorted."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def find(name: str) -> Figure:
+    """The figure of this name, or of a Python file.
+
+    Parameters
+    ----------
+    name : str
+        An installed name (``bias-variance``), or the path of a file ending in ``.py`` with a ``draw(table)``.
+
+    Raises
+    ------
+    BadInput
+        If there is none, or it cannot be imported.
+    """
+    if name.endswith(".py"):
+        return _checked(Path(name).stem, _module_of_file(Path(name)))
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in points:
+        hint = did_you_mean(name, points)
+        raise BadInput(f"there is no figure {name!r}.{hint} See: simbench list figures.")
+    try:
+        return _checked(name, points[name].load())
+    except ImportError as error:
+        raise BadInput(f"the figure {name!r} cannot be imported: {error}.") from error
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist: give a Python file with a function draw(table).")
+    spec = importlib.util.spec_from_file_location(f"figure_of_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise BadInput(f"{path} is no Python file.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # other people's code runs here: whatever it raises
+        raise BadInput(f"{path} cannot be imported: {type(error).__name__}: {error}.") from error
+    return module
+
+
+def _checked(name: str, module: ModuleType) -> Figure:
+    if not callable(getattr(module, "draw", None)):
+        raise BadInput(f"the figure {name!r} has no function draw(table).")
+    return Figure(name, module)
+
+
+def save(drawing: Drawing, path: str | Path | Location) -> list[Location]:
+    """Write PATH.png (300 dpi) and PATH.pdf, each whole or not at all."""
+    stem = Location(path)
+    targets = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "pdf")}
+    with rc_context(WRITTEN):
+        for kind, target in targets.items():
+            write_whole(target, lambda to, kind=kind: drawing.savefig(to, format=kind))
+    return list(targets.values())

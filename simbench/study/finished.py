@@ -1,0 +1,73 @@
+"""What a finished study left on disk: its configuration, and the predictions of every cell."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from simbench import __version__
+from simbench.errors import BadInput
+from simbench.files.location import Location
+from simbench.study.cell import Cell
+from simbench.study.config import StudyConfig, plan
+from simbench.study.shards import Shards
+
+
+@dataclass(frozen=True)
+class FinishedCell:
+    """A cell with its predictions ``γ̂`` of the test responses, shape (R, m), and how they were made."""
+
+    cell: Cell
+    predictions: np.ndarray
+    facts: dict[str, Any]
+
+
+def read_study(folder: Path | Location) -> StudyConfig:
+    """The configuration of the study in a results folder.
+
+    Raises
+    ------
+    BadInput
+        If there is none, or it was made by a version whose shards this one does not read.
+    """
+    path = Location(folder) / "study.json"
+    if not path.exists():
+        raise BadInput(f"{path} cannot be read: give the folder of a study (simbench run --out).")
+    try:
+        found = json.loads(path.read_text())
+        made_by = found["simbench"]
+        config = found["config"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} is damaged ({error}): run the study again.") from error
+    if made_by != __version__:
+        raise BadInput(f"{folder} was made by simbench {made_by}, not {__version__}: run the study again.")
+    try:
+        return StudyConfig.model_validate(config)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise BadInput(f"{path}: {where} cannot be read by this simbench: run the study again.") from error
+
+
+def _situation_of(cell: Cell) -> tuple:
+    return cell.protocol.name, cell.world, cell.size, cell.bias_level
+
+
+def situations(folder: Path | Location) -> Iterator[list[FinishedCell]]:
+    """The finished cells of every protocol, world, size and bias level in turn.
+
+    Raises
+    ------
+    BadInput
+        If there is no study, or none of its cells finished.
+    """
+    shards = Shards(folder / "shards")
+    cells = [cell for cell in plan(read_study(folder)) if shards.has(cell.key)]
+    if not cells:
+        raise BadInput(f"{folder} has no finished cell: run the study again.")
+    for _, group in groupby(cells, key=_situation_of):
+        yield [FinishedCell(cell, *shards.read(cell.key)) for cell in group]

@@ -1,0 +1,283 @@
+"""What a study will cost, before it runs: time from a calibration of seconds, memory, bytes on disk.
+
+One pilot for every kind of work: few replicates, at most :data:`ROWS` responses, really fitted, and stopped
+when its share of :data:`CALIBRATION` is used up. From there it goes by rows times epochs times blocks of
+replicates. It is an estimate: how many epochs early stopping takes is known only of the pilot.
+"""
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from simbench.estimator.estimator import Estimator
+from simbench.estimator.registry import find
+from simbench.score.moments import excess, score
+from simbench.study.cell import Cell, fit_cell, missing
+from simbench.study.config import StudyConfig, plan, validate
+from simbench.study.executors.worker import fixed_threads
+from simbench.study.shards import Shards
+from simbench.training.network import block_width
+from simbench.training.train import chunk_size
+from simbench.world.world import World
+
+CALIBRATION = 10.0  # seconds of all pilots together
+ROWS = 10_000  # of a pilot at most
+SHARD_HEADER = 1_500  # bytes of a shard that are no predictions: how it was made
+TABLE = (12_000, 600)  # bytes of results.parquet: of itself, and a cell
+ROOM = 1 << 50  # bytes
+
+
+@dataclass(frozen=True)
+class Span:
+    """Seconds, at least and at most; the same where the pilot ended by itself."""
+
+    low: float = 0.0
+    high: float = 0.0
+
+    def __add__(self, other: "Span") -> "Span":
+        return Span(self.low + other.low, self.high + other.high)
+
+
+@dataclass(frozen=True)
+class CellForecast:
+    """One cell: ``to run``, ``finished``, ``skipped`` or ``fails``, with the reason of the latter two."""
+
+    cell: Cell
+    status: str
+    reason: str = ""
+    seconds: Span = Span()
+    memory: int = 0
+    disk: int = 0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A whole study.
+
+    ``scoring`` is the time that the table takes in the end, ``calibration`` what this forecast took.
+    """
+
+    cells: list[CellForecast]
+    scoring: float
+    calibration: float
+
+    @property
+    def work(self) -> Span:
+        """Seconds of all cells, one after another."""
+        return sum((cell.seconds for cell in self.cells), Span())
+
+    def wall(self, jobs: int) -> Span:
+        """Seconds with so many cells at a time: no less than the longest cell."""
+        longest = Span(
+            max((c.seconds.low for c in self.cells), default=0.0),
+            max((c.seconds.high for c in self.cells), default=0.0),
+        )
+        shared = Span(max(self.work.low / jobs, longest.low), max(self.work.high / jobs, longest.high))
+        return shared + Span(self.scoring, self.scoring)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of a process at its largest cell."""
+        return max((cell.memory for cell in self.cells), default=0)
+
+    @property
+    def disk(self) -> int:
+        """Bytes of the whole results folder."""
+        return TABLE[0] + sum(cell.disk + TABLE[1] for cell in self.cells)
+
+
+def forecast(
+    config: StudyConfig, shards: Shards, progress: Callable[[str, int, int], None] | None = None
+) -> Forecast:
+    """Calibrate on this machine, and extrapolate to every cell that has no shard yet. Writes nothing.
+
+    Raises
+    ------
+    BadInput
+        If the configuration cannot be run.
+    """
+    start, base = time.perf_counter(), _resident()
+    cells = plan(config)
+    with fixed_threads():
+        validate(config, cells)
+        open_ = {c.key for c in cells if not missing(c, find(c.estimator)) and not shards.has(c.key)}
+        alike: dict[tuple, list[Cell]] = {}
+        for cell in cells:
+            if cell.key in open_:
+                alike.setdefault(_kind_of_work(cell), []).append(cell)
+        pilots: dict[tuple, _Pilot] = {}
+        for number, (work, members) in enumerate(alike.items()):
+            if number == 0:
+                _Pilot(members[0], 0.0)  # the first fit in a process pays for what PyTorch sets up
+            if progress is not None:
+                progress(members[0].estimator, number, len(alike))
+            pilots[work] = _Pilot(members[0], CALIBRATION / len(alike))
+        found = [_of_cell(cell, cell.key in open_, shards, pilots, base) for cell in cells]
+        scoring = sum(_scoring_seconds(config, cell) for cell in found)
+    return Forecast(found, scoring, time.perf_counter() - start)
+
+
+class _Pilot:
+    """A few replicates of a cell on a part of its rows, fitted until the time is up."""
+
+    def __init__(self, cell: Cell, seconds: float):
+        self.kind = find(cell.estimator)
+        self.units = _units(cell, self.kind)
+        rows = min(cell.size, ROWS)
+        replicates = next(r for r in range(1, cell.replicates + 1) if r == cell.replicates or self._fills(r))
+        self.cell = cell.model_copy(update={"size": rows, "replicates": replicates})
+        world = self.cell.built()
+        clock = time.process_time if cell.device == "cpu" else time.perf_counter
+        self.start = clock()
+        timed = _timed(self.kind, clock, self.start + seconds)
+        self.ended, self.failure = True, ""
+        try:
+            fit_cell(self.cell, timed, world)
+        except _OutOfTimeError:
+            self.ended = False
+        except Exception as error:  # other people's code runs here, as in a cell
+            self.failure = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+        self.epochs, self.seconds = timed.ends_of_epochs, clock() - self.start
+
+    def _fills(self, replicates: int) -> bool:
+        """Whether so many replicates leave little of a block empty."""
+        return self.units(replicates + 1) > 1
+
+    def of(self, cell: Cell) -> Span:
+        """Extrapolated to the size and the replicates of this cell."""
+        scale = (cell.size / self.cell.size) * self.units(cell.replicates) / self.units(self.cell.replicates)
+        if len(self.epochs) < 2:
+            return Span(self.seconds * scale, self.seconds * scale)
+        epoch = (self.epochs[-1] - self.epochs[0]) / (len(self.epochs) - 1)
+        rest = max(0.0, self.seconds - epoch * len(self.epochs))
+        low, high = self._expected_epochs(cell)
+        return Span((rest + epoch * low) * scale, (rest + epoch * high) * scale)
+
+    def _expected_epochs(self, cell: Cell) -> tuple[float, float]:
+        """At least and at most. Early stopping is taken to come after as many steps as in the pilot, and its
+        patience, which counts epochs."""
+        parameters = self.kind(**cell.parameters).get_params()
+        fits = len(cell.settings(self.kind))  # a protocol may try several settings
+        done, most = len(self.epochs), fits * parameters.get("epochs", len(self.epochs))
+        patience = min(fits * parameters.get("patience", 0), most)
+        if not self.ended:
+            return max(patience + 1, done * self.cell.size / cell.size), max(most, done)
+        if done >= most:  # no early stop, or several fits
+            return done, done
+        best = max(1, done - patience)
+        found = min(most, math.ceil(best * self.cell.size / cell.size) + patience)
+        return found, found
+
+
+class _OutOfTimeError(Exception):
+    """A pilot has shown what an epoch costs."""
+
+
+def _timed(kind: type[Estimator], clock: Callable[[], float], until: float) -> Any:
+    """The estimator, with a watch on the criterion of early stopping: it is asked once an epoch."""
+
+    class Timed(kind):
+        ends_of_epochs: ClassVar[list[float]] = []
+
+        def selection_loss(self, out, batch):
+            self.ends_of_epochs.append(clock())
+            if len(self.ends_of_epochs) > 2 and self.ends_of_epochs[-1] > until:
+                raise _OutOfTimeError
+            return super().selection_loss(out, batch)
+
+    return Timed
+
+
+def _kind_of_work(cell: Cell) -> tuple:
+    """Cells that are alike in this cost the same, but for their size and number of replicates."""
+    world = cell.world
+    shape = (world.n_features, world.n_context, world.logs_context, len(world.signal_names), str(world.real))
+    parameters = repr(sorted(cell.parameters.items()))
+    how = (_grants(cell), cell.device, cell.protocol.name)
+    return (cell.estimator, parameters, shape, min(cell.size, ROWS), *how)
+
+
+def _grants(cell: Cell) -> tuple[str, ...]:
+    return tuple(name.partition("=")[0] for name in cell.grant)
+
+
+def _units(cell: Cell, kind: type[Estimator]) -> Callable[[int], int]:
+    """From replicates to what time is proportional to: blocks of stacked networks, or replicates."""
+    parameters = kind(**cell.parameters).get_params()
+    hidden, restarts = parameters.get("hidden"), parameters.get("restarts", 1)
+    if hidden is None:
+        return lambda replicates: replicates
+    width = block_width(tuple(hidden))
+    return lambda replicates: math.ceil(replicates * restarts / width)
+
+
+def _of_cell(
+    cell: Cell, is_open: bool, shards: Shards, pilots: "dict[tuple, _Pilot]", base: int
+) -> CellForecast:
+    kind = find(cell.estimator)
+    lacks = missing(cell, kind)
+    if lacks:
+        return CellForecast(cell, "skipped", f"needs {' and '.join(lacks)}")
+    world = cell.built()
+    disk = 4 * cell.replicates * len(world.test.reward) + SHARD_HEADER
+    if not is_open:
+        return CellForecast(cell, "finished", disk=disk)
+    pilot = pilots[_kind_of_work(cell)]
+    if pilot.failure:
+        return CellForecast(cell, "fails", pilot.failure)
+    memory = base + _memory(cell, kind, world)
+    return CellForecast(cell, "to run", "", pilot.of(cell), memory, disk)
+
+
+def _memory(cell: Cell, kind: type[Estimator], world: World) -> int:
+    """Bytes of a cell beside the process itself: the world and the training copy of its features, the drawn
+    logs, a chunk of stacked networks, predictions."""
+    r, n, m = cell.replicates, len(world.train.reward), len(world.test.reward)
+    inputs = [world.train.features, world.train.context]
+    features = sum(2 * part.nbytes for part in inputs if part is not None) + world.test.features.nbytes
+    signals = len(world.config.signal_names)
+    drawn = r * n * (4 * (signals + 2) + 1)  # signals, feedback and its copy in float32, preference
+    estimator = kind(**cell.parameters)
+    chunk = 0
+    if "hidden" in estimator.get_params():
+        log, _ = world.draw(range(1))
+        each = ROOM // chunk_size(estimator, log, ROOM)
+        width = block_width(tuple(estimator.hidden))
+        chunk = min(max(cell.memory_budget, width * each), _units(cell, kind)(r) * width * each)
+    return features + drawn + chunk + r * m * (8 + 8 + 4)
+
+
+def _scoring_seconds(config: StudyConfig, found: CellForecast) -> float:
+    """Of one cell's rows of the table, from a few replicates of noise."""
+    if not found.disk:
+        return 0.0
+    cell = found.cell
+    test = cell.built().test
+    few = min(cell.replicates, 20)
+    return _scoring_of(len(test.reward), few, config.level, test) * cell.replicates / few
+
+
+_measured: dict[tuple, float] = {}
+
+
+def _scoring_of(m: int, replicates: int, level: float, test) -> float:
+    key = (m, replicates, level)
+    if key not in _measured:
+        predictions = np.random.default_rng(0).random((replicates, m))
+        start = time.process_time()
+        score(predictions, test.reward, test.groups, level=level)
+        excess(predictions, predictions[::-1], test.reward, level=level)
+        _measured[key] = time.process_time() - start
+    return _measured[key]
+
+
+def _resident() -> int:
+    """Most bytes that this process has held so far: what its imports take."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

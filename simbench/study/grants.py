@@ -1,0 +1,215 @@
+"""What a run tells an estimator: the truth, an estimate of it, or a stated distortion, by name.
+
+A grant is ``base``, ``base:variant`` or ``base:variant=number``: what is told, how good it is, and, where
+the variant has a strength, which (``propensity:distorted=2``). An estimator asks for bases; a study that
+lists several variants of one runs those who ask once with each.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, Protocol
+
+import numpy as np
+
+from simbench.errors import BadInput, did_you_mean
+from simbench.estimator.estimator import Estimator
+from simbench.estimator.registry import class_prior_method
+from simbench.log.feedback import FeedbackLog, Truth
+from simbench.streams import stream
+from simbench.study.told_propensity import (
+    context_ratio,
+    dispersed,
+    exposure_experiment,
+    label_derived,
+    shifted,
+)
+
+MEANING = {
+    "propensity": "the true propensity of every logged response",
+    "propensity:label-derived": "as the published code: the rating law applied to the click itself, with the "
+    "simulator's κ and a rate of .2 (or =ρ); a function of the click, and no propensity",
+    "propensity:estimated": "by an experiment that shows 2,000 (or =N) responses known to be good",
+    "propensity:context": "clicks by context over their maximum: the mean reward is the same in every "
+    "context, and in the best one a satisfied user always acts",
+    "propensity:of-good": "P(act | good, features): the propensity where it does not depend on what makes a "
+    "response good, its mean over the good ratings where users act on a rating that is drawn",
+    "propensity:distorted": "logit α times .5 (or =F), its mean kept: below 1, understates how unequally "
+    "users act",
+    "propensity:shifted": "logit α plus 1 (or =B): misstates how many act",
+    "class prior": "the true share of good responses",
+    "class prior:elkan-noto": "estimated from the log under SCAR (Elkan and Noto, 2008)",
+    "class prior:tice": "estimated from the log under SCAR (TIcE: Bekker and Davis, 2018)",
+    "class prior:km2": "estimated from the log under SCAR (KM2: Ramaswamy, Scott and Tewari, 2016)",
+    "class prior:distorted": "the true share of good responses times 1.3 (or =F)",
+    "labels": "explicit labels of a share of the responses (--label-share, or =S)",
+    "action rate": "the true mean propensity",
+    "always acts": "which responses were shown to users who always act when satisfied",
+    "misclick": "the true rate of misclicks",
+    "misclick:denied": "that there are no misclicks, true or not",
+}
+BASES = tuple(name for name in MEANING if ":" not in name)
+STRENGTH = {  # of the variants that have one, where none is given; and the smallest
+    "propensity:estimated": (2000.0, 50.0),
+    "propensity:label-derived": (0.2, 0.001),
+    "propensity:distorted": (0.5, 0.0),
+    "propensity:shifted": (1.0, -math.inf),
+    "class prior:distorted": (1.3, 0.01),
+    "labels": (math.nan, 0.0),  # the study's own share
+}
+
+
+class Situation(Protocol):
+    """What of a cell decides a grant."""
+
+    @property
+    def grant(self) -> tuple[str, ...]: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def bias_level(self) -> float: ...
+    @property
+    def label_share(self) -> float: ...
+    @property
+    def world(self) -> Any: ...
+
+
+def base(name: str) -> str:
+    """``"propensity:estimated"`` -> ``"propensity"``."""
+    return name.partition("=")[0].split(":")[0]
+
+
+def parsed(name: str) -> tuple[str, float]:
+    """``"propensity:distorted=2"`` -> ``("propensity:distorted", 2.0)``; NaN where there is no strength.
+
+    Raises
+    ------
+    BadInput
+        With the nearest known name, or with the strengths that are possible.
+    """
+    kind, _, number = name.partition("=")
+    if kind not in MEANING:
+        hint = did_you_mean(kind, MEANING)
+        raise BadInput(f"there is no grant {name!r}.{hint} There are: {', '.join(MEANING)}.")
+    if "=" not in name:
+        return kind, STRENGTH.get(kind, (math.nan,))[0]
+    if kind not in STRENGTH:
+        raise BadInput(f"the grant {kind!r} takes no number, got {name!r}.")
+    smallest = STRENGTH[kind][1]
+    try:
+        strength = float(number)
+    except ValueError:
+        strength = math.nan
+    if not (math.isfinite(strength) and strength >= smallest):
+        least = "" if smallest == -math.inf else f" of at least {smallest:g}"
+        raise BadInput(f"the grant {kind!r} takes a number{least}, got {name!r}.")
+    return kind, strength
+
+
+def checked(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, each in its shortest form and once.
+
+    Raises
+    ------
+    BadInput
+        If one is not a grant.
+    """
+    return tuple(dict.fromkeys(_shortest(*parsed(name)) for name in names))
+
+
+def _shortest(kind: str, strength: float) -> str:
+    usual = kind not in STRENGTH or strength == STRENGTH[kind][0] or math.isnan(strength)
+    return kind if usual else f"{kind}={strength:g}"
+
+
+def in_words(name: str) -> str:
+    """``"propensity:distorted=2"`` -> ``"propensity (distorted 2)"``."""
+    if ":" in name:
+        return "{} ({})".format(*name.replace("=", " ").split(":"))
+    return name if "=" not in name else "{} ({})".format(*name.split("="))
+
+
+def variants(kind: type[Estimator], granted: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every combination of grants under which this estimator is to be run.
+
+    One of each base that it asks for and that is granted; a single empty one for who asks for nothing.
+    """
+    asked = [name for name in BASES if name in kind.needs | kind.optional]
+    choices = [[name for name in granted if base(name) == wanted] for wanted in asked]
+    return [tuple(choice) for choice in product(*(names for names in choices if names))]
+
+
+def unavailable(cell: Situation) -> list[str]:
+    """What the grants of a cell need of the world, and the world does not have."""
+    missing = []
+    if "propensity:context" in cell.grant and not cell.world.logs_context:
+        missing.append("a world that logs context")
+    law = getattr(cell.world, "law", "")
+    if law != "rating" and any(parsed(name)[0] == "propensity:label-derived" for name in cell.grant):
+        missing.append("a world with the rating law")
+    if "always acts" in cell.grant and cell.world.always_share == 0:
+        missing.append("a world with users who always act")
+    return missing
+
+
+def granted(
+    cell: Situation, kind: type[Estimator], log: FeedbackLog, truth: Truth
+) -> tuple[dict[str, Any], list[str]]:
+    """What the cell grants *and* the estimator asks for.
+
+    Returns
+    -------
+    given : dict
+        Fields of :class:`FeedbackLog`.
+    told : list of str
+        The same in words, for the results.
+    """
+    asked = kind.needs | kind.optional
+    names = [name for name in cell.grant if base(name) in asked]
+    given = {base(name).replace(" ", "_"): _value(*parsed(name), cell, log, truth) for name in names}
+    return given, [in_words(name) for name in names]
+
+
+def _value(kind: str, strength: float, cell: Situation, log: FeedbackLog, truth: Truth):
+    match kind:
+        case "propensity":
+            return truth.propensity
+        case "propensity:of-good":
+            return truth.propensity if truth.propensity_of_good is None else truth.propensity_of_good
+        case "propensity:label-derived":
+            return label_derived(log.feedback, 1 - cell.bias_level, strength)
+        case "propensity:estimated":
+            return exposure_experiment(log, truth, int(strength), cell.seed, "exposure", cell.world.name)
+        case "propensity:context":
+            return context_ratio(log)
+        case "propensity:distorted":
+            return dispersed(truth.propensity, strength)
+        case "propensity:shifted":
+            return shifted(truth.propensity, strength)
+        case "class prior":
+            return float(truth.reward.mean())
+        case "class prior:distorted":
+            return float(min(strength * truth.reward.mean(), 0.99))
+        case "class prior:elkan-noto" | "class prior:tice" | "class prior:km2":
+            return class_prior_method(kind.split(":")[1])(log, cell.seed)
+        case "labels":
+            return _labels(cell, truth, cell.label_share if math.isnan(strength) else strength)
+        case "action rate":
+            return float(truth.propensity.mean())
+        case "always acts":
+            return truth.always_acts
+        case "misclick":
+            return float(cell.world.misclick)
+        case "misclick:denied":
+            return 0.0
+    raise BadInput(f"there is no grant {kind!r}.")
+
+
+def _labels(cell: Situation, truth: Truth, share: float) -> np.ndarray:
+    """Explicit labels for a random share of the responses, another share in each replicate."""
+    labels = np.full(truth.preference.shape, np.nan, dtype=np.float32)
+    for replicate, preference in enumerate(truth.preference):
+        chosen = stream(cell.seed, "labels", cell.world.name, replicate).random(len(preference))
+        rows = chosen < share
+        labels[replicate, rows] = preference[rows]
+    return labels

@@ -1,0 +1,164 @@
+"""The over-optimisation curve of every finished cell: value under the true reward against KL."""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+
+from simbench.errors import BadInput
+from simbench.files.location import Location
+from simbench.files.write import write_whole
+from simbench.score.moments import over_replicates
+from simbench.score.policies import Prompts, best_of, tilted, tilted_to
+from simbench.study.finished import FinishedCell, read_study, situations
+from simbench.study.policy_settings import Downstream
+from simbench.world.world import World
+
+COLUMNS = [
+    *("world", "law", "bias_level", "size", "protocol", "estimator", "knows", "reward", "policy", "strength"),
+    *("metric", "value", "low", "high", "n_replicates", "trait"),
+]
+FILE = "downstream.parquet"
+TRUTH, REFERENCE = "truth", "reference"
+SAFE = 1e-7  # fitted rewards are kept so far from 0 and 1, where the logit is infinite
+
+LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "probability": lambda reward: reward,
+    "logit": lambda reward: logit(np.clip(reward, SAFE, 1 - SAFE)),
+}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A way from scores (R, G, M) to policies, and its strength: β, KL or n."""
+
+    reward: str
+    kind: str
+    strength: float
+    make: Callable[[np.ndarray], np.ndarray]
+
+
+def write_downstream(folder: Path | Location, settings: Downstream | None = None) -> pd.DataFrame:
+    """Measure as :func:`downstream_table` and keep it as ``downstream.parquet`` beside the results."""
+    table = downstream_table(folder, settings)
+    write_whole(folder / FILE, lambda to: table.to_parquet(to, index=False))
+    return table
+
+
+def read_downstream(folder: Path | Location) -> pd.DataFrame:
+    """What :func:`write_downstream` wrote.
+
+    Raises
+    ------
+    BadInput
+        If it did not.
+    """
+    path = folder / FILE
+    if not path.exists():
+        raise BadInput(f"{path} does not exist: simbench downstream {folder} makes it of a finished study.")
+    return pd.read_parquet(io.BytesIO(path.read_bytes()))
+
+
+def downstream_table(folder: Path | Location, settings: Downstream | None = None) -> pd.DataFrame:
+    """Measure the policies of every finished cell of a study.
+
+    Parameters
+    ----------
+    folder : Path or Location
+        Results of :func:`simbench.study.run`.
+    settings : Downstream, optional
+
+    Returns
+    -------
+    DataFrame
+        One row per cell, policy, strength and metric. ``policy``: ``tilted`` (strength β), ``tilted to KL``
+        (strength in nats) or ``best of n``. ``metric``: ``kl`` (nats), ``value`` (``E_π[γ]``, probability),
+        ``value_over_oracle`` (paired by replicate, at the same policy and strength), and where the world has
+        a trait ``trait`` and ``trait_over_oracle`` in its unit. Estimator ``truth`` is the true reward
+        itself, ``reference`` is ``π_ref``. Column ``trait`` names the trait. Intervals are over replicates:
+        the test prompts are the same in all.
+
+    Raises
+    ------
+    BadInput
+        If nothing finished, or no prompt of a world has two responses.
+    """
+    settings = settings or Downstream()
+    level = read_study(folder).level
+    rows = [row for cells in situations(folder) for row in _situation(cells, settings, level)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _situation(cells: list[FinishedCell], settings: Downstream, level: float) -> Iterator[dict[str, Any]]:
+    world = cells[0].cell.built()
+    prompts = Prompts.of(world.test.groups)
+    if prompts.largest_kl == 0:
+        raise BadInput(f"no prompt of world {world.config.name!r} has two responses: there is no choice.")
+    policies = list(_policies(settings, prompts))
+    truth = _measure(world.test.reward[None], world, prompts, policies)
+    oracle = next((found for found in cells if found.cell.estimator == "oracle"), None)
+    best = {} if oracle is None else _measure(oracle.predictions, world, prompts, policies)
+    common = cells[0].cell.columns | {"trait": world.config.trait or ""}
+    for policy, measured in _reference(world, prompts):
+        yield from _rows(common | {"estimator": REFERENCE, "knows": ""}, policy, measured, {}, level)
+    for policy in policies:
+        yield from _rows(common | {"estimator": TRUTH, "knows": "truth"}, policy, truth[policy], {}, level)
+    for found in cells:
+        measured = best if found is oracle else _measure(found.predictions, world, prompts, policies)
+        who = common | found.cell.columns | {"knows": found.facts["knows"]}
+        for policy in policies:
+            yield from _rows(who, policy, measured[policy], best.get(policy, {}), level)
+
+
+def _policies(settings: Downstream, prompts: Prompts) -> Iterator[Policy]:
+    for reward in settings.rewards:
+        for beta in settings.betas:
+            yield Policy(reward, "tilted", beta, partial(tilted, beta=beta))
+        for kl in settings.kls:
+            if kl < prompts.largest_kl:
+                yield Policy(reward, "tilted to KL", kl, partial(tilted_to, kl=kl, prompts=prompts))
+    for n in settings.ns:
+        yield Policy("rank", "best of n", n, partial(best_of, n=n))
+
+
+def _reference(world: World, prompts: Prompts) -> Iterator[tuple[Policy, dict[str, np.ndarray]]]:
+    uniform = (prompts.is_real / prompts.counts[:, None])[None]
+    yield Policy("", REFERENCE, np.nan, lambda scores: scores), _metrics(uniform, world, prompts)
+
+
+def _measure(
+    predictions: np.ndarray, world: World, prompts: Prompts, policies: list[Policy]
+) -> dict[Policy, dict[str, np.ndarray]]:
+    """Metrics of shape (R,) of every policy."""
+    scores = {name: prompts.spread(link(predictions)) for name, link in LINKS.items()}
+    scores["rank"] = scores["probability"]
+    return {policy: _metrics(policy.make(scores[policy.reward]), world, prompts) for policy in policies}
+
+
+def _metrics(policy: np.ndarray, world: World, prompts: Prompts) -> dict[str, np.ndarray]:
+    found = {"kl": prompts.kl(policy), "value": prompts.mean_under(policy, world.test.reward)}
+    if world.test.trait is not None:
+        found["trait"] = prompts.mean_under(policy, world.test.trait.astype(float))
+    return found
+
+
+def _rows(
+    who: dict[str, Any],
+    policy: Policy,
+    measured: dict[str, np.ndarray],
+    oracle: dict[str, np.ndarray],
+    level: float,
+) -> Iterator[dict[str, Any]]:
+    beyond = {
+        f"{name}_over_oracle": measured[name] - oracle[name] for name in ("value", "trait") if name in oracle
+    }
+    how = {"reward": policy.reward, "policy": policy.kind, "strength": float(policy.strength)}
+    for metric, values in (measured | beyond).items():
+        estimate = over_replicates(values, level=level)
+        yield who | how | {"metric": metric, "n_replicates": len(values), **vars(estimate)}

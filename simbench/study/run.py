@@ -1,0 +1,133 @@
+"""Run a study: compute what is missing in its folder, then score it into one long table."""
+
+import json
+import platform
+import typing
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from simbench import __version__
+from simbench.errors import BadInput
+from simbench.files.location import Location
+from simbench.files.write import write_json
+from simbench.study.cell import Outcome
+from simbench.study.config import StudyConfig, plan, validate
+from simbench.study.executors.executor import Executor
+from simbench.study.executors.local import Local
+from simbench.study.executors.worker import THREADS, fixed_threads
+from simbench.study.interrupt import remembered
+from simbench.study.shards import Shards
+
+
+class Progress(typing.Protocol):
+    """Told of every cell as it ends; a terminal draws a bar, a pipe prints lines."""
+
+    def __call__(self, outcome: Outcome, done: int, total: int) -> None: ...
+
+
+def run(
+    config: StudyConfig,
+    out: str | Path | Location,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+):
+    """Run what is missing in ``out``, then write ``results.parquet`` and ``study.json``.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    out : str, Path or Location
+        A new folder, or one that this very study began; on this disk, or a URL such as ``s3://bucket/study``.
+    executor : Executor, optional
+        Where cells run; by default one after another, in this process. It decides no number.
+    progress : callable, optional
+
+    Returns
+    -------
+    pandas.DataFrame
+        The long table of :func:`simbench.study.table.table`.
+
+    Raises
+    ------
+    BadInput
+        If the configuration cannot be run, or ``out`` holds another study.
+    """
+    from simbench.study.table import table, write_table
+
+    out, cells = Location(out), plan(config)
+    shards = Shards(out / "shards")
+    with executor or Local() as runner:
+        validate(config, cells)
+        runner.check(config.device, shards)
+        _claim(out, config)
+        outcomes = {}
+        with remembered() as stopped:
+            for outcome in runner.run(cells, shards):
+                outcomes[outcome.cell.key] = outcome
+                if progress is not None:
+                    progress(outcome, len(outcomes), len(cells))
+                if stopped.is_set():
+                    raise KeyboardInterrupt
+    with fixed_threads():
+        result = table(config, [outcomes[cell.key] for cell in cells], shards)
+    write_table(out / "results.parquet", result)
+    if config.downstream is not None:
+        from simbench.study.policies import write_downstream
+
+        write_downstream(out, config.downstream)
+    return result
+
+
+def is_of(out: Location, config: StudyConfig) -> bool:
+    """Whether this very study was begun in the folder; False where nothing is there.
+
+    Raises
+    ------
+    BadInput
+        If the folder holds another study, or something else.
+    """
+    path, there = out / "study.json", out.names()
+    if path.name not in (there or ()):
+        # what a kill in the middle of the very first write leaves behind is no one's result
+        if there is None or any(not name.endswith(".tmp") for name in there):
+            raise BadInput(f"{out} exists and holds no study of simbench: choose another --out.")
+        return False
+    try:
+        found = json.loads(path.read_text())["config"]
+    except (json.JSONDecodeError, KeyError) as error:
+        raise BadInput(f"{path} is damaged ({error}): choose another --out.") from error
+    description = _described(config)
+    if found != description:
+        different = sorted(k for k in description if found.get(k) != description[k])
+        raise BadInput(
+            f"{out} holds another study (it differs in: {', '.join(different)}): choose another "
+            "--out, or delete that folder."
+        )
+    return True
+
+
+def _described(config: StudyConfig) -> dict[str, Any]:
+    """What makes a study: with more or less memory, it is the same one."""
+    return json.loads(config.model_dump_json(exclude={"memory_budget"}))
+
+
+def _claim(out: Location, config: StudyConfig) -> None:
+    """Write ``study.json``, or make sure that the one there is of this study."""
+    if not is_of(out, config):
+        description = _described(config)
+        write_json(out / "study.json", {"config": description, **environment(config)})
+
+
+def environment(config: StudyConfig) -> dict[str, Any]:
+    """What a reader needs to run the study again elsewhere."""
+    packages = ("torch", "numpy", "scipy", "scikit-learn", "pandas")
+    return {
+        "simbench": __version__,
+        "versions": {name: version(name) for name in packages},
+        "python": platform.python_version(),
+        "device": config.device,
+        "memory_budget": config.memory_budget,
+        "threads": THREADS,
+        "seed": config.seed,
+    }

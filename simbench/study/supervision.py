@@ -1,0 +1,163 @@
+"""Fits under a protocol: several settings, one of them kept for each log, and calibration."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.isotonic import IsotonicRegression
+
+from simbench.estimator.estimator import Estimator
+from simbench.files.matrix import take_rows
+from simbench.log.feedback import FeedbackLog, Truth
+from simbench.streams import seed_of
+from simbench.study.protocol import Protocol
+from simbench.training import train as training
+from simbench.training.batches import split_by_prompt
+from simbench.training.contract import FittedReplicates
+from simbench.training.holdout import Holdout
+from simbench.world.world import Population
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What outlives one setting's models.
+
+    Parameters
+    ----------
+    predictions : ndarray, shape (R, m)
+        Of the test responses.
+    held_out_loss : ndarray, shape (R,)
+    diagnostics : dict
+        Means over replicates of what restarts say, see :class:`simbench.training.restarts.Restarts`.
+    """
+
+    predictions: np.ndarray
+    held_out_loss: np.ndarray
+    diagnostics: dict[str, float]
+
+
+def holdout_of(protocol: Protocol, truth: Truth) -> Holdout:
+    """What the protocol lets training hold out and see."""
+    labels = truth.preference.astype(np.float32) if protocol.oracle_stopping else None
+    return Holdout(protocol.split, labels)
+
+
+def fit_under(
+    protocol: Protocol,
+    make: Callable[[dict[str, Any]], Estimator],
+    settings: Sequence[dict[str, Any]],
+    log: FeedbackLog,
+    truth: Truth,
+    test: Population,
+    calibrated: bool,
+) -> tuple[np.ndarray, dict[str, float], np.ndarray]:
+    """Fit every setting, keep one for each replicate, calibrate.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    make : callable
+        The estimator with a setting laid over its parameters.
+    settings : sequence of dict
+        The first changes nothing.
+    log : FeedbackLog
+        As granted.
+    truth : Truth
+        Of the log: read by a switch that is named oracle, else by nothing.
+    test : Population
+        Its features; its reward under ``oracle_selection`` alone.
+    calibrated : bool
+        Whether the protocol calibrates this estimator.
+
+    Returns
+    -------
+    predictions : ndarray, shape (R, m)
+    diagnostics : dict
+        Of the first setting, see :class:`Fit`.
+    chosen : ndarray of int, shape (R,)
+        Number of the setting that was kept.
+
+    Raises
+    ------
+    ValueError
+        If a model's predictions have another shape.
+    """
+    holdout = holdout_of(protocol, truth)
+    seen_by = make({}) if calibrated else None
+    fits = [_fit(make(setting), log, truth, test, holdout, seen_by) for setting in settings]
+    chosen = np.zeros(log.n_replicates, dtype=int)
+    if len(fits) > 1:
+        score = [_test_error(fit, test) if protocol.oracle_selection else fit.held_out_loss for fit in fits]
+        chosen = np.argmin(score, axis=0)
+    kept = np.stack([fit.predictions for fit in fits])[chosen, np.arange(log.n_replicates)]
+    return kept, fits[0].diagnostics, chosen
+
+
+def _fit(
+    estimator: Estimator,
+    log: FeedbackLog,
+    truth: Truth,
+    test: Population,
+    holdout: Holdout,
+    calibrated_as: Estimator | None,
+) -> Fit:
+    """Fit and predict so many replicates at a time as the estimator's memory budget holds.
+
+    Only predictions outlive a chunk, so that memory does not grow with the fitted networks.
+    """
+    chunk = log.n_replicates
+    if hasattr(estimator, "hidden"):  # else it is trained by someone else's code, one by one
+        fits = getattr(estimator, "restarts", 1)
+        chunk = max(1, training.chunk_size(estimator, log, estimator.memory_budget) // fits)
+    predictions, losses, diagnostics, sizes = [], [], [], []
+    for start in range(0, log.n_replicates, chunk):
+        rows = slice(start, min(start + chunk, log.n_replicates))
+        numbers, part, own = range(rows.start, rows.stop), log.replicates(rows), holdout.replicates(rows)
+        # an estimator from outside need not know of protocols to run under the usual one
+        known = {} if holdout.is_usual else {"holdout": own}
+        model = estimator.fit_replicates(part, numbers, **known)
+        predicted, expected = model.predict(test.features), (len(numbers), len(test.features))
+        if np.shape(predicted) != expected:
+            raise ValueError(f"the predictions have shape {np.shape(predicted)}, not {expected}")
+        if calibrated_as is not None:
+            preference = truth.preference[rows]
+            predicted = isotonic(model, predicted, part, preference, calibrated_as, own)
+        predictions.append(predicted)
+        losses.append(_held_out(model, len(numbers)))
+        diagnostics.append(getattr(model, "diagnostics", {}))
+        sizes.append(len(numbers))
+    means = {key: float(np.average([d[key] for d in diagnostics], weights=sizes)) for key in diagnostics[0]}
+    whole = predictions[0] if len(predictions) == 1 else np.concatenate(predictions)
+    return Fit(whole, np.concatenate(losses), means)
+
+
+def _test_error(fit: Fit, test: Population) -> np.ndarray:
+    """Squared error against the true reward: R² on the test responses falls as it rises. Shape (R,)."""
+    return np.nan_to_num(((fit.predictions - test.reward) ** 2).mean(1), nan=np.inf)
+
+
+def _held_out(model: FittedReplicates, count: int) -> np.ndarray:
+    """Held-out criterion of each replicate, shape (R,); of the likeliest restart, where there are several."""
+    loss = getattr(model, "held_out_loss", np.full(count, np.inf))
+    if loss.ndim == 2:
+        loss = loss.min(1)
+    return np.nan_to_num(loss, nan=np.inf)
+
+
+def isotonic(
+    model: FittedReplicates,
+    predictions: np.ndarray,
+    log: FeedbackLog,
+    preference: np.ndarray,
+    estimator: Estimator,
+    holdout: Holdout,
+) -> np.ndarray:
+    """Predictions mapped by isotonic regression of the held-out ``r*`` on the held-out predictions."""
+    share = estimator.get_params().get("validation_share", 0.0)
+    seed = seed_of(estimator.get_params().get("seed", 0), "split")
+    _, rows = split_by_prompt(holdout.units(log.groups), share, seed)
+    seen, labels = model.predict(take_rows(log.features, rows)), preference[:, rows]
+    maps = (IsotonicRegression(out_of_bounds="clip", y_min=0, y_max=1) for _ in seen)
+    pairs = zip(maps, seen, labels, predictions, strict=True)
+    return np.stack([one.fit(p, z).predict(new) for one, p, z, new in pairs])

@@ -1,0 +1,130 @@
+"""Hyper-parameters by one search, the same for everyone, on what a practitioner sees.
+
+The criterion is computed on held-out feedback; the truth plays no part. Where the estimator is told, or
+estimates, a propensity or a class prior, it is the observed likelihood: inverse propensity risks are
+unbounded below, and a search over their own held-out risk would reward the settings that diverge. Elsewhere
+it is the estimator's own selection loss. Different estimators' criteria are not comparable.
+"""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simbench.errors import BadInput
+from simbench.estimator.estimator import Estimator
+from simbench.estimator.registry import find
+from simbench.log.feedback import FeedbackLog
+from simbench.streams import seed_of
+from simbench.study.cell import Cell
+from simbench.study.grants import granted, variants
+from simbench.training.batches import split_by_prompt
+from simbench.training.stacked_model import ModelChunks, StackedModel
+
+SPACE = {"lr": (3e-4, 3e-2), "weight_decay": (1e-6, 1e-2)}  # log-uniform
+BATCHES = (256, 512, 1024)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The outcome of one search.
+
+    ``default`` and ``best`` are the criterion at the shipped parameters and at the best ones found.
+    """
+
+    estimator: str
+    trials: int
+    default: float
+    best: float
+    parameters: dict[str, Any]
+
+
+def tune(cell: Cell, trials: int, storage: Path | None = None) -> Tuned:
+    """Search learning rate, weight decay and batch size for one estimator in one situation.
+
+    Parameters
+    ----------
+    cell : Cell
+        World, size, replicates, grants and estimator; its parameters are overridden.
+    trials : int
+        Of which the first is the shipped parameters. Tree-structured Parzen estimator (Optuna), seeded.
+    storage : Path, optional
+        A database file in which finished trials survive a kill.
+
+    Raises
+    ------
+    BadInput
+        If Optuna is not installed, the estimator trains no network, or it lacks a grant.
+    """
+    optuna = _optuna()
+    kind = find(cell.estimator)
+    shipped = kind().get_params()
+    if not set(SPACE) <= set(shipped):
+        raise BadInput(f"{cell.estimator} has no learning rate and weight decay to tune.")
+    log, truth = cell.built().draw(range(cell.replicates))
+    given, _ = granted(cell, kind, log, truth)
+    log = type(log)(**{**vars(log), **given})
+    if "truth" in kind.needs:
+        log = log.with_feedback(truth.preference.astype(np.float32))
+
+    def criterion(trial) -> float:
+        chosen = {name: trial.suggest_float(name, *SPACE[name], log=True) for name in SPACE}
+        chosen["batch_size"] = trial.suggest_categorical("batch_size", BATCHES)
+        return held_out_criterion(kind(**{**shipped, **chosen, "seed": cell.seed}), log)
+
+    study = optuna.create_study(
+        study_name=f"{cell.key}",
+        sampler=optuna.samplers.TPESampler(seed=cell.seed),
+        storage=None if storage is None else f"sqlite:///{storage}",
+        load_if_exists=True,
+    )
+    study.enqueue_trial({**{name: shipped[name] for name in SPACE}, "batch_size": 512}, skip_if_exists=True)
+    finished = sum(trial.state.is_finished() for trial in study.trials)
+    study.optimize(criterion, n_trials=max(0, trials - finished))
+    values = [trial.value for trial in study.trials if trial.value is not None]
+    done = [value for value in values if np.isfinite(value)]
+    if not done:
+        raise BadInput(f"{cell.estimator}: no trial gave a finite criterion.")
+    return Tuned(cell.estimator, len(done), done[0], study.best_value, study.best_params)
+
+
+def held_out_criterion(estimator: Estimator, log: FeedbackLog) -> float:
+    """Fit, and return the mean over replicates of what :mod:`simbench.study.tune` minimises."""
+    model = estimator.fit_replicates(log)
+    assert isinstance(model, StackedModel | ModelChunks)
+    prepared = estimator.prepare(log)
+    propensity = prepared.propensity
+    if propensity is None and prepared.class_prior is not None:
+        # the label frequency is the propensity that SCAR with this prior amounts to
+        rate = prepared.feedback.mean(axis=1, keepdims=True)
+        propensity = rate / np.reshape(prepared.class_prior, (-1, 1))
+    if propensity is None or estimator.ranks_only:
+        return float(model.held_out_loss.mean())
+    _, rows = split_by_prompt(log.groups, estimator.validation_share, seed_of(estimator.seed, "split"))
+    alpha = np.broadcast_to(propensity, log.feedback.shape)[:, rows]
+    p = np.clip(model.predict(log.features[rows]) * alpha, 1e-6, 1 - 1e-6)
+    r = log.feedback[:, rows]
+    return float(-(r * np.log(p) + (1 - r) * np.log1p(-p)).mean())
+
+
+def situation(name: str, cell: dict[str, Any], grant: tuple[str, ...]) -> Cell:
+    """The cell in which this estimator is tuned: told the best that is granted of what it asks for."""
+    kind = find(name)
+    told = variants(kind, grant)[0]
+    missing = kind.needs - {"truth"} - {entry.split(":")[0] for entry in told}
+    if missing:
+        raise BadInput(f"{name} needs {' and '.join(sorted(missing))}: grant it.")
+    return Cell(estimator=name, parameters={}, grant=told, **cell)
+
+
+def _optuna():
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import optuna
+    except ImportError as error:
+        raise BadInput("tuning needs Optuna: pip install 'simbench-rm[tune]'.") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna

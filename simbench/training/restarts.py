@@ -1,0 +1,208 @@
+"""Restarts: the same log fitted from several starts, and whether they agree on the reward.
+
+Feedback shows only the product ``γα``. Where nothing else splits it, fits reach the same likelihood with
+different rewards (theory, section 3); that is what restarts show, and no single fit can.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+
+from simbench.files.matrix import Matrix, take_rows
+from simbench.log.feedback import FeedbackLog
+from simbench.streams import seed_of
+from simbench.training.batches import split_by_prompt
+from simbench.training.contract import Trainable
+from simbench.training.holdout import Holdout
+from simbench.training.losses import click_nll
+from simbench.training.train import train
+from simbench.training.trainer import RESTART
+
+RULE = "the fit that began at even odds where it is among the likeliest, else the likeliest"
+RANKS_ALIKE = 0.88  # least rank correlation of equally likely rewards at which their ranking is one
+SAME = 2.0  # standard errors of a paired difference in held-out log-likelihood that are no difference
+SLACK = 1e-4  # nats a response below which a difference is rounding and optimisation, not evidence
+APART = 0.2  # RMS difference of two rewards that is a disagreement: two fits of one law come to .13 by noise
+ROWS = 2000  # of the log, on which rewards are compared
+
+
+class TwoHeaded(Protocol):
+    """Fitted rewards and propensities."""
+
+    def predict(self, features: Matrix) -> np.ndarray: ...
+    def predict_propensity(self, inputs: Matrix) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """S fits of each of R logs; the one that the stated rule chooses predicts.
+
+    Parameters
+    ----------
+    model : TwoHeaded
+        Row ``i * S + s`` is restart ``s`` of replicate ``i``.
+    held_out_loss : ndarray, shape (R, S)
+        Mean negative log-likelihood of held-out feedback.
+    near : ndarray of bool, shape (R, S)
+        Within sampling error of the replicate's best.
+    rewards : ndarray, shape (R, S, k)
+        ``γ̂`` on some rows of the log.
+    """
+
+    model: TwoHeaded
+    held_out_loss: np.ndarray
+    near: np.ndarray
+    rewards: np.ndarray
+
+    @cached_property
+    def chosen(self) -> np.ndarray:
+        """Restart kept by :data:`RULE`, shape (R,); the likeliest where all that are as likely agree."""
+        even_start = self.disagree & self.near[:, 0]
+        return np.where(even_start, 0, self.held_out_loss.argmin(1))
+
+    @cached_property
+    def spread(self) -> np.ndarray:
+        """Largest RMS difference of two rewards that the likelihood does not tell apart, shape (R,)."""
+        return self._compared(_largest_distance)
+
+    @cached_property
+    def rank_agreement(self) -> np.ndarray:
+        """Smallest rank correlation of two such rewards, shape (R,)."""
+        return self._compared(least_correlation)
+
+    def _compared(self, measure: Callable[[np.ndarray], float]) -> np.ndarray:
+        """A measure over each replicate's fits that the likelihood does not tell apart."""
+        return np.array([measure(own[near]) for own, near in zip(self.rewards, self.near, strict=True)])
+
+    @property
+    def disagree(self) -> np.ndarray:
+        """Whether two fits of the same likelihood differ by more than :data:`APART`, shape (R,)."""
+        return self.spread > APART
+
+    @property
+    def diagnostics(self) -> dict[str, float]:
+        """Means over replicates, for the results of a study."""
+        return {
+            "restart_spread": float(self.spread.mean()),
+            "restart_rank_agreement": float(self.rank_agreement.mean()),
+            "restarts_disagree": float(self.disagree.mean()),
+        }
+
+    @property
+    def warning(self) -> str | None:
+        """One sentence where the log does not decide between rewards, else None."""
+        if not self.disagree.any():
+            return None
+        alike = self.rank_agreement.min() >= RANKS_ALIKE
+        what = "the level of the reward is not identified" if alike else "the reward is not identified"
+        return (
+            f"{what}: restarts reach the same likelihood with rewards up to {self.spread.max():.2f} "
+            f"apart (RMS), rank correlation {self.rank_agreement.min():.2f}; kept by rule: {RULE}."
+        )
+
+    def predict(self, features: Matrix) -> np.ndarray:
+        """Kept rewards, shape (R, m)."""
+        return self.model.predict(features)[self.kept]
+
+    def predict_propensity(self, inputs: Matrix) -> np.ndarray:
+        """Kept propensities, shape (R, m)."""
+        return self.model.predict_propensity(inputs)[self.kept]
+
+    @property
+    def kept(self) -> np.ndarray:
+        replicates, restarts = self.near.shape
+        return np.arange(replicates) * restarts + self.chosen
+
+
+def train_restarts(
+    estimator: Trainable,
+    log: FeedbackLog,
+    replicates: Sequence[int],
+    restarts: int,
+    holdout: Holdout | None = None,
+) -> Restarts:
+    """Fit every replicate from ``restarts`` starts, all in one stacked training.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        With a reward and a propensity head; its ``initial_shift`` sets restarts apart.
+    log : FeedbackLog
+        Feedback of shape (R, n).
+    replicates : sequence of int, length R
+    restarts : int
+    holdout : Holdout, optional
+        See :func:`simbench.training.train`; which restart is kept is decided by the feedback all the same.
+
+    Returns
+    -------
+    Restarts
+    """
+    number = [restart * RESTART + replicate for replicate in replicates for restart in range(restarts)]
+    rows = np.repeat(np.arange(log.n_replicates), restarts)
+    holdout = holdout or Holdout()
+    model = train(estimator, log.replicates(rows), number, holdout=holdout.replicates(rows))
+    seed = seed_of(estimator.seed, "split")
+    _, held_out = split_by_prompt(holdout.units(log.groups), estimator.validation_share, seed)
+    loss = click_losses(model, log, held_out, restarts)
+    rng = np.random.default_rng(seed_of(estimator.seed, "compared rows"))
+    rows = np.sort(rng.permutation(log.n_rows)[:ROWS])
+    rewards = model.predict(log.features[rows]).reshape(log.n_replicates, restarts, -1)
+    return Restarts(model, loss.mean(2), indistinguishable(loss), rewards)
+
+
+def click_losses(model: TwoHeaded, log: FeedbackLog, rows: np.ndarray, fits: int) -> np.ndarray:
+    """Negative log-likelihood of the feedback in these rows, shape (R, fits, len(rows)).
+
+    Parameters
+    ----------
+    model : TwoHeaded
+        ``fits`` successive rows for each replicate.
+    log : FeedbackLog
+    rows : ndarray of int64
+    fits : int
+    """
+    click = click_probability(model, log, rows).reshape(log.n_replicates, fits, -1)
+    return losses_of(click, log.feedback[:, None, rows])
+
+
+def click_probability(model: TwoHeaded, log: FeedbackLog, rows: np.ndarray) -> np.ndarray:
+    """``P(r = 1)`` that fits predict in these rows of the log, shape (fits, len(rows))."""
+    inputs = log.features if log.context is None else log.context
+    propensity = model.predict_propensity(take_rows(inputs, rows))
+    if log.always_acts is not None:
+        propensity = np.where(log.always_acts[rows], 1.0, propensity)
+    reward, slip = model.predict(take_rows(log.features, rows)), log.misclick or 0.0
+    return (reward + (1 - reward) * slip) * propensity
+
+
+def losses_of(click: np.ndarray, feedback: np.ndarray) -> np.ndarray:
+    """Negative log-likelihood of feedback under click probabilities of broadcastable shape."""
+    log_p = torch.log(torch.as_tensor(click.clip(1e-12, 1 - 1e-12)))
+    return click_nll(log_p, torch.as_tensor(feedback, dtype=torch.float64)).numpy()
+
+
+def indistinguishable(losses: np.ndarray) -> np.ndarray:
+    """Which fits' held-out likelihood is within sampling error of the best; (R, S, n) -> bool (R, S).
+
+    Differences are paired: two fits are judged on the same responses.
+    """
+    best = losses.mean(2).argmin(1)
+    difference = losses - np.take_along_axis(losses, best[:, None, None], 1)
+    error = difference.std(2) / np.sqrt(losses.shape[2])
+    return difference.mean(2) <= np.maximum(SAME * error, SLACK)
+
+
+def _largest_distance(rewards: np.ndarray) -> float:
+    return max(float(np.sqrt(((rewards - one) ** 2).mean(1)).max()) for one in rewards)
+
+
+def least_correlation(rewards: np.ndarray) -> float:
+    """Smallest rank correlation of any two rewards, (fits, k); 1 where there are no two that vary."""
+    varying = rewards[np.ptp(rewards, axis=1) > 1e-9]
+    return float(np.corrcoef(rankdata(varying, axis=1)).min()) if len(varying) > 1 else 1.0

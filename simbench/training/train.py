@@ -1,0 +1,108 @@
+"""One optimiser, many replicates: R independent trainings are one training of stacked networks.
+
+Adam is elementwise, so parameters with a leading replicate axis train independently. Features are
+shared; the first layer is a wide matrix product. On a CPU replicates sit in blocks of a fixed width and every
+product has the same shape whatever R is, so that a replicate's numbers do not depend on its company. On a GPU
+all replicates of a chunk are one block, and a replicate's numbers depend on its company by rounding.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+
+from simbench.errors import BadInput
+from simbench.log.feedback import FeedbackLog
+from simbench.training.batches import split_by_prompt
+from simbench.training.contract import Trainable
+from simbench.training.holdout import Holdout
+from simbench.training.network import block_width
+from simbench.training.precision import products_in
+from simbench.training.stacked_model import ROWS, ModelChunks, StackedModel
+from simbench.training.trainer import RESTART, Execution, Objective, Trainer
+
+__all__ = [
+    "RESTART",
+    "ModelChunks",
+    "Objective",
+    "StackedModel",
+    "chunk_of_shape",
+    "chunk_size",
+    "split_by_prompt",
+    "train",
+]
+
+
+def train(
+    estimator: Trainable,
+    log: FeedbackLog,
+    replicates: Sequence[int],
+    memory_budget: int | None = None,
+    independent_order: bool = False,
+    holdout: Holdout | None = None,
+    execution: Execution | None = None,
+) -> StackedModel | ModelChunks:
+    """Train one network (pair) per row of ``log.feedback``, in chunks that fit the memory budget.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        Its loss and hyper-parameters, device and precision.
+    log : FeedbackLog
+        Feedback of shape (R, n).
+    replicates : sequence of int, length R
+        Replicate numbers; initial weights derive from them. ``number // RESTART`` counts restarts.
+    memory_budget : int, bytes, optional
+        In place of the estimator's.
+    independent_order : bool
+        Give every replicate its own held-out split and batch order; slow (one at a time). Used to
+        measure what sharing them costs, see ``benchmarks/batch_order.py``.
+    holdout : Holdout, optional
+        What is held out, and by what it stops a fit, where that is not whole prompts and feedback.
+    execution : Execution, optional
+        By default what suits the device.
+
+    Returns
+    -------
+    StackedModel or ModelChunks
+    """
+    if len(replicates) != log.n_replicates:
+        raise BadInput(f"{len(replicates)} replicate numbers for {log.n_replicates} rows of feedback.")
+    budget = estimator.memory_budget if memory_budget is None else memory_budget
+    chunk = 1 if independent_order else chunk_size(estimator, log, budget)
+    how = Execution.on(torch.device(estimator.device)) if execution is None else execution
+    held_out_by, models = holdout or Holdout(), []
+    with products_in(estimator.precision):
+        for start in range(0, len(replicates), chunk):
+            rows = slice(start, start + chunk)
+            order = (replicates[start],) if independent_order else ()
+            part = estimator.prepare(log.replicates(rows))
+            numbers, own = list(replicates[rows]), held_out_by.replicates(rows)
+            models.append(Trainer(estimator, part, numbers, order, own, how).run())
+    return models[0] if len(models) == 1 else ModelChunks(models)
+
+
+def chunk_size(estimator: Trainable, log: FeedbackLog, memory_budget: int) -> int:
+    """Replicates of this log that fit the budget, at least one block of them."""
+    signals = 0 if log.signals is None else log.signals.shape[1]
+    shape = (log.n_rows, log.features.shape[1], len(estimator.networks_for(log)), signals)
+    return chunk_of_shape(estimator, *shape, memory_budget)
+
+
+def chunk_of_shape(
+    estimator: Trainable, rows: int, features: int, networks: int, signals: int, memory_budget: int
+) -> int:
+    """Replicates of a log of this shape that fit the budget, at least one block of them.
+
+    Counted are parameters, gradients, optimiser state, best parameters, activations, feedback and what
+    the loss takes for itself; the features come on top, once.
+    """
+    widths = [features, *estimator.hidden, 1]
+    weights = sum(a * b + b for a, b in pairwise(widths))
+    step = estimator.batch_size if estimator.mixup is None else 2 * estimator.batch_size
+    activations = 4 * max(step, ROWS) * sum(widths[1:])
+    vectors = 7 if estimator.precision == "bf16" else 5
+    each = 4 * (networks * (vectors * weights + activations) + (4 + 2 * signals) * rows + estimator.workspace)
+    # a multiple of the block width, so that no block is padded
+    width = block_width(estimator.hidden) if torch.device(estimator.device).type == "cpu" else 1
+    return max(width, memory_budget // each // width * width)

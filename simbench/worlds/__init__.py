@@ -1,1 +1,0 @@
-"""What worlds are made of: their configuration, presets, responses, ordinal ratings."""
