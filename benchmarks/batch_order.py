@@ -14,8 +14,8 @@ from simbench.estimator.estimator import grant
 from simbench.estimator.registry import find
 from simbench.score.moments import score
 from simbench.training.train import train
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 ESTIMATORS = ("naive", "ips", "implicitrm-known")
 

@@ -11,8 +11,8 @@ from scipy.special import expit
 from simbench_estimators.class_prior import METHODS, estimated_prior
 
 from simbench.log.feedback import FeedbackLog
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 SEEDS, SIZE = range(5), 6000
 

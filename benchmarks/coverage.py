@@ -20,9 +20,9 @@ from simbench.reward.intervals import (
     maximum_likelihood,
     model_at,
 )
-from simbench.world.config import WorldConfig
-from simbench.world.presets import PRESETS
-from simbench.world.world import World, build
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import World, build
 
 LOGS, PART = 500, 50  # simulated, and fitted at once
 LEVEL = 0.9

@@ -14,9 +14,9 @@ from joblib import Parallel, delayed
 
 from simbench.reward.diagnosis.diagnose import IDENTIFIED, NOT_IDENTIFIED, RANKING_ONLY, diagnose
 from simbench.reward.diagnosis.profile import Profile
-from simbench.world.config import WorldConfig
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 WORLDS = {
     "exclusive": PRESETS["exclusive"],

@@ -33,9 +33,9 @@ from simbench.score.ranking import (
     pairwise_accuracy,
 )
 from simbench.streams import stream
-from simbench.world.config import RealResponses
-from simbench.world.presets import PRESETS
-from simbench.world.world import World, build
+from simbench.worlds.config import RealResponses
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import World, build
 
 BIAS_LEVEL, ACTION_RATE = 2.0, 0.5
 TRAIN_PER_PROMPT, TEST_PER_PROMPT = 3, 8

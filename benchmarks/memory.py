@@ -23,7 +23,7 @@ def study(size: int, out: str) -> None:
     """Run in a child process; leaves its peak resident size and seconds in ``out``."""
     from simbench.study.config import StudyConfig
     from simbench.study.run import run
-    from simbench.world.presets import PRESETS
+    from simbench.worlds.presets import PRESETS
 
     short = {"epochs": 2, "batch_size": 4096}
     config = StudyConfig(

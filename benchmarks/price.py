@@ -4,8 +4,8 @@ python benchmarks/price.py > benchmarks/price.md
 """
 
 from simbench.score.bound import mean_bound
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 LEVELS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 SIZE = 10_000

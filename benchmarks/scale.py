@@ -183,7 +183,7 @@ def study(out: str, replicates: int) -> None:
     """In a process of its own: a study within 200 MB of replicates."""
     from simbench.study.config import StudyConfig
     from simbench.study.run import run
-    from simbench.world.presets import PRESETS
+    from simbench.worlds.presets import PRESETS
 
     short = {"epochs": 2, "hidden": (64, 32)}
     config = StudyConfig(
@@ -215,8 +215,8 @@ def precision(_: Path) -> None:
     """RMS over responses and replicates; the spread of replicates beside it, as a scale."""
     from simbench.estimator.estimator import grant
     from simbench.estimator.registry import find
-    from simbench.world.presets import PRESETS
-    from simbench.world.world import build
+    from simbench.worlds.presets import PRESETS
+    from simbench.worlds.world import build
 
     world = build(PRESETS["exclusive"].model_copy(update={"n_features": 256}), 0.8, 10_000, 0)
     log, truth = world.draw(range(4))

@@ -16,10 +16,10 @@ from simbench import __version__
 from simbench.log.dependence import dependence_test
 from simbench.study.config import StudyConfig
 from simbench.study.run import run
-from simbench.world.config import WorldConfig
-from simbench.world.presets import PRESETS
-from simbench.world.signals import joint_propensity
-from simbench.world.world import World, build
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.signals import joint_propensity
+from simbench.worlds.world import World, build
 
 SITUATIONS = [(1, 0.0), *((count, dependence) for count in (2, 3) for dependence in (0.0, 0.3, 0.6))]
 SIZE, BIAS_LEVEL = 10_000, 1.0

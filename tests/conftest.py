@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 

@@ -12,8 +12,8 @@ import pandas as pd
 import yaml
 
 from simbench.study.config import StudyConfig
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 ROOT = Path(__file__).parents[1]
 

@@ -8,8 +8,8 @@ from rich.table import Table
 
 from simbench.errors import BadInput
 from simbench.study.config import StudyConfig
-from simbench.world.presets import DESCRIPTIONS
-from simbench.world.world import World
+from simbench.worlds.presets import DESCRIPTIONS
+from simbench.worlds.world import World
 
 TRUTH_METRICS = {"bias2": "bias²", "variance": "variance", "mse": "MSE", "excess_bias2": "excess bias²"}
 TESTED = 20  # replicates in which the dependence of signals is tested

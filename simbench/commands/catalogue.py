@@ -7,8 +7,8 @@ from simbench.errors import BadInput
 from simbench.estimator import registry
 from simbench.study.grants import MEANING
 from simbench.study.names import ANY_CLASSIFIER
-from simbench.world.presets import DESCRIPTIONS, PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import DESCRIPTIONS, PRESETS
+from simbench.worlds.world import build
 
 
 def list_estimators(format: str) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from simbench.errors import BadInput
 from simbench.study.config import StudyConfig
-from simbench.world.config import RealResponses, WorldConfig
+from simbench.worlds.config import RealResponses, WorldConfig
 
 # Where the data is, and the rating above which a response is good (the published thresholds). PKU-SafeRLHF is
 # read as harmlessness, 3 - severity: its published direction, severe = positive, is the mirror image.

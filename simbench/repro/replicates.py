@@ -59,7 +59,8 @@ def bias2_by_replicate(predictions: np.ndarray, reward: np.ndarray) -> np.ndarra
     """Jackknife pseudo-values of bias², shape (R,): their mean is the unbiased estimate of bias².
 
     Bias² is the mean product of the errors of two different replicates (see
-    :func:`simbench.score.moments.score`), a U-statistic: leaving out replicate i leaves ``(R θ - 2 u_i) / (R - 2)``, ``u_i`` its mean product with
+    :func:`simbench.score.moments.score`), a U-statistic: leaving
+    out replicate i leaves ``(R θ - 2 u_i) / (R - 2)``, ``u_i`` its mean product with
     the others. NaN below three replicates.
     """
     gram = gram_matrix(predictions, reward)

@@ -8,8 +8,8 @@ from simbench.estimator.estimator import grant
 from simbench.estimator.registry import find
 from simbench.reward.intervals import MAXIMUM_LIKELIHOOD
 from simbench.score.bound import required_size
-from simbench.world.config import WorldConfig
-from simbench.world.world import build
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.world import build
 
 PILOT = 10_000  # responses on which the information of one is averaged
 LARGEST_SIMULATED = 200_000

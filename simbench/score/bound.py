@@ -17,7 +17,7 @@ from scipy.special import logit
 from torch import Tensor
 
 from simbench.errors import BadInput
-from simbench.world.world import World
+from simbench.worlds.world import World
 
 Probability = Callable[[Tensor, Tensor], Tensor]  # (parameters, inputs of one sample) -> probability
 SINGULAR = 1e-10  # smallest eigenvalue relative to the largest, below which nothing is identified

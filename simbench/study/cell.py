@@ -20,8 +20,8 @@ from simbench.study.shards import Shards
 from simbench.study.supervision import fit_under
 from simbench.training.contract import MEMORY_BUDGET
 from simbench.training.precision import Precision
-from simbench.world.config import WorldConfig
-from simbench.world.world import World, build
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.world import World, build
 
 
 class Cell(BaseModel, frozen=True, extra="forbid"):

@@ -13,8 +13,8 @@ from simbench.study.policy_settings import Downstream
 from simbench.study.protocol import Protocol
 from simbench.training.contract import MEMORY_BUDGET
 from simbench.training.precision import Precision, product_dtype
-from simbench.world.config import WorldConfig
-from simbench.world.presets import PRESETS
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.presets import PRESETS
 
 DEFAULT_ESTIMATORS = (
     "oracle",

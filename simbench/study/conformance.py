@@ -15,8 +15,8 @@ from simbench.estimator.estimator import Estimator
 from simbench.log.feedback import FeedbackLog, Truth
 from simbench.study.cell import Cell, fit_cell
 from simbench.study.grants import BASES
-from simbench.world.presets import PRESETS
-from simbench.world.world import World, build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import World, build
 
 SAME = 1e-5  # in probability; float32 sums taken in another order
 EASY_RANK = 0.5  # Spearman correlation with the reward where nearly everyone who likes a response clicks

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from simbench.errors import BadInput
 from simbench.study.config import StudyConfig
 from simbench.study.names import everyone, grants, preset
-from simbench.world.config import RealResponses, WorldConfig
+from simbench.worlds.config import RealResponses, WorldConfig
 
 WORLD_FLAGS = (
     *("reward", "base_rate", "action_rate", "misclick", "confounding"),

@@ -24,7 +24,7 @@ from simbench.study.executors.worker import fixed_threads
 from simbench.study.shards import Shards
 from simbench.training.network import block_width
 from simbench.training.train import chunk_size
-from simbench.world.world import World
+from simbench.worlds.world import World
 
 CALIBRATION = 10.0  # seconds of all pilots together
 ROWS = 10_000  # of a pilot at most

@@ -3,8 +3,8 @@
 from simbench.errors import BadInput, did_you_mean
 from simbench.estimator import registry
 from simbench.study.grants import checked
-from simbench.world.config import WorldConfig
-from simbench.world.presets import PRESETS
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.presets import PRESETS
 
 ANY_CLASSIFIER = "sklearn"  # a factory: one of its classifiers stands for all
 

@@ -18,7 +18,7 @@ from simbench.score.moments import over_replicates
 from simbench.score.policies import Prompts, best_of, tilted, tilted_to
 from simbench.study.finished import FinishedCell, read_study, situations
 from simbench.study.policy_settings import Downstream
-from simbench.world.world import World
+from simbench.worlds.world import World
 
 COLUMNS = [
     *("world", "law", "bias_level", "size", "protocol", "estimator", "knows", "reward", "policy", "strength"),

@@ -16,7 +16,7 @@ from simbench.training import train as training
 from simbench.training.batches import split_by_prompt
 from simbench.training.contract import FittedReplicates
 from simbench.training.holdout import Holdout
-from simbench.world.world import Population
+from simbench.worlds.world import Population
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from simbench.study.cell import Cell, Outcome
 from simbench.study.config import StudyConfig
 from simbench.study.grants import in_words
 from simbench.study.shards import Shards
-from simbench.world.config import WorldConfig
-from simbench.world.world import World, build
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.world import World, build
 
 COLUMNS = [
     *(

@@ -50,10 +50,10 @@ class Trainable:
     ``reads_pairs``, for losses on two responses of one prompt, whose batches
     hold b first members and then their b partners (see :meth:`Batch.halves`); ``has_epoch_state``;
     ``initial_epochs``, passes over :meth:`initial_objective` before training (an initialisation);
-    ``mixup``, the concentration of the Beta distribution by which every training batch is mixed as well (see
-    :mod:`simbench.training.samples`); ``reads_representation``, where the loss reads the reward network's last
-    hidden layer; ``workspace``, float32 that the loss takes for itself in each replicate, where that is not small
-    beside the activations; ``sums_over_samples``, False for a risk that is no mean of per-sample losses;
+    ``mixup``, the concentration of the Beta distribution by which every training batch is mixed as well
+    (see :mod:`simbench.training.samples`); ``reads_representation``, where the loss reads the reward network's
+    last hidden layer; ``workspace``, float32 that the loss takes for itself in each replicate, where that is
+    not small beside the activations; ``sums_over_samples``, False for a risk that is no mean of per-sample losses;
     ``ranks_only``, where predictions carry an order but no probability; ``link_formula``, :meth:`link` in
     NumPy's words, of the logit ``s`` and the calibration ``c``, for the cards of models that leave simbench.
 

@@ -8,8 +8,8 @@ from simbench_estimators.counter_if import CLICKED, LIKE_CLICKED, UNKNOWN, UNLIK
 from sklearn.svm import OneClassSVM
 
 from simbench.training.samples import Batch, Outputs
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 
 def test_strata_are_those_of_the_one_class_svm():

@@ -21,8 +21,8 @@ from simbench_estimators.inverse_propensity import IPS, SNIPS, ClippedIPS
 from simbench.estimator.registry import find
 from simbench.score.risk import Situation, expected_loss, ideal_loss
 from simbench.training.samples import Batch, Outputs
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 UNIT = st.floats(0.02, 0.98)
 LOGIT = st.floats(-8, 8)

@@ -15,8 +15,8 @@ from simbench.score.risk import check
 from simbench.streams import seed_of
 from simbench.training.batches import split_by_prompt
 from simbench.training.samples import Batch, Outputs
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 
 def draw(n=200, seed=0):

@@ -11,9 +11,9 @@ from torch.nn.functional import logsigmoid
 
 from simbench.study.config import StudyConfig, plan
 from simbench.training.samples import Batch, Outputs
-from simbench.world.config import WorldConfig
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 
 def test_a_told_marginal_is_least_where_the_mean_meets_it():

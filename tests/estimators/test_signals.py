@@ -18,8 +18,8 @@ from simbench.study.cell import Cell, run_cell
 from simbench.study.shards import Shards
 from simbench.training.samples import Batch, Outputs
 from simbench.training.train import train
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 LOGIT = st.floats(-8, 8)
 SMALL = PRESETS["signals"].model_copy(update={"test_size": 500})

@@ -15,7 +15,7 @@ from simbench.study.figures import find, names
 from simbench.study.finished import situations
 from simbench.study.protocol import Protocol
 from simbench.study.run import run
-from simbench.world.presets import PRESETS
+from simbench.worlds.presets import PRESETS
 
 SMALL = {"sizes": (400,), "replicates": 3, "estimators": ("oracle", "naive", "bpr")}
 WORLD = PRESETS["misclick"].model_copy(update={"test_size": 500})

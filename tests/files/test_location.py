@@ -14,7 +14,7 @@ from simbench.study.config import StudyConfig
 from simbench.study.run import run
 from simbench.study.shards import Shards
 from simbench.study.table import read_table
-from simbench.world.presets import PRESETS
+from simbench.worlds.presets import PRESETS
 
 WORLD = PRESETS["exclusive"].model_copy(update={"test_size": 100})
 STUDY = StudyConfig(

@@ -11,9 +11,9 @@ from scipy.stats import binom, norm
 
 from simbench.errors import BadInput
 from simbench.log.dependence import dependence_test
-from simbench.world.presets import PRESETS
-from simbench.world.signals import joint_propensity
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.signals import joint_propensity
+from simbench.worlds.world import build
 
 N = 300
 

@@ -11,7 +11,7 @@ from simbench.errors import BadInput
 from simbench.repro.document import read
 from simbench.repro.real import SOURCES, RealData
 from simbench.repro.steps import chosen
-from simbench.world.presets import PRESETS
+from simbench.worlds.presets import PRESETS
 
 
 @pytest.fixture

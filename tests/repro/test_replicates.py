@@ -8,7 +8,7 @@ from simbench.score.labels import expected_r2
 from simbench.score.moments import score
 from simbench.study.config import StudyConfig
 from simbench.study.run import run
-from simbench.world.presets import PRESETS
+from simbench.worlds.presets import PRESETS
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ from simbench.reward.diagnosis.diagnose import (
 )
 from simbench.reward.diagnosis.profile import Profile
 from simbench.reward.diagnosis.report import as_html, as_text
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 
 def test_a_calibrated_model_passes_at_the_stated_rate_and_a_wrong_one_fails():

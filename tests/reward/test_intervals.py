@@ -16,9 +16,9 @@ from simbench.reward.intervals import (
     maximum_likelihood,
     model_at,
 )
-from simbench.world.config import WorldConfig
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 SMALL = WorldConfig(n_features=4, test_size=200)
 

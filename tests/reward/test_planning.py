@@ -9,8 +9,8 @@ import pytest
 
 from simbench.reward.planning import plan
 from simbench.score.bound import mean_bound
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 
 def test_the_bound_is_met_at_the_planned_size():

@@ -16,8 +16,8 @@ from simbench.errors import BadInput
 from simbench.estimator.registry import find
 from simbench.log.user_log import LogColumns, read_log
 from simbench.reward.model import fit_log, load_model
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 CONTEXT = ("activity", "position", "device")
 

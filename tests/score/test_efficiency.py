@@ -20,8 +20,8 @@ from simbench.score.bound import (
 )
 from simbench.study.config import StudyConfig
 from simbench.study.run import run
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 
 def draw(n=500, d=3, k=2, seed=0):

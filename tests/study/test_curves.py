@@ -14,7 +14,7 @@ from simbench.study.finished import situations
 from simbench.study.policies import downstream_table, read_downstream
 from simbench.study.policy_settings import Downstream
 from simbench.study.run import run
-from simbench.world.presets import PRESETS
+from simbench.worlds.presets import PRESETS
 
 WORLD = PRESETS["copyable"].model_copy(update={"test_size": 640})
 

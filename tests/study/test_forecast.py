@@ -15,7 +15,7 @@ from simbench.study.executors.worker import fixed_threads
 from simbench.study.forecast import Span, forecast
 from simbench.study.run import run
 from simbench.study.shards import Shards
-from simbench.world.presets import PRESETS
+from simbench.worlds.presets import PRESETS
 
 WORLD = PRESETS["exclusive"].model_copy(update={"test_size": 500})
 

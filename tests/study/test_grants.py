@@ -16,8 +16,8 @@ from simbench.study.grants import MEANING, base, checked, granted, in_words, var
 from simbench.study.shards import Shards
 from simbench.study.told_propensity import context_ratio, dispersed, exposure_experiment, shifted
 from simbench.training.device_log import DeviceLog
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 
 def cell(estimator="ips", grant=("propensity",), world="exclusive", replicates=3, **changes):

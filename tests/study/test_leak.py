@@ -11,8 +11,8 @@ from simbench.study.cell import Cell, fit_cell, run_cell
 from simbench.study.conformance import OtherTruth
 from simbench.study.grants import BASES, granted
 from simbench.study.shards import Shards
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 GRANTS = BASES
 ESTIMATORS = [name for name in names() if name != "sklearn"] + ["sklearn:LogisticRegression"]

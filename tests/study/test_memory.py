@@ -12,7 +12,7 @@ from simbench.study.cell import fit_cell
 from simbench.study.config import StudyConfig, plan
 from simbench.study.run import run
 from simbench.training import train as training
-from simbench.world.presets import PRESETS
+from simbench.worlds.presets import PRESETS
 
 SMALL = StudyConfig(
     worlds=(PRESETS["exclusive"].model_copy(update={"test_size": 100}),),

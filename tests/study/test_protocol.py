@@ -20,8 +20,8 @@ from simbench.study.told_propensity import label_derived
 from simbench.training.batches import split_by_prompt
 from simbench.training.holdout import Holdout
 from simbench.training.train import train
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 TWIN = PRESETS["twin:helpsteer"].model_copy(update={"n_features": 6, "test_size": 200})
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -12,7 +12,7 @@ from simbench.study.cell import Cell
 from simbench.study.conformance import OtherTruth
 from simbench.study.tune import SPACE, held_out_criterion, situation, tune
 from simbench.training.batches import split_by_prompt
-from simbench.world.presets import PRESETS
+from simbench.worlds.presets import PRESETS
 
 COMMON = {
     "world": PRESETS["exclusive"],

@@ -17,8 +17,8 @@ from simbench.reward.model import RewardModel, load_model
 from simbench.training.steps import WARM_UP, Steps
 from simbench.training.train import train
 from simbench.training.trainer import Execution, Trainer
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 SHORT = {"epochs": 3, "batch_size": 128}
 POOLS = Execution(pool=300 * 4 * 32)  # about 300 rows: five pools an epoch

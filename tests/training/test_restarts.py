@@ -8,8 +8,8 @@ from simbench_estimators.implicitrm import ImplicitRM
 
 from simbench.errors import BadInput, NotIdentified
 from simbench.training.restarts import Restarts, click_losses, indistinguishable
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 
 class Told:

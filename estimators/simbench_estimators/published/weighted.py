@@ -126,9 +126,9 @@ class StableDRPublished(IPS):
 class RMFPublished(IPS):
     """Rel-MF's squared loss: ``(r/π)(1 - γ̂)² + (1 - r/π) γ̂²``, on a network instead of factors.
 
-    :class:`simbench_estimators.inverse_propensity.IPS` with a squared loss, so exactly unbiased *for the squared
-    ideal loss* at known α. Told the label-derived propensity, π at a click is one constant: at 1, the naive squared
-    loss.
+    :class:`simbench_estimators.inverse_propensity.IPS` with a squared loss, so exactly unbiased *for the
+    squared ideal loss* at known α. Told the label-derived propensity, π at a click is one constant: at 1, the
+    naive squared loss.
     """
 
     name = "rmf@published"

@@ -10,7 +10,7 @@ from simbench.repro.claims.twins import gives
 from simbench.repro.evidence import Evidence, NotMeasured, Scores
 from simbench.repro.published import DATA_SETS, METHODS, published_numbers
 from simbench.repro.quantities import Quantity, Table, by_share, exact, mean_of
-from simbench.world.laws import standardise
+from simbench.worlds.laws import standardise
 
 SIGNIFICANT = 0.05
 FEWEST = 5  # methods, below which a rank correlation says nothing

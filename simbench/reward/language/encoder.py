@@ -148,7 +148,7 @@ class TextEncoder:
         }
 
     def tokenise(self, responses: Sequence[Any], prompts: Sequence[Any] | None = None) -> Tokens:
-        """Token ids of every response, each read after its prompt (:mod:`simbench.reward.language.tokens`)."""
+        """Token ids of every response, read after its prompt (:mod:`simbench.reward.language.tokens`)."""
         return tokenise(self.tokenizer, responses, prompts, self.max_tokens, self.truncation)
 
     def pad(

@@ -1,8 +1,8 @@
 """The small loop that trains an encoder with an estimator's own objective, on accelerate.
 
 The same :meth:`simbench.training.contract.Trainable.objective` that trains stacked heads: it gets logits and
-a batch of the log, and does not know where the logits come from. Dropout is off, as is usual for reward models, so
-that a step is a function of its batch: a resumed run equals an uninterrupted one, and a batch may be passed
+a batch of the log, and does not know where the logits come from. Dropout is off, as is usual for reward
+models, so that a step is a function of its batch: a resumed run equals an uninterrupted one, and a batch may be passed
 through the encoder in parts without changing its gradient.
 """
 

@@ -19,7 +19,7 @@ from simbench.study.executors import local, worker
 from simbench.study.executors.executor import find_executor
 from simbench.study.executors.local import Local
 from simbench.study.shards import Shards
-from simbench.world.presets import PRESETS
+from simbench.worlds.presets import PRESETS
 
 MINE = """
 import os, pathlib, signal

@@ -13,7 +13,7 @@ import pytest
 
 from simbench.study.config import StudyConfig
 from simbench.study.run import run
-from simbench.world.presets import PRESETS
+from simbench.worlds.presets import PRESETS
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'simbench-rm[ray]'")
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from simbench.world.config import OrdinalRatings
-from simbench.world.laws import rating_law
-from simbench.world.responses import intercept
+from simbench.worlds.config import OrdinalRatings
+from simbench.worlds.laws import rating_law
+from simbench.worlds.responses import intercept
 
 
 @dataclass(frozen=True)

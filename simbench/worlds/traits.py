@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simbench.world.laws import standardise
+from simbench.worlds.laws import standardise
 
 
 def trait_column(trait: str, n_features: int) -> int:

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import norm
 
 from simbench.errors import BadInput
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 
 def test_a_replicate_is_the_same_in_any_range(small_world):

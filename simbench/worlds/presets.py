@@ -1,7 +1,7 @@
 """Worlds that have a name."""
 
-from simbench.world.config import WorldConfig
-from simbench.world.twins import TWIN_DESCRIPTIONS, TWINS
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.twins import TWIN_DESCRIPTIONS, TWINS
 
 PRESETS: dict[str, WorldConfig] = {
     "exclusive": WorldConfig(),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simbench.errors import BadInput
-from simbench.world.laws import confounded_salience, logit_law, rating_law, standardise
+from simbench.worlds.laws import confounded_salience, logit_law, rating_law, standardise
 
 SALIENCE = standardise(np.random.default_rng(0).standard_normal(500))
 RATING = np.random.default_rng(1).integers(1, 6, 500).astype(float)

@@ -9,9 +9,9 @@ from scipy.special import logit
 
 from simbench.errors import BadInput
 from simbench.log.rated_responses import load_responses
-from simbench.world.config import RealResponses, WorldConfig
-from simbench.world.presets import PRESETS
-from simbench.world.world import build
+from simbench.worlds.config import RealResponses, WorldConfig
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.world import build
 
 
 def test_users_act_on_the_trait_and_on_nothing_else():

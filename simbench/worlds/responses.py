@@ -8,9 +8,9 @@ from scipy.special import expit
 
 from simbench.files.matrix import Matrix
 from simbench.streams import stream
-from simbench.world.config import WorldConfig
-from simbench.world.laws import standardise
-from simbench.world.traits import trait_column, trait_salience
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.laws import standardise
+from simbench.worlds.traits import trait_column, trait_salience
 
 
 @dataclass(frozen=True)

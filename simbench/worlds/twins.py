@@ -3,7 +3,7 @@
 Which statistic is matched, and where it comes from: ``docs/twins.md``.
 """
 
-from simbench.world.config import OrdinalRatings, WorldConfig
+from simbench.worlds.config import OrdinalRatings, WorldConfig
 
 # Ratings of the 2,395 responses of a public subset of UltraFeedback binarized, 1 to 10.
 ULTRAFEEDBACK_COUNTS = {

@@ -10,13 +10,13 @@ from simbench.errors import BadInput
 from simbench.files.matrix import Matrix, product, take_rows
 from simbench.log.feedback import FeedbackLog, Truth
 from simbench.streams import stream
-from simbench.world.config import RealResponses, WorldConfig
-from simbench.world.laws import confounded_salience, logit_law, rating_law
-from simbench.world.presets import DESCRIPTIONS, PRESETS
-from simbench.world.ratings import RatedPopulation, rate
-from simbench.world.responses import Base, from_real, synthetic
-from simbench.world.signals import NEGATIVE, POSITIVE, action_correlation, dependent_actions
-from simbench.world.traits import trait_salience
+from simbench.worlds.config import RealResponses, WorldConfig
+from simbench.worlds.laws import confounded_salience, logit_law, rating_law
+from simbench.worlds.presets import DESCRIPTIONS, PRESETS
+from simbench.worlds.ratings import RatedPopulation, rate
+from simbench.worlds.responses import Base, from_real, synthetic
+from simbench.worlds.signals import NEGATIVE, POSITIVE, action_correlation, dependent_actions
+from simbench.worlds.traits import trait_salience
 
 __all__ = ["DESCRIPTIONS", "PRESETS", "Population", "RealResponses", "World", "WorldConfig", "build"]
 

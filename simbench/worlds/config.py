@@ -4,8 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from simbench.world.signals import NEGATIVE, POSITIVE
-from simbench.world.traits import trait_column
+from simbench.worlds.signals import NEGATIVE, POSITIVE
+from simbench.worlds.traits import trait_column
 
 
 class RealResponses(BaseModel, frozen=True, extra="forbid"):

@@ -8,9 +8,9 @@ from scipy.special import ndtri
 from scipy.stats import multivariate_normal, norm
 
 from simbench.streams import stream
-from simbench.world.presets import PRESETS
-from simbench.world.signals import dependent_actions, joint_propensity
-from simbench.world.world import build
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.signals import dependent_actions, joint_propensity
+from simbench.worlds.world import build
 
 SHARED = PRESETS["signals"].model_copy(update={"test_size": 500})
 

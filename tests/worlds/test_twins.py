@@ -14,11 +14,11 @@ from scipy.special import expit, logit
 from simbench.estimator.registry import find
 from simbench.score.ranking import expected_auroc
 from simbench.training.samples import Batch, Outputs
-from simbench.world.config import WorldConfig
-from simbench.world.laws import rating_law
-from simbench.world.presets import PRESETS
-from simbench.world.twins import ATTAINABLE_AUROC, TWINS, ULTRAFEEDBACK_COUNTS
-from simbench.world.world import build
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.laws import rating_law
+from simbench.worlds.presets import PRESETS
+from simbench.worlds.twins import ATTAINABLE_AUROC, TWINS, ULTRAFEEDBACK_COUNTS
+from simbench.worlds.world import build
 
 PUBLISHED = {  # training responses, levels from and to, threshold, positive rate, responses a prompt
     "twin:helpsteer": (28_264, 0, 4, 2, 0.684, 4),
