@@ -18,7 +18,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 from scipy.special import logit
 
-from simbench.commands.progress import TrainingProgress
+from simbench.cli.progress import TrainingProgress
 from simbench.estimator.registry import find
 from simbench.log.feedback import FeedbackLog
 from simbench.log.rated_responses import read_frame

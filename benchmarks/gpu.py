@@ -33,7 +33,7 @@ from simbench_estimators.naive import BalancedNaive, Naive
 from simbench.estimator.estimator import Estimator
 from simbench.log.feedback import FeedbackLog
 from simbench.training.holdout import Holdout
-from simbench.training.precision import products_in
+from simbench.training.precision import Precision, products_in
 from simbench.training.trainer import Execution, Trainer
 
 STUDY = (Naive, BalancedNaive, IPS, SNIPS, UPU, NNPU, DR, MRDR, MultiIPS, ImplicitRM, ImplicitRMPrior)
@@ -139,25 +139,23 @@ def log_of(sizes: Sizes, replicates: int, rows: int | None = None) -> FeedbackLo
     )
 
 
-def estimator(machine: Machine, kind: type[Estimator], precision: str, epochs: int = 1) -> Estimator:
+def estimator(machine: Machine, kind: type[Estimator], epochs: int = 1) -> Estimator:
     sizes = machine.sizes
-    made = kind(
+    return kind(
         hidden=sizes.hidden,
         batch_size=sizes.batch,
         epochs=epochs,
         patience=epochs,
         device=str(machine.device),
     )
-    made.precision, made.memory_budget = precision, 1 << 40
-    return made
 
 
 class Epochs:
     """Training epochs of a stacked model, apart from what is done once."""
 
-    def __init__(self, machine: Machine, kind: type[Estimator], log: FeedbackLog, precision: str):
-        self.precision, how = precision, Execution.on(machine.device)
-        made = estimator(machine, kind, precision)
+    def __init__(self, machine: Machine, kind: type[Estimator], log: FeedbackLog, precision: Precision):
+        self.precision, how = precision, Execution.on(str(machine.device), precision)
+        made = estimator(machine, kind)
         self.trainer = Trainer(made, log, list(range(log.n_replicates)), (), Holdout(), how)
         self.order = np.random.default_rng(0)
         self.steps = self.trainer._steps(self.trainer._optimiser(), made.objective)
@@ -259,23 +257,22 @@ def agreement(machine: Machine) -> None:
     log = log_of(sizes, count, rows=min(sizes.rows, 4000))
     probe = log.features[:1000]
 
-    def fitted(where: Machine, precision: str, execution: Execution) -> np.ndarray:
-        made = estimator(where, ImplicitRM, precision, epochs=2)
-        with products_in(precision):
+    def fitted(where: Machine, execution: Execution) -> np.ndarray:
+        made = estimator(where, ImplicitRM, epochs=2)
+        with products_in(execution.precision):
             return Trainer(made, log, list(range(count)), (), Holdout(), execution).run().predict(probe)
 
-    host, usual = Machine("cpu", sizes), Execution.on(machine.device)
+    host, usual = Machine("cpu", sizes), Execution.on(str(machine.device))
     wide = Execution(wide=True)
-    reference = fitted(host, "fp32", Execution())
+    reference = fitted(host, Execution())
     table(f"`implicitrm`, {log.n_rows:,} rows, {count} replicates, two epochs", "largest difference", "goal")
-    pairs = [("fp32 here - fp32 on the CPU", fitted(machine, "fp32", wide) - reference, "1e-4")]
+    pairs = [("fp32 here - fp32 on the CPU", fitted(machine, wide) - reference, "1e-4")]
     if usual.record is not None:
-        gap = fitted(machine, "fp32", usual) - fitted(machine, "fp32", wide)
+        gap = fitted(machine, usual) - fitted(machine, wide)
         pairs.append(("recorded - unrecorded steps", gap, "0"))
     for precision in machine.precisions[1:]:
-        pairs.append(
-            (f"{precision} here - fp32 on the CPU", fitted(machine, precision, wide) - reference, "-")
-        )
+        gap = fitted(machine, replace(wide, precision=precision)) - reference
+        pairs.append((f"{precision} here - fp32 on the CPU", gap, "-"))
     for name, gap, goal in pairs:
         row(name, f"{np.abs(gap).max():.1e}", goal)
 
@@ -308,8 +305,8 @@ def study(machine: Machine) -> None:
     table("estimator", "seconds")
     for kind in STUDY:
         begun = time.perf_counter()
-        made = estimator(machine, kind, "bf16", sizes.study_epochs)
-        predictions = made.fit_replicates(log).predict(log.features[:5000])
+        made, how = estimator(machine, kind, sizes.study_epochs), Execution.on(str(machine.device), "bf16")
+        predictions = made.fit_replicates(log, execution=how).predict(log.features[:5000])
         assert np.isfinite(predictions).all()
         row(kind.name, f"{time.perf_counter() - begun:.1f}")
     what = f"{len(STUDY)} estimators x {sizes.study_replicates} replicates x {sizes.study_epochs} epochs"

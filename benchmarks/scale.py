@@ -215,6 +215,7 @@ def precision(_: Path) -> None:
     """RMS over responses and replicates; the spread of replicates beside it, as a scale."""
     from simbench.estimator.estimator import grant
     from simbench.estimator.registry import find
+    from simbench.training.trainer import Execution
     from simbench.worlds.presets import PRESETS
     from simbench.worlds.world import build
 
@@ -227,9 +228,8 @@ def precision(_: Path) -> None:
     for name in ("naive", "ips", "implicitrm-known", "implicitrm"):
         found = {}
         for arithmetic in ("fp32", "bf16"):
-            estimator = find(name)(hidden=(256, 64), epochs=20)
-            estimator.precision = arithmetic
-            found[arithmetic] = estimator.fit_replicates(log).predict(world.test.features)
+            estimator, how = find(name)(hidden=(256, 64), epochs=20), Execution(precision=arithmetic)
+            found[arithmetic] = estimator.fit_replicates(log, execution=how).predict(world.test.features)
         gap = np.sqrt(np.mean((found["bf16"] - found["fp32"]) ** 2))
         spread = np.sqrt(2) * np.sqrt(found["fp32"].var(0, ddof=1).mean())
         errors = [np.mean((f - world.test.reward) ** 2) for f in found.values()]

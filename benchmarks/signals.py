@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from simbench import __version__
+from simbench._compat import VERSION
 from simbench.log.dependence import dependence_test
 from simbench.study.config import StudyConfig
 from simbench.study.run import run
@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--replicates", type=int, default=8)
     replicates = parser.parse_args().replicates
-    facts = {"version": __version__, "torch": torch.__version__, "size": SIZE, "level": BIAS_LEVEL}
+    facts = {"version": VERSION, "torch": torch.__version__, "size": SIZE, "level": BIAS_LEVEL}
     print(INTRODUCTION.format(**facts, replicates=replicates))
     titles = ["signals", "dependence", "of actions", "estimator", "bias²", "variance", "excess bias²"]
     titles += ["AUROC", "swapped", "limit"]

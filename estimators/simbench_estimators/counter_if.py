@@ -36,10 +36,10 @@ class CounterIF(Pairwise):
     W(h | DP, HE; h | HU)``, those whose cause is thought known against the others, and among them exposed
     against unexposed, with :func:`simbench_estimators.balance.wasserstein`. Taken of the first members of a
     batch's pairs, a random part of all responses. At λ = 1, as in published code, most representations
-    collapse here, and with them the predictions (6 of 8 replicates constant in the world exclusive, bias level 1, n = 2000);
-    λ = .3 has the least held-out pointwise and pairwise loss there, of 1, .3, .1, .03, .01 and 0, and that
-    loss, on feedback alone, stops the training too. Nothing is balanced without hidden layers, in
-    the verdicts, and for language models.
+    collapse here, and with them the predictions (6 of 8 replicates constant in the world exclusive, bias
+    level 1, n = 2000); λ = .3 has the least held-out pointwise and pairwise loss there, of 1, .3, .1, .03,
+    .01 and 0, and that loss, on feedback alone, stops the training too. Nothing is balanced without hidden
+    layers, in the verdicts, and for language models.
 
     The SVM is the one part that runs per replicate.
     """

@@ -46,26 +46,23 @@ class DR(IPS):
     assumption = "the propensity is known exactly; below the clip, the imputed reward is right"
     source = "Wang, Zhang, Sun, Qi, ICML 2019; its correction taken of the click"
     networks = (Network(), Network(("imputation",)))
-    default_clip: ClassVar[float] = 0.1
+    clip = 0.1
 
     def imputed(self, out: Outputs) -> Tensor:
         """``q``, a constant for the reward's gradient."""
-        assert out.imputation is not None
-        return torch.sigmoid(out.imputation).detach()
+        return torch.sigmoid(out.head("imputation")).detach()
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert batch.propensity is not None
-        label = doubly_robust_label(self.imputed(out), batch.feedback, batch.propensity, self.smallest)
+        label = doubly_robust_label(self.imputed(out), batch.feedback, batch.told("propensity"), self.clip)
         return cross_entropy(out.reward, label)
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert batch.propensity is not None and out.imputation is not None
-        residual = batch.feedback - batch.propensity * torch.sigmoid(out.imputation)
-        return residual.square() * self.imputation_weight(batch.propensity)
+        residual = batch.feedback - batch.told("propensity") * torch.sigmoid(out.head("imputation"))
+        return residual.square() * self.imputation_weight(batch.told("propensity"))
 
     def imputation_weight(self, propensity: Tensor) -> Tensor:
         """Weight of a sample's squared residual."""
-        return 1 / propensity.clamp_min(self.smallest)
+        return 1 / propensity.clamp_min(self.clip)
 
 
 class MRDR(DR):
@@ -78,7 +75,7 @@ class MRDR(DR):
     source = "Guo et al., SIGIR 2021; its correction taken of the click"
 
     def imputation_weight(self, propensity: Tensor) -> Tensor:
-        return 1 / propensity.clamp_min(self.smallest).square()
+        return 1 / propensity.clamp_min(self.clip).square()
 
 
 class StableDR(DR):
@@ -108,13 +105,12 @@ class StableDR(DR):
     assumption = "the mean propensity given the features is learned well, the imputation right; large batches"
     source = "Li, Zheng, Wu, ICLR 2023; its observations taken to be clicks on good responses"
     sums_over_samples = False
-    default_clip: ClassVar[float] = 0.01
+    clip = 0.01
     stabiliser: ClassVar[float] = 1.0  # η
 
     def fitted_propensity(self, out: Outputs) -> Tensor:
         """``p̂(x)``, clipped."""
-        assert out.propensity is not None
-        return torch.sigmoid(out.propensity).clamp_min(self.smallest)
+        return torch.sigmoid(out.head("propensity")).clamp_min(self.clip)
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
         return self.risk(out, batch) + self.auxiliary_loss(out, batch).mean(-1) + self.instability(out, batch)
@@ -127,10 +123,11 @@ class StableDR(DR):
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
         """Cross-entropy of the propensity, and the imputation's weighted squared error."""
-        assert out.propensity is not None and out.imputation is not None and batch.propensity is not None
         propensity = self.fitted_propensity(out).detach()
-        residual = batch.feedback - propensity * torch.sigmoid(out.imputation)
-        told = cross_entropy(out.propensity, batch.propensity.expand_as(out.propensity))
+        residual = batch.feedback - propensity * torch.sigmoid(out.head("imputation"))
+        told = cross_entropy(
+            out.head("propensity"), batch.told("propensity").expand_as(out.head("propensity"))
+        )
         return told + residual.square() / propensity
 
     def instability(self, out: Outputs, batch: Batch) -> Tensor:
@@ -154,13 +151,11 @@ class DRClickObserved(DR):
     source = "Wang, Zhang, Sun, Qi, ICML 2019, as published code around ImplicitRM applies it"
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert batch.propensity is not None and out.imputation is not None
-        alpha = batch.propensity.clamp_min(self.smallest)
-        return cross_entropy(out.reward, click_observed_label(out.imputation, batch.feedback, alpha))
+        alpha = batch.told("propensity").clamp_min(self.clip)
+        return cross_entropy(out.reward, click_observed_label(out.head("imputation"), batch.feedback, alpha))
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert out.imputation is not None
-        return cross_entropy(out.imputation, batch.feedback)
+        return cross_entropy(out.head("imputation"), batch.feedback)
 
 
 class OMEIPS(IPS):
@@ -180,30 +175,12 @@ class OMEIPS(IPS):
     assumption = "the propensity and both noise rates are known exactly"
     source = "Li et al., KDD 2024; CausalRM, arXiv 2603.18736"
 
-    def __init__(
-        self,
-        omission: float = 0.0,
-        clip: float | None = None,
-        hidden: tuple[int, ...] = (32, 16),
-        lr: float = 3e-3,
-        batch_size: int = 512,
-        epochs: int = 100,
-        patience: int = 8,
-        weight_decay: float = 1e-4,
-        validation_share: float = 0.2,
-        seed: int = 0,
-        device: str = "cpu",
-    ):
-        super().__init__(
-            clip, hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
-        )
-        self.omission = omission
+    omission: float = 0.0
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert batch.propensity is not None and batch.misclick is not None
-        clean = 1 - batch.misclick - self.omission
-        weight = batch.feedback / batch.propensity.clamp_min(self.smallest)
-        return cross_entropy(out.reward, (weight - batch.misclick) / clean)
+        clean = 1 - batch.told("misclick") - self.omission
+        weight = batch.feedback / batch.told("propensity").clamp_min(self.clip)
+        return cross_entropy(out.reward, (weight - batch.told("misclick")) / clean)
 
 
 class OMEDR(OMEIPS):
@@ -216,25 +193,21 @@ class OMEDR(OMEIPS):
     name = "ome-dr"
     networks = (Network(), Network(("imputation",)))
     assumption = "propensity and noise rates are known; below the clip, the imputed reward is right"
-    default_clip: ClassVar[float] = 0.1
+    clip = 0.1
 
     def residual(self, imputed: Tensor, batch: Batch) -> Tensor:
         """``r - α m(q)``."""
-        assert batch.propensity is not None and batch.misclick is not None
-        click = batch.misclick + (1 - batch.misclick - self.omission) * imputed
-        return batch.feedback - batch.propensity * click
+        click = batch.told("misclick") + (1 - batch.told("misclick") - self.omission) * imputed
+        return batch.feedback - batch.told("propensity") * click
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert out.imputation is not None and batch.propensity is not None
-        assert batch.misclick is not None
-        imputed = torch.sigmoid(out.imputation).detach()
-        scale = batch.propensity.clamp_min(self.smallest) * (1 - batch.misclick - self.omission)
+        imputed = torch.sigmoid(out.head("imputation")).detach()
+        scale = batch.told("propensity").clamp_min(self.clip) * (1 - batch.told("misclick") - self.omission)
         return cross_entropy(out.reward, imputed + self.residual(imputed, batch) / scale)
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert out.imputation is not None and batch.propensity is not None
-        residual = self.residual(torch.sigmoid(out.imputation), batch)
-        return residual.square() / batch.propensity.clamp_min(self.smallest)
+        residual = self.residual(torch.sigmoid(out.head("imputation")), batch)
+        return residual.square() / batch.told("propensity").clamp_min(self.clip)
 
 
 class MultiIPS(IPS):
@@ -249,19 +222,19 @@ class MultiIPS(IPS):
     networks = (Network(("reward", "propensity")),)
     assumption = "the mean propensity given the features is learned well from a propensity signal"
     source = "Zhang et al., WWW 2020 (Multi-IPS)"
-    default_clip: ClassVar[float] = 0.01
+    clip = 0.01
 
     def fitted_propensity(self, out: Outputs) -> Tensor:
         """``α̂(x)`` of the propensity head, a constant for the reward's gradient."""
-        assert out.propensity is not None
-        return torch.sigmoid(out.propensity).detach().clamp_min(self.smallest)
+        return torch.sigmoid(out.head("propensity")).detach().clamp_min(self.clip)
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         return cross_entropy(out.reward, batch.feedback / self.fitted_propensity(out))
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert out.propensity is not None and batch.propensity is not None
-        return cross_entropy(out.propensity, batch.propensity.expand_as(out.propensity))
+        return cross_entropy(
+            out.head("propensity"), batch.told("propensity").expand_as(out.head("propensity"))
+        )
 
 
 class MultiDR(MultiIPS):
@@ -270,21 +243,18 @@ class MultiDR(MultiIPS):
     name = "multi-dr"
     networks = (Network(("reward", "propensity", "imputation")),)
     source = "Zhang et al., WWW 2020 (Multi-DR)"
-    default_clip: ClassVar[float] = 0.1
+    clip = 0.1
 
     def fitted_propensity(self, out: Outputs) -> Tensor:
-        assert out.propensity is not None
-        return torch.sigmoid(out.propensity).detach()
+        return torch.sigmoid(out.head("propensity")).detach()
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert out.imputation is not None
-        imputed = torch.sigmoid(out.imputation).detach()
+        imputed = torch.sigmoid(out.head("imputation")).detach()
         alpha = self.fitted_propensity(out)
-        return cross_entropy(out.reward, doubly_robust_label(imputed, batch.feedback, alpha, self.smallest))
+        return cross_entropy(out.reward, doubly_robust_label(imputed, batch.feedback, alpha, self.clip))
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert out.imputation is not None
         alpha = self.fitted_propensity(out)
-        residual = batch.feedback - alpha * torch.sigmoid(out.imputation)
-        imputation = residual.square() / alpha.clamp_min(self.smallest)
+        residual = batch.feedback - alpha * torch.sigmoid(out.head("imputation"))
+        imputation = residual.square() / alpha.clamp_min(self.clip)
         return super().auxiliary_loss(out, batch) + imputation

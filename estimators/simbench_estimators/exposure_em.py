@@ -33,8 +33,7 @@ class LabellingEM(ImplicitRM):
 
     def labelling_loss(self, out: Outputs, batch: Batch, preference: Tensor) -> Tensor:
         """Cross-entropy of the feedback under ``α̂``, weighted by ``ŷ``; shape (..., b)."""
-        assert out.propensity is not None
-        return preference * cross_entropy(out.propensity, batch.feedback)
+        return preference * cross_entropy(out.head("propensity"), batch.feedback)
 
 
 class SAREM(LabellingEM):
@@ -62,22 +61,11 @@ class SAREM(LabellingEM):
     source = "Bekker, Robberechts, Davis, ECML-PKDD 2019"
     initial_epochs = 20
 
-    def __init__(
-        self,
-        e_step: Literal["batch", "epoch", "likelihood"] = "epoch",
-        hidden: tuple[int, ...] = (),
-        lr: float = 3e-2,
-        batch_size: int = 512,
-        epochs: int = 150,
-        patience: int = 12,
-        weight_decay: float = 1e-4,
-        validation_share: float = 0.2,
-        seed: int = 0,
-        device: str = "cpu",
-    ):
-        super().__init__(
-            e_step, hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
-        )
+    e_step: Literal["batch", "epoch", "likelihood"] = "epoch"
+    hidden: tuple[int, ...] = ()
+    lr: float = 3e-2
+    epochs: int = 150
+    patience: int = 12
 
     def initial_objective(self, out: Outputs, batch: Batch) -> Tensor:
         r, rate = batch.feedback, batch.feedback_rate
@@ -103,9 +91,10 @@ class LBE(LabellingEM):
     initial_epochs = 10
 
     def initial_objective(self, out: Outputs, batch: Batch) -> Tensor:
-        assert out.propensity is not None
-        even = torch.full_like(out.propensity, 0.5)
-        return (cross_entropy(out.reward, batch.feedback) + cross_entropy(out.propensity, even)).mean(-1)
+        even = torch.full_like(out.head("propensity"), 0.5)
+        return (cross_entropy(out.reward, batch.feedback) + cross_entropy(out.head("propensity"), even)).mean(
+            -1
+        )
 
 
 class ReCRec(ImplicitRM):
@@ -129,7 +118,6 @@ class ReCRec(ImplicitRM):
     reads_marginals = False
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert out.propensity is not None
         preference, _ = self.posteriors(out, batch)
-        click = log_feedback_probability(out.reward, logsigmoid(out.propensity).detach())
+        click = log_feedback_probability(out.reward, logsigmoid(out.head("propensity")).detach())
         return cross_entropy(out.reward, preference.detach()) + click_nll(click, batch.feedback)

@@ -28,6 +28,7 @@ from simbench.training.losses import (
 )
 from simbench.training.restarts import train_restarts
 from simbench.training.samples import Batch, Outputs
+from simbench.training.trainer import Execution
 
 NEVER = -1e3  # log of a probability of 0 that stays finite
 
@@ -82,8 +83,7 @@ def marginal_loss(log_probability: Tensor, log_complement: Tensor, told: Tensor 
 
 def _labelled(preference: Tensor, action: Tensor, log_alpha: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Posteriors given an explicit label: a good response without a click proves a passive user."""
-    assert batch.labels is not None
-    known, good = ~torch.isnan(batch.labels), batch.labels == 1
+    known, good = ~torch.isnan(batch.told("labels")), batch.told("labels") == 1
     # a bad response: a click proves an action; without one, an active user who did not slip
     alpha, eps = torch.exp(log_alpha).expand_as(action), batch.misclick or 0.0
     silent = alpha * (1 - eps) / (1 - alpha * eps)
@@ -99,7 +99,6 @@ def _labelled_nll(
     nll: Tensor, reward_logit: Tensor, log_alpha: Tensor, log_passive: Tensor, batch: Batch
 ) -> Tensor:
     """Replace the observed NLL by that of (click, label) where there is a label."""
-    assert batch.labels is not None
     clicked = batch.feedback == 1
     # r(1-r) = 0, and 0 * -inf is avoided: a certain action has no passive branch
     acted = torch.where(clicked, log_alpha, log_passive.clamp_min(NEVER))
@@ -108,8 +107,8 @@ def _labelled_nll(
     if batch.misclick:
         log_slip = log_alpha + math.log(batch.misclick)
         bad = bad - torch.where(clicked, log_slip, log1mexp(log_slip))
-    labelled = torch.where(batch.labels == 1, good, bad)
-    return torch.where(torch.isnan(batch.labels), nll, labelled)
+    labelled = torch.where(batch.told("labels") == 1, good, bad)
+    return torch.where(torch.isnan(batch.told("labels")), nll, labelled)
 
 
 class ImplicitRM(Estimator):
@@ -124,8 +123,6 @@ class ImplicitRM(Estimator):
         When the posteriors are renewed: before each step, before each epoch, or never, ascending the
         observed likelihood directly. The gradient of "batch" equals that of "likelihood" (Fisher's
         identity), so those two differ by rounding only.
-    hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
-        See :class:`simbench.estimator.estimator.Estimator`.
     restarts : int
         Fits from as many starts; where several reach the same held-out likelihood with different rewards, a
         stated rule chooses (:data:`simbench.training.restarts.RULE`), and a warning says so.
@@ -143,25 +140,8 @@ class ImplicitRM(Estimator):
     optional = frozenset({"labels", "misclick", "action rate", "always acts"})
     reads_marginals = True
 
-    def __init__(
-        self,
-        e_step: Literal["batch", "epoch", "likelihood"] = "batch",
-        hidden: tuple[int, ...] = (32, 16),
-        lr: float = 3e-3,
-        batch_size: int = 512,
-        epochs: int = 100,
-        patience: int = 8,
-        weight_decay: float = 1e-4,
-        validation_share: float = 0.2,
-        seed: int = 0,
-        device: str = "cpu",
-        restarts: int = 1,
-    ):
-        super().__init__(
-            hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
-        )
-        self.e_step = e_step
-        self.restarts = restarts
+    e_step: Literal["batch", "epoch", "likelihood"] = "batch"
+    restarts: int = 1
 
     def initial_shift(self, head: str, restart: int) -> float:
         """The first starts at even odds; others sure that users are satisfied but passive, or the reverse."""
@@ -169,14 +149,19 @@ class ImplicitRM(Estimator):
         return shift if head == "reward" else -shift
 
     def fit_replicates(
-        self, log: FeedbackLog, replicates: Sequence[int] | None = None, holdout: Holdout | None = None
+        self,
+        log: FeedbackLog,
+        replicates: Sequence[int] | None = None,
+        holdout: Holdout | None = None,
+        execution: Execution | None = None,
     ) -> FittedReplicates:
         if self.restarts == 1 or "propensity" not in self.heads():
-            return super().fit_replicates(log, replicates, holdout)
+            return super().fit_replicates(log, replicates, holdout, execution)
         if self.restarts < 1:
             raise BadInput(f"restarts must be at least 1, got {self.restarts}.")
         self.require(log)
-        return train_restarts(self, log, replicates or range(log.n_replicates), self.restarts, holdout)
+        numbers = replicates or range(log.n_replicates)
+        return train_restarts(self, log, numbers, self.restarts, holdout, execution)
 
     @property
     def has_epoch_state(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -192,8 +177,7 @@ class ImplicitRM(Estimator):
 
     def log_propensity(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
         """``log α̂`` and ``log(1 - α̂)``."""
-        assert out.propensity is not None
-        log_alpha, log_passive = logsigmoid(out.propensity), logsigmoid(-out.propensity)
+        log_alpha, log_passive = logsigmoid(out.head("propensity")), logsigmoid(-out.head("propensity"))
         if batch.always_acts is None:
             return log_alpha, log_passive
         return (
@@ -207,8 +191,7 @@ class ImplicitRM(Estimator):
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor | float:
         _, action = self.posteriors(out, batch)
-        assert out.propensity is not None
-        loss = cross_entropy(out.propensity, action.detach())
+        loss = cross_entropy(out.head("propensity"), action.detach())
         # of those who always act nothing is to be learned about the others
         return loss if batch.always_acts is None else torch.where(batch.always_acts, 0.0, loss)
 
@@ -253,8 +236,7 @@ class ImplicitRMKnown(ImplicitRM):
     networks = (Network(),)
 
     def log_propensity(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
-        assert batch.propensity is not None
-        return torch.log(batch.propensity), torch.log1p(-batch.propensity)
+        return torch.log(batch.told("propensity")), torch.log1p(-batch.told("propensity"))
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor | float:
         return 0.0

@@ -5,7 +5,6 @@ One formula serves all: with propensity ``α`` (or a constant ``c``) the loss
 """
 
 from dataclasses import replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,42 +33,16 @@ class IPS(Estimator):
     clip : float in [0, 1)
         Smallest propensity divided by; above 0 it trades variance for the bias
         ``γ (α/clip - 1)(ℓ1 - ℓ0)`` of every sample below it.
-    hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
-        See :class:`simbench.estimator.estimator.Estimator`.
     """
 
     name = "ips"
     needs = frozenset({"propensity"})
     assumption = "the propensity is known exactly"
     source = "Schnabel et al., ICML 2016; Saito et al. (Rel-MF), WSDM 2020"
-    default_clip: ClassVar[float] = 0.0
-
-    def __init__(
-        self,
-        clip: float | None = None,
-        hidden: tuple[int, ...] = (32, 16),
-        lr: float = 3e-3,
-        batch_size: int = 512,
-        epochs: int = 100,
-        patience: int = 8,
-        weight_decay: float = 1e-4,
-        validation_share: float = 0.2,
-        seed: int = 0,
-        device: str = "cpu",
-    ):
-        super().__init__(
-            hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
-        )
-        self.clip = clip
-
-    @property
-    def smallest(self) -> float:
-        """Smallest propensity divided by."""
-        return self.default_clip if self.clip is None else self.clip
+    clip: float = 0.0
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert batch.propensity is not None
-        clipped = batch.propensity.clamp_min(self.smallest)
+        clipped = batch.told("propensity").clamp_min(self.clip)
         return inverse_propensity_loss(out.reward, batch.feedback, clipped)
 
 
@@ -78,7 +51,7 @@ class ClippedIPS(IPS):
 
     name = "ips-clipped"
     assumption = "the propensity is known exactly and nowhere below the clip"
-    default_clip = 0.1
+    clip = 0.1
 
 
 class SNIPS(IPS):
@@ -99,11 +72,10 @@ class SNIPS(IPS):
         return self.risk(out, batch)
 
     def risk(self, out: Outputs, batch: Batch) -> Tensor:
-        assert batch.propensity is not None and batch.class_prior is not None
-        weight = batch.feedback / batch.propensity.clamp_min(self.smallest)
+        weight = batch.feedback / batch.told("propensity").clamp_min(self.clip)
         # a batch without a click says nothing about the weights: all zero, as they are
         total = weight.mean(-1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
-        return cross_entropy(out.reward, weight * (batch.class_prior / total)).mean(-1)
+        return cross_entropy(out.reward, weight * (batch.told("class prior") / total)).mean(-1)
 
 
 class UPU(Estimator):
@@ -123,8 +95,7 @@ class UPU(Estimator):
         return log if log.class_prior is not None else with_estimated_prior(log, self)
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert batch.class_prior is not None
-        frequency = batch.feedback_rate / batch.class_prior
+        frequency = batch.feedback_rate / batch.told("class prior")
         return inverse_propensity_loss(out.reward, batch.feedback, frequency)
 
 
@@ -164,8 +135,7 @@ class NNPU(UPU):
 
     def risk_parts(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
         """``π mean_{r=1} ℓ1`` and ``mean ℓ0 - π mean_{r=1} ℓ0``, each of shape (...,)."""
-        assert batch.class_prior is not None
-        weight = batch.feedback * batch.class_prior / batch.feedback_rate
+        weight = batch.feedback * batch.told("class prior") / batch.feedback_rate
         positive = (weight * loss_positive(out.reward)).mean(-1)
         return positive, ((1 - weight) * loss_negative(out.reward)).mean(-1)
 

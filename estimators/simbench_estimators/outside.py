@@ -14,6 +14,7 @@ from simbench.log.feedback import FeedbackLog
 from simbench.streams import seed_of
 from simbench.training.contract import FittedReplicates
 from simbench.training.holdout import Holdout
+from simbench.training.trainer import Execution
 
 
 @dataclass
@@ -46,7 +47,11 @@ class SklearnEstimator(Estimator):
         self.seed = seed
 
     def fit_replicates(
-        self, log: FeedbackLog, replicates: Sequence[int] | None = None, holdout: Holdout | None = None
+        self,
+        log: FeedbackLog,
+        replicates: Sequence[int] | None = None,
+        holdout: Holdout | None = None,
+        execution: Execution | None = None,
     ) -> FittedReplicates:
         """One classifier a replicate, on all of the log: nothing is held out, whatever ``holdout`` says."""
         models = []

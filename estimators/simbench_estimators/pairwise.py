@@ -62,8 +62,7 @@ class UBPR(Pairwise):
 
     def propensity(self, batch: Batch) -> Tensor:
         """``α`` of the given samples."""
-        assert batch.propensity is not None
-        return batch.propensity
+        return batch.told("propensity")
 
 
 class CUBPR(UBPR):
@@ -98,8 +97,7 @@ class UPL(UBPR):
 
     def weight(self, better: tuple[Outputs, Batch], worse: tuple[Outputs, Batch]) -> Tensor:
         out, batch = worse
-        assert out.imputation is not None
-        relevance, alpha = torch.sigmoid(out.imputation).detach(), self.propensity(batch)
+        relevance, alpha = torch.sigmoid(out.head("imputation")).detach(), self.propensity(batch)
         # 0/0 where the response is surely relevant and its user surely acts: no click, so irrelevant
         tiny = torch.finfo(relevance.dtype).eps
         irrelevant = ((1 - relevance).clamp_min(tiny) / (1 - relevance * alpha).clamp_min(tiny)).clamp_max(1)
@@ -107,7 +105,6 @@ class UPL(UBPR):
         return clicked * (1 - batch.feedback) * irrelevant
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert out.imputation is not None
-        pointwise = cross_entropy(out.imputation, batch.feedback / self.propensity(batch))
+        pointwise = cross_entropy(out.head("imputation"), batch.feedback / self.propensity(batch))
         first, second = pointwise.chunk(2, dim=-1)
         return (first + second) / 2

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from simbench.estimator.estimator import Estimator
-from simbench.training.samples import Batch, Outputs, partners
+from simbench.training.samples import Batch, Outputs, partners, required
 from simbench_estimators.inverse_propensity import NNPU
 from simbench_estimators.naive import Naive
 
@@ -36,8 +36,7 @@ class ElkanNoto(Naive):
         return torch.where(clicked > 0, mean, 1.0).clamp_min(1e-6)
 
     def link(self, reward_logit: Tensor, calibration: Tensor | None = None) -> Tensor:
-        assert calibration is not None
-        return (super().link(reward_logit) / calibration).clamp_max(1)
+        return (super().link(reward_logit) / required(calibration, "calibration")).clamp_max(1)
 
 
 class PUSB(NNPU):
@@ -60,14 +59,12 @@ class PUSB(NNPU):
 
     def calibration(self, out: Outputs, batch: Batch) -> Tensor:
         """The threshold ``θ``, shape (R, 1)."""
-        assert batch.class_prior is not None
         ordered = out.reward.sort(-1).values
-        place = ((1 - batch.class_prior) * (ordered.shape[-1] - 1)).round().long()
+        place = ((1 - batch.told("class prior")) * (ordered.shape[-1] - 1)).round().long()
         return ordered.gather(-1, place.expand(len(ordered), 1))
 
     def link(self, reward_logit: Tensor, calibration: Tensor | None = None) -> Tensor:
-        assert calibration is not None
-        return torch.sigmoid(reward_logit - calibration)
+        return torch.sigmoid(reward_logit - required(calibration, "calibration"))
 
 
 class VPU(Estimator):
@@ -115,19 +112,17 @@ class VPU(Estimator):
 
     def mixing_loss(self, out: Outputs, batch: Batch) -> Tensor:
         """``L_reg``, shape (...,)."""
-        assert out.mixed is not None and batch.mixing is not None
         interpolated = torch.logaddexp(
-            batch.mixing.log(), (-batch.mixing).log1p() + logsigmoid(partners(out.reward))
+            batch.told("mixing").log(), (-batch.told("mixing")).log1p() + logsigmoid(partners(out.reward))
         )
-        return _mean_of_clicked((interpolated - logsigmoid(out.mixed)).square(), batch)
+        return _mean_of_clicked((interpolated - logsigmoid(out.head("mixed"))).square(), batch)
 
     def calibration(self, out: Outputs, batch: Batch) -> Tensor:
         """The largest held-out ``Φ``, shape (R, 1)."""
         return torch.sigmoid(out.reward).amax(-1, keepdim=True).clamp_min(1e-6)
 
     def link(self, reward_logit: Tensor, calibration: Tensor | None = None) -> Tensor:
-        assert calibration is not None
-        return (torch.sigmoid(reward_logit) / calibration).clamp_max(1)
+        return (torch.sigmoid(reward_logit) / required(calibration, "calibration")).clamp_max(1)
 
 
 def _mean_of_clicked(values: Tensor, batch: Batch) -> Tensor:

@@ -22,7 +22,8 @@ from simbench.log.feedback import FeedbackLog
 from simbench.training.contract import FittedReplicates, Network
 from simbench.training.holdout import Holdout
 from simbench.training.losses import cross_entropy
-from simbench.training.samples import Batch, Outputs
+from simbench.training.samples import Batch, Outputs, required
+from simbench.training.trainer import Execution
 from simbench_estimators.implicitrm import ImplicitRM
 from simbench_estimators.naive import Naive
 
@@ -107,8 +108,7 @@ class ImplicitRMSignals(ImplicitRM):
         return (Network(), *(Network((f"signal:{k}",), "context") for k in range(count)))
 
     def prepare(self, log: FeedbackLog) -> FeedbackLog:
-        assert log.signals is not None
-        praised, refused = fired(torch.as_tensor(log.signals), log.negative_signals)
+        praised, refused = fired(torch.as_tensor(required(log.signals, "signals")), log.negative_signals)
         if (praised & refused).any():
             raise BadInput(
                 f"{int((praised & refused).sum())} responses carry a positive and a negative signal: one of "
@@ -120,27 +120,25 @@ class ImplicitRMSignals(ImplicitRM):
         """Preference posterior (..., b) and action posteriors (..., K, b): the epoch's or the current."""
         if "preference" in batch.state:
             return batch.state["preference"], batch.state["action"]
-        assert out.signals is not None and batch.signals is not None
         good, bad = self._groups(out, batch)
-        preference = preference_posterior(good, bad, batch.signals, batch.negative_signals)
-        is_negative = _is_negative(batch.signals, batch.negative_signals)
+        preference = preference_posterior(good, bad, batch.told("signals"), batch.negative_signals)
+        is_negative = _is_negative(batch.told("signals"), batch.negative_signals)
         sees = preference.unsqueeze(-2)
         sees = torch.where(is_negative, 1 - sees, sees)
-        return preference, sees * batch.signals + (1 - sees) * torch.sigmoid(out.signals)
+        return preference, sees * batch.told("signals") + (1 - sees) * torch.sigmoid(out.head("signals"))
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor | float:
         _, action = self.posteriors(out, batch)
-        assert out.signals is not None
-        return cross_entropy(out.signals, action.detach()).sum(-2)
+        return cross_entropy(out.head("signals"), action.detach()).sum(-2)
 
     def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert batch.signals is not None
-        nll = signals_nll(*self._groups(out, batch), batch.signals, batch.negative_signals)
+        nll = signals_nll(*self._groups(out, batch), batch.told("signals"), batch.negative_signals)
         return nll.mean(-1)
 
     def _groups(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
-        assert out.signals is not None and batch.signals is not None
-        return group_log_probabilities(out.reward, out.signals, batch.signals, batch.negative_signals)
+        return group_log_probabilities(
+            out.reward, out.head("signals"), batch.told("signals"), batch.negative_signals
+        )
 
 
 def capture_recapture(first, second, both):
@@ -200,7 +198,11 @@ class CaptureRecapture(Estimator):
     sums_over_samples = False
 
     def fit_replicates(
-        self, log: FeedbackLog, replicates: Sequence[int] | None = None, holdout: Holdout | None = None
+        self,
+        log: FeedbackLog,
+        replicates: Sequence[int] | None = None,
+        holdout: Holdout | None = None,
+        execution: Execution | None = None,
     ) -> FittedReplicates:
         signals = positive_signals(log)
         if signals.shape[1] < 2:
@@ -214,7 +216,7 @@ class CaptureRecapture(Estimator):
         units = None if holdout is None else Holdout(holdout.by)
 
         def fitted(feedback: np.ndarray) -> FittedReplicates:
-            return learner.fit_replicates(log.with_feedback(feedback), replicates, units)
+            return learner.fit_replicates(log.with_feedback(feedback), replicates, units, execution)
 
         single = [fitted(signals[:, k]) for k in range(signals.shape[1])]
         both = {}
@@ -230,5 +232,6 @@ class CaptureRecapture(Estimator):
 
 def _with_inputs(log: FeedbackLog) -> FeedbackLog:
     """The log whose features are features and context together: signals are independent given both."""
-    assert log.context is not None
-    return FeedbackLog(np.concatenate([log.features, log.context], axis=1), log.feedback, log.groups)
+    return FeedbackLog(
+        np.concatenate([log.features, required(log.context, "context")], axis=1), log.feedback, log.groups
+    )

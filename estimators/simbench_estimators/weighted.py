@@ -17,31 +17,13 @@ class WMF(Estimator):
     ----------
     weight : float in (0, 1]
         ``w``, of a missing click.
-    hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
-        See :class:`simbench.estimator.estimator.Estimator`.
     """
 
     name = "wmf"
     assumption = "none under which it is unbiased; w below 1 hedges against missing clicks"
     source = "Hu, Koren, Volinsky, ICDM 2008"
 
-    def __init__(
-        self,
-        weight: float = 0.3,
-        hidden: tuple[int, ...] = (32, 16),
-        lr: float = 3e-3,
-        batch_size: int = 512,
-        epochs: int = 100,
-        patience: int = 8,
-        weight_decay: float = 1e-4,
-        validation_share: float = 0.2,
-        seed: int = 0,
-        device: str = "cpu",
-    ):
-        super().__init__(
-            hidden, lr, batch_size, epochs, patience, weight_decay, validation_share, seed, device
-        )
-        self.weight = weight
+    weight: float = 0.3
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         reward, r = sigmoid(out.reward), batch.feedback

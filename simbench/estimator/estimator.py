@@ -6,11 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    _clone_parametrized,  # what clone() does where a class does not say otherwise
-)
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -19,8 +15,7 @@ from simbench.log.feedback import FeedbackLog
 from simbench.training.contract import FittedReplicates, Trainable
 from simbench.training.holdout import Holdout
 from simbench.training.train import train
-
-HOW_IT_RUNS = ("precision", "memory_budget")
+from simbench.training.trainer import Execution
 
 
 class Estimator(Trainable, ClassifierMixin, BaseEstimator):
@@ -32,7 +27,11 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
     # -- many replicates at once ------------------------------------------------------------
 
     def fit_replicates(
-        self, log: FeedbackLog, replicates: Sequence[int] | None = None, holdout: Holdout | None = None
+        self,
+        log: FeedbackLog,
+        replicates: Sequence[int] | None = None,
+        holdout: Holdout | None = None,
+        execution: Execution | None = None,
     ) -> FittedReplicates:
         """Train one reward per row of ``log.feedback``.
 
@@ -44,6 +43,8 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
             Replicate numbers, from which the initial weights derive; default ``range(R)``.
         holdout : Holdout, optional
             Given by a study whose protocol departs from the default (see :mod:`simbench.study.protocol`).
+        execution : Execution, optional
+            Given by a run in another precision than fp32 (see :class:`simbench.training.trainer.Execution`).
 
         Raises
         ------
@@ -51,7 +52,7 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
             If the log lacks something that the estimator must be told.
         """
         self.require(log)
-        return train(self, log, replicates or range(log.n_replicates), holdout=holdout)
+        return train(self, log, replicates or range(log.n_replicates), holdout=holdout, execution=execution)
 
     # -- the scikit-learn face --------------------------------------------------------------
 
@@ -121,11 +122,6 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
         """Class by the reward's threshold 1/2, shape (m,)."""
         check_is_fitted(self, "model_")
         return self.classes_[(self.predict_reward(X) > 0.5).astype(int)]
-
-    def __sklearn_clone__(self):
-        other = _clone_parametrized(self)
-        vars(other).update({name: vars(self)[name] for name in HOW_IT_RUNS if name in vars(self)})
-        return other
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

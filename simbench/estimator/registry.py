@@ -1,16 +1,19 @@
 """Finds estimators, and methods for the class prior, by name: through entry points, anyone's alike."""
 
+import importlib.util
+import sys
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from simbench.errors import BadInput, did_you_mean
+from simbench.estimator.estimator import Estimator
 from simbench.log.feedback import FeedbackLog
-
-if TYPE_CHECKING:
-    from simbench.estimator.estimator import Estimator
 
 GROUP = "simbench.estimators"
 CLASS_PRIORS = "simbench.class_priors"
@@ -21,14 +24,14 @@ def names() -> list[str]:
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
-def find(name: str) -> "type[Estimator]":
+def find(name: str) -> type[Estimator]:
     """Estimator class of this name.
 
     Parameters
     ----------
     name : str
         An installed name (``naive``), a factory with its argument (``sklearn:LogisticRegression``),
-        or ``package.module:Class`` of anything that can be imported.
+        ``package.module:Class`` of anything that can be imported, or ``path/to/file.py:Class``.
 
     Raises
     ------
@@ -41,6 +44,8 @@ def find(name: str) -> "type[Estimator]":
     elif ":" in name and name.split(":")[0] in points:
         factory, argument = name.split(":", 1)
         found = _loaded(points[factory])(argument)
+    elif ".py:" in name:
+        found = _of_file(*name.rsplit(":", 1))
     elif ":" in name:
         found = _loaded(EntryPoint(name, name, GROUP))
     else:
@@ -63,6 +68,31 @@ def class_prior_method(name: str) -> Callable[[FeedbackLog, int], np.ndarray]:
     return _loaded(points[name])
 
 
+def _of_file(path: str, attribute: str) -> Any:
+    """What a Python file calls ``attribute``; the file is run once in this process."""
+    module = _module_of(Path(path).resolve())
+    if not hasattr(module, attribute):
+        raise BadInput(f"{path} defines no {attribute!r}.")
+    return getattr(module, attribute)
+
+
+@cache
+def _module_of(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist: give path/to/file.py:Class.")
+    name = f"simbench_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # a file that ends in .py has both
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses and pickles look a class's module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # other people's code runs here: whatever it raises
+        del sys.modules[name]
+        raise BadInput(f"{path} cannot be imported: {type(error).__name__}: {error}.") from error
+    return module
+
+
 def _loaded(point: EntryPoint):
     try:
         return point.load()
@@ -70,10 +100,8 @@ def _loaded(point: EntryPoint):
         raise BadInput(f"{point.name!r} cannot be imported: {error}.") from error
 
 
-def _checked(name: str, found) -> "type[Estimator]":
-    from simbench.estimator.estimator import Estimator
-
+def _checked(name: str, found) -> type[Estimator]:
     if not (isinstance(found, type) and issubclass(found, Estimator)):
         hint = f" (try {name}:ClassName)" if ":" not in name else ""
-        raise BadInput(f"{name!r} is not a subclass of simbench.estimator.estimator.Estimator{hint}.")
+        raise BadInput(f"{name!r} is not a subclass of simbench.Estimator{hint}.")
     return found

@@ -11,7 +11,6 @@ import torch
 from simbench.errors import BadInput
 from simbench.estimator.registry import find
 from simbench.repro import replicates
-from simbench.repro.studies import benchmarks
 from simbench.score.risk import (
     CASES,
     EXACT,
@@ -21,6 +20,7 @@ from simbench.score.risk import (
     situation,
 )
 from simbench.score.risk_table import collect
+from simbench.study import library
 from simbench.study.config import StudyConfig
 from simbench.study.executors.local import Local
 from simbench.study.run import run
@@ -54,14 +54,14 @@ def measure_risk(folder: Path, names: list[str] | None) -> None:
 
 
 def measure_throughput(folder: Path, quick: bool) -> None:
-    """Run ``benchmarks/throughput.py``; the timings are this machine's, and compared with nobody's."""
+    """Run ``throughput.py`` beside the studies; the timings are this machine's, and compared with nobody's."""
     if quick:  # no claim hangs on it, and a busy machine's timings say nothing
         write_table(folder / "results.parquet", pd.DataFrame())
         return
-    command = [sys.executable, str(benchmarks() / "throughput.py"), "--out", str(folder)]
+    command = [sys.executable, str(library.folder() / "throughput.py"), "--out", str(folder)]
     finished = subprocess.run(command, capture_output=True, text=True)
     if finished.returncode != 0:
-        raise BadInput(f"benchmarks/throughput.py failed: {finished.stderr.strip().splitlines()[-1]}.")
+        raise BadInput(f"{command[1]} failed: {finished.stderr.strip().splitlines()[-1]}.")
     write_table(folder / "results.parquet", pd.read_parquet(folder / THROUGHPUT))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from simbench import __version__
+from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.repro import check
 from simbench.repro.claims import findings
@@ -42,7 +42,7 @@ def _environment(run: Run) -> dict:
     evidence = Evidence(run.out)
     done = [step.name for step in STEPS if evidence.has(step.name)]
     return {
-        "simbench": __version__,
+        "simbench": VERSION,
         "torch": version("torch"),
         "python": platform.python_version(),
         "machine": f"{os.cpu_count()} cores ({platform.machine()})",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simbench import __version__
+from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.files.write import write_json
 from simbench.repro import downstream, learning_rate, measurements
@@ -28,7 +28,7 @@ class Step:
 
     def fingerprint(self, run: Run) -> str:
         """Of everything that the results depend on; a folder with another one is another reproduction's."""
-        text = json.dumps([__version__, self.name, self.describe(run)], sort_keys=True, default=str)
+        text = json.dumps([VERSION, self.name, self.describe(run)], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     def execute(self, run: Run) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from simbench import __version__
+from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import find
@@ -144,7 +144,7 @@ def fit_read_log(
             "feedback_rate": float(user.log.feedback.mean()),
         },
         "versions": {
-            "simbench": __version__,
+            "simbench": VERSION,
             "python": platform.python_version(),
             **{package: version(package) for package in ("torch", "numpy")},
         },

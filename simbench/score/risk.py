@@ -126,7 +126,7 @@ def expected_loss(estimator: Estimator, at: Situation, case: str = "known α") -
     p = feedback_probability(estimator, at)
     if not estimator.reads_pairs:
         clicked, unclicked = (
-            estimator.reward_loss(at.outputs, batch_for(estimator, at, torch.full_like(p, value), case))
+            estimator.loss_of_samples(at.outputs, batch_for(estimator, at, torch.full_like(p, value), case))
             for value in (1.0, 0.0)
         )
         return p * clicked + (1 - p) * unclicked
@@ -136,7 +136,7 @@ def expected_loss(estimator: Estimator, at: Situation, case: str = "known α") -
         for second in (1.0, 0.0):
             feedback = torch.cat([torch.full((half,), value, dtype=p.dtype) for value in (first, second)])
             weight = torch.where(feedback == 1, p, 1 - p)
-            loss = estimator.reward_loss(at.outputs, batch_for(estimator, at, feedback, case))
+            loss = estimator.loss_of_samples(at.outputs, batch_for(estimator, at, feedback, case))
             total += weight[:half] * weight[half:] * loss
     return total
 
@@ -149,7 +149,7 @@ def _over_two_signals(estimator: Estimator, at: Situation, case: str) -> Tensor:
     for pattern in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)):
         signals = torch.tensor(pattern, dtype=good.dtype)[:, None].expand_as(good)
         given_good, given_bad = (torch.where(signals == 1, p, 1 - p).prod(0) for p in (good, bad))
-        loss = estimator.reward_loss(at.outputs, batch_for(estimator, at, signals[0], case, signals))
+        loss = estimator.loss_of_samples(at.outputs, batch_for(estimator, at, signals[0], case, signals))
         total += (at.reward * given_good + (1 - at.reward) * given_bad) * loss
     return total
 

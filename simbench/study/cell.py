@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from simbench import __version__
+from simbench._compat import VERSION
 from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import find
 from simbench.log.feedback import FeedbackLog
@@ -20,6 +20,7 @@ from simbench.study.shards import Shards
 from simbench.study.supervision import fit_under
 from simbench.training.contract import MEMORY_BUDGET
 from simbench.training.precision import Precision
+from simbench.training.trainer import Execution
 from simbench.worlds.config import WorldConfig
 from simbench.worlds.world import World, build
 
@@ -45,7 +46,7 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     def key(self) -> str:
         """Canonical hash; the version is part of it, since code changes results. Memory does not."""
         described = self.model_dump(mode="json", exclude={"memory_budget"})
-        text = json.dumps([__version__, described], sort_keys=True)
+        text = json.dumps([VERSION, described], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     @property
@@ -153,14 +154,13 @@ def fit_cell(
     settings, protocol = cell.settings(kind), cell.protocol
 
     def make(setting: dict[str, Any]) -> Estimator:
-        estimator = kind(**{**cell.arguments(kind), **setting})
-        estimator.precision, estimator.memory_budget = cell.precision, cell.memory_budget
-        return estimator
+        return kind(**{**cell.arguments(kind), **setting})
 
     calibrated = protocol.calibrates(cell.estimator)
-    predictions, restarts, chosen = fit_under(protocol, make, settings, log, truth, world.test, calibrated)
-    if not np.isfinite(predictions).all():
-        raise ArithmeticError("the predictions are not finite: training diverged")
+    execution = None if cell.precision == "fp32" else Execution.on(cell.device, cell.precision)
+    how = (calibrated, cell.memory_budget, execution)
+    predictions, restarts, chosen = fit_under(protocol, make, settings, log, truth, world.test, *how)
+    _check_predictions(predictions, kind)
     if "truth" in kind.needs:
         told.append("truth")
     if log.context is not None and any(network.inputs == "context" for network in kind.networks):
@@ -170,6 +170,16 @@ def fit_cell(
     told += protocol.told(cell.estimator)
     facts = {"knows": ", ".join(told) or "nothing", "weights": weight_diagnostics(log)}
     return predictions, {**facts, "restarts": restarts, "settings": chosen.tolist()}
+
+
+def _check_predictions(predictions: np.ndarray, kind: type[Estimator]) -> None:
+    if not np.isfinite(predictions).all():
+        raise ArithmeticError("the predictions are not finite: training diverged")
+    if not kind.ranks_only and (predictions.min() < 0 or predictions.max() > 1):
+        raise ArithmeticError(
+            f"predictions lie in [{predictions.min():.3g}, {predictions.max():.3g}], not in [0, 1]: these "
+            "look like logits: override `link`, or state `ranks_only = True` for scores that only rank"
+        )
 
 
 def weight_diagnostics(log: FeedbackLog) -> dict[str, float]:

@@ -1,6 +1,8 @@
-"""Reads a study from YAML and flags."""
+"""Reads a study: a YAML file, the name of a study that travels with simbench, or a mapping; and what is laid
+over it."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,68 +10,158 @@ import yaml
 from pydantic import ValidationError
 
 from simbench.errors import BadInput
+from simbench.study import library
 from simbench.study.config import StudyConfig
 from simbench.study.names import everyone, grants, preset
 from simbench.worlds.config import RealResponses, WorldConfig
 
-WORLD_FLAGS = (
-    *("reward", "base_rate", "action_rate", "misclick", "confounding"),
+OF_A_WORLD = (
+    *("reward", "base_rate", "action_rate", "misclick", "confounding", "n_features"),
     *("signals", "regenerate", "signal_dependence", "responses_per_prompt", "trait"),
 )
-
-
-REAL_FLAGS = (
-    *("prompt_column", "text_column", "rating_column", "votes_column", "link", "slope", "threshold"),
+OF_A_STUDY = (
+    *("bias_levels", "sizes", "replicates", "seed", "label_share", "margin"),
+    *("device", "precision", "memory_budget"),
 )
 
+SUFFIXES = (".yaml", ".yml")
 
-def study_from(flags: dict[str, Any]) -> StudyConfig:
-    """The study that the flags, over a YAML file where one is given, describe.
+Source = str | Path | Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What is laid over a study as it is read; None leaves it as it is.
+
+    Parameters
+    ----------
+    worlds : sequence of str, optional
+        Presets in place of the study's worlds.
+    bias_levels, sizes : sequence of numbers, optional
+    estimators : sequence of str, optional
+        In place of the study's; ``("all",)`` stands for all that are installed.
+    more_estimators : sequence of str
+        Added to them.
+    replicates, seed, label_share, margin, device, precision : optional
+        As in :class:`StudyConfig`.
+    memory_budget : str, optional
+        A text such as ``500MB``.
+    grant : str, optional
+        A comma list; ``none`` grants nothing.
+    downstream : bool
+        Also measure policies, with the settings of the study or the default ones.
+    reward, base_rate, ..., trait : optional
+        Settings of every world, as in :class:`WorldConfig`.
+    real : mapping, optional
+        Responses of every world, as in :class:`RealResponses`.
+    """
+
+    worlds: Iterable[str] | None = None
+    bias_levels: Iterable[float] | None = None
+    sizes: Iterable[int] | None = None
+    estimators: Iterable[str] | None = None
+    more_estimators: Iterable[str] = ()
+    replicates: int | None = None
+    seed: int | None = None
+    grant: str | None = None
+    label_share: float | None = None
+    margin: float | None = None
+    device: str | None = None
+    precision: str | None = None
+    memory_budget: str | None = None
+    downstream: bool = False
+    reward: str | None = None
+    base_rate: float | None = None
+    action_rate: float | None = None
+    misclick: float | None = None
+    confounding: float | None = None
+    n_features: int | None = None
+    signals: int | None = None
+    regenerate: bool | None = None
+    signal_dependence: float | None = None
+    responses_per_prompt: int | None = None
+    trait: str | None = None
+    real: Mapping[str, Any] | None = None
+
+    def given(self, names: Iterable[str]) -> dict[str, Any]:
+        """Those of these fields that are given."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+def study_from(source: Source | None = None, overrides: Overrides | None = None) -> StudyConfig:
+    """The study that a source describes, with the overrides laid over it.
+
+    Parameters
+    ----------
+    source : str, Path or mapping, optional
+        A YAML file, the name of a study that travels with simbench (``variance``), or the settings
+        themselves; by default those of :class:`StudyConfig`.
+    overrides : Overrides, optional
 
     Raises
     ------
     BadInput
         With what is wrong and where.
     """
-    raw = _read_yaml(flags["config"]) if flags["config"] is not None else {}
-    values: dict[str, Any] = {"memory_budget": flags["memory"]}
-    values |= {
-        name: flags[name] for name in ("replicates", "seed", "margin", "label_share", "device", "precision")
-    }
-    values["bias_levels"] = _numbers(flags["bias_level"], float, "--bias-level")
-    values["sizes"] = _numbers(flags["size"], int, "--size")
-    names = _split(flags["estimators"])
-    extra = flags["estimator"] or []
-    if names or extra:
-        base = names or raw.get("estimators") or StudyConfig().estimators
-        base = everyone() if list(base) == ["all"] else base
-        values["estimators"] = list(dict.fromkeys([*base, *extra]))
-    if flags["downstream"]:
-        values["downstream"] = raw.get("downstream") or {}
-    if flags["grant"] is not None:
-        values["grant"] = grants(flags["grant"])
-    raw |= {name: value for name, value in values.items() if value is not None}
+    over = overrides or Overrides()
+    raw = settings_of(source)
+    raw |= over.given(OF_A_STUDY)
+    estimators = _estimators(raw, over)
+    if estimators is not None:
+        raw["estimators"] = estimators
+    if over.downstream:
+        raw["downstream"] = raw.get("downstream") or {}
+    if over.grant is not None:
+        raw["grant"] = grants(over.grant)
     try:
-        worlds = _worlds(flags, raw.pop("worlds", None))
+        worlds = _worlds(raw.pop("worlds", None), over)
         return StudyConfig.model_validate({**raw, "worlds": worlds})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{where or 'the study'}: {first['msg']}, got {first['input']!r}.") from error
+        where, said = first_error(error)
+        raise BadInput(f"{where or 'the study'}: {said}.") from error
 
 
-def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
-    """Presets by name or whole worlds, with the flags laid over them."""
-    chosen = _split(flags["world"]) or given or ["exclusive"]
-    changes = {name: flags[name] for name in WORLD_FLAGS if flags[name] is not None}
-    if flags["trait"] is not None:
+def settings_of(source: Source | None) -> dict[str, Any]:
+    """The settings that a source holds, as they stand there.
+
+    Raises
+    ------
+    BadInput
+        If there is no such study, or it cannot be read.
+    """
+    if source is None:
+        return {}
+    if isinstance(source, Mapping):
+        return dict(source)
+    path = Path(source)
+    is_path = path.name != str(source) or path.suffix in SUFFIXES or path.is_file()
+    return _read_yaml(path if is_path else library.find(path.name))
+
+
+def first_error(error: ValidationError) -> tuple[str, str]:
+    """Where the first error of a validation lies, and what is wrong there."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return where, f"{first['msg']}, got {first['input']!r}"
+
+
+def _estimators(raw: dict[str, Any], over: Overrides) -> list[str] | None:
+    """The names that are run; None where nobody names any."""
+    more = list(over.more_estimators)
+    base = list(over.estimators or raw.get("estimators") or (StudyConfig().estimators if more else ()))
+    base = everyone() if base == ["all"] else base
+    return list(dict.fromkeys([*base, *more])) or None
+
+
+def _worlds(given: Any, over: Overrides) -> list[WorldConfig]:
+    """Presets by name or whole worlds, with what is laid over them."""
+    changes = over.given(OF_A_WORLD)
+    if over.trait is not None:
         changes["salience"] = "trait"
-    if flags["features_dim"] is not None:
-        changes["n_features"] = flags["features_dim"]
-    real = _real(flags)
+    real = None if over.real is None else RealResponses.model_validate(over.real)
     worlds = []
-    for world in chosen:
-        config = preset(world) if isinstance(world, str) else described_world(world)
+    for world in over.worlds or given or ["exclusive"]:
+        config = _world(world)
         described = {**config.model_dump(), **changes}
         if real is not None:
             stem = Path(real.path).name.split(".")[0]
@@ -78,22 +170,13 @@ def _worlds(flags: dict[str, Any], given: Any) -> list[WorldConfig]:
     return worlds
 
 
-def described_world(world: dict[str, Any]) -> WorldConfig:
-    """A world in a study file: all of it, or a preset with changes (``preset: twin:helpsteer``)."""
+def _world(world: str | Mapping[str, Any]) -> WorldConfig:
+    """A world in a study: a preset, a preset with changes (``preset: twin:helpsteer``), or all of it."""
+    if isinstance(world, str):
+        return preset(world)
     changes = dict(world)
     start = preset(changes.pop("preset")).model_dump() if "preset" in changes else {}
     return WorldConfig.model_validate({**start, **changes})
-
-
-def _real(flags: dict[str, Any]) -> RealResponses | None:
-    given = {name: flags[name] for name in REAL_FLAGS if flags[name] is not None}
-    if flags["responses"] is None:
-        if given or flags["features"] is not None:
-            used = ", ".join(f"--{name.replace('_', '-')}" for name in given) or "--features"
-            raise BadInput(f"{used} describes a file of responses: give it with --responses FILE.")
-        return None
-    features = None if flags["features"] is None else str(flags["features"])
-    return RealResponses(path=str(flags["responses"]), features=features, **given)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -106,14 +189,3 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadInput(f"{path} must hold a mapping of study settings, such as `replicates: 20`.")
     return value
-
-
-def _split(values: list[str] | None) -> list[str]:
-    return [part.strip() for value in values or [] for part in value.split(",") if part.strip()]
-
-
-def _numbers(values: list[str] | None, kind: Callable[[str], Any], flag: str) -> list[Any] | None:
-    try:
-        return [kind(part) for part in _split(values)] or None
-    except ValueError as error:
-        raise BadInput(f"{flag} must be numbers, separated by commas, got {values}.") from error

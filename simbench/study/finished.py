@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from simbench import __version__
+from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.files.location import Location
 from simbench.study.cell import Cell
@@ -44,8 +44,8 @@ def read_study(folder: Path | Location) -> StudyConfig:
         config = found["config"]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise BadInput(f"{path} is damaged ({error}): run the study again.") from error
-    if made_by != __version__:
-        raise BadInput(f"{folder} was made by simbench {made_by}, not {__version__}: run the study again.")
+    if made_by != VERSION:
+        raise BadInput(f"{folder} was made by simbench {made_by}, not {VERSION}: run the study again.")
     try:
         return StudyConfig.model_validate(config)
     except ValidationError as error:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from simbench import __version__
+from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.files.location import Location
 from simbench.files.write import write_json
@@ -123,7 +123,7 @@ def environment(config: StudyConfig) -> dict[str, Any]:
     """What a reader needs to run the study again elsewhere."""
     packages = ("torch", "numpy", "scipy", "scikit-learn", "pandas")
     return {
-        "simbench": __version__,
+        "simbench": VERSION,
         "versions": {name: version(name) for name in packages},
         "python": platform.python_version(),
         "device": config.device,

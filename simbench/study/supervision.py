@@ -12,16 +12,18 @@ from simbench.files.matrix import take_rows
 from simbench.log.feedback import FeedbackLog, Truth
 from simbench.streams import seed_of
 from simbench.study.protocol import Protocol
-from simbench.training import train as training
 from simbench.training.batches import split_by_prompt
-from simbench.training.contract import FittedReplicates
+from simbench.training.contract import MEMORY_BUDGET, FittedReplicates
 from simbench.training.holdout import Holdout
+from simbench.training.precision import Precision
+from simbench.training.train import chunk_size
+from simbench.training.trainer import Execution
 from simbench.worlds.world import Population
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What outlives one setting's models.
+    """Predictions and losses of one setting, kept once its fitted models are discarded.
 
     Parameters
     ----------
@@ -35,6 +37,25 @@ class Fit:
     predictions: np.ndarray
     held_out_loss: np.ndarray
     diagnostics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a study has its estimators trained, which no estimator decides."""
+
+    holdout: Holdout
+    memory_budget: int
+    execution: Execution | None
+
+    @property
+    def precision(self) -> Precision:
+        return "fp32" if self.execution is None else self.execution.precision
+
+    def departures(self, holdout: Holdout) -> dict[str, Any]:
+        """Arguments of ``fit_replicates`` that depart from the usual: an estimator from outside need not know
+        of protocols and precisions to run under the usual ones."""
+        unusual = {} if holdout.is_usual else {"holdout": holdout}
+        return unusual if self.execution is None else {**unusual, "execution": self.execution}
 
 
 def holdout_of(protocol: Protocol, truth: Truth) -> Holdout:
@@ -51,6 +72,8 @@ def fit_under(
     truth: Truth,
     test: Population,
     calibrated: bool,
+    memory_budget: int = MEMORY_BUDGET,
+    execution: Execution | None = None,
 ) -> tuple[np.ndarray, dict[str, float], np.ndarray]:
     """Fit every setting, keep one for each replicate, calibrate.
 
@@ -69,6 +92,10 @@ def fit_under(
         Its features; its reward under ``oracle_selection`` alone.
     calibrated : bool
         Whether the protocol calibrates this estimator.
+    memory_budget : int, bytes
+        What the replicates that train at once may take.
+    execution : Execution, optional
+        Where it is not the usual one; an estimator from outside that does not take it cannot run so.
 
     Returns
     -------
@@ -85,7 +112,8 @@ def fit_under(
     """
     holdout = holdout_of(protocol, truth)
     seen_by = make({}) if calibrated else None
-    fits = [_fit(make(setting), log, truth, test, holdout, seen_by) for setting in settings]
+    how = Training(holdout, memory_budget, execution)
+    fits = [_fit(make(setting), log, truth, test, how, seen_by) for setting in settings]
     chosen = np.zeros(log.n_replicates, dtype=int)
     if len(fits) > 1:
         score = [_test_error(fit, test) if protocol.oracle_selection else fit.held_out_loss for fit in fits]
@@ -99,24 +127,24 @@ def _fit(
     log: FeedbackLog,
     truth: Truth,
     test: Population,
-    holdout: Holdout,
+    how: Training,
     calibrated_as: Estimator | None,
 ) -> Fit:
-    """Fit and predict so many replicates at a time as the estimator's memory budget holds.
+    """Fit and predict as many replicates at a time as the memory budget holds.
 
     Only predictions outlive a chunk, so that memory does not grow with the fitted networks.
     """
     chunk = log.n_replicates
-    if hasattr(estimator, "hidden"):  # else it is trained by someone else's code, one by one
-        fits = getattr(estimator, "restarts", 1)
-        chunk = max(1, training.chunk_size(estimator, log, estimator.memory_budget) // fits)
+    parameters = estimator.get_params()
+    if "hidden" in parameters:  # else it is trained by someone else's code, one by one
+        fits = parameters.get("restarts", 1)
+        chunk = max(1, chunk_size(estimator, log, how.memory_budget, how.precision) // fits)
     predictions, losses, diagnostics, sizes = [], [], [], []
     for start in range(0, log.n_replicates, chunk):
         rows = slice(start, min(start + chunk, log.n_replicates))
-        numbers, part, own = range(rows.start, rows.stop), log.replicates(rows), holdout.replicates(rows)
-        # an estimator from outside need not know of protocols to run under the usual one
-        known = {} if holdout.is_usual else {"holdout": own}
-        model = estimator.fit_replicates(part, numbers, **known)
+        numbers, part = range(rows.start, rows.stop), log.replicates(rows)
+        own = how.holdout.replicates(rows)
+        model = estimator.fit_replicates(part, numbers, **how.departures(own))
         predicted, expected = model.predict(test.features), (len(numbers), len(test.features))
         if np.shape(predicted) != expected:
             raise ValueError(f"the predictions have shape {np.shape(predicted)}, not {expected}")

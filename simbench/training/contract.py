@@ -11,7 +11,7 @@ from simbench.errors import BadInput
 from simbench.files.matrix import Matrix
 from simbench.log.feedback import FeedbackLog
 from simbench.training.losses import cross_entropy
-from simbench.training.precision import Precision
+from simbench.training.parameters import Parameters
 from simbench.training.samples import Batch, Outputs
 
 MEMORY_BUDGET = 2 << 30  # bytes for parameters, optimiser state, activations and feedback of a chunk
@@ -41,21 +41,12 @@ class FittedReplicates(Protocol):
         ...
 
 
-class Trainable:
+class Trainable(Parameters):
     """What training needs of an estimator: its loss, its networks, its hyper-parameters.
 
-    The same loss is trained (``simbench.training``), and integrated exactly (``simbench.score.risk``).
-    Class attributes: ``needs`` and ``optional`` of {"truth", "propensity", "class prior", "labels",
-    "misclick", "signals", "action rate", "always acts"}; ``networks``;
-    ``reads_pairs``, for losses on two responses of one prompt, whose batches
-    hold b first members and then their b partners (see :meth:`Batch.halves`); ``has_epoch_state``;
-    ``initial_epochs``, passes over :meth:`initial_objective` before training (an initialisation);
-    ``mixup``, the concentration of the Beta distribution by which every training batch is mixed as well
-    (see :mod:`simbench.training.samples`); ``reads_representation``, where the loss reads the reward network's
-    last hidden layer; ``workspace``, float32 that the loss takes for itself in each replicate, where that is
-    not small beside the activations; ``sums_over_samples``, False for a risk that is no mean of per-sample losses;
-    ``ranks_only``, where predictions carry an order but no probability; ``link_formula``, :meth:`link` in
-    NumPy's words, of the logit ``s`` and the calibration ``c``, for the cards of models that leave simbench.
+    The same loss is trained (:mod:`simbench.training`) and integrated exactly (:mod:`simbench.score.risk`).
+    Hyper-parameters are annotated attributes; a subclass adds its own in the same way, and changes a default
+    by assigning it. Constructors take them by keyword.
 
     Parameters
     ----------
@@ -66,11 +57,11 @@ class Trainable:
     batch_size : int
         Rows a step.
     epochs : int
-        At most so many passes.
+        Largest number of passes over the log.
     patience : int
-        Stop a replicate after so many epochs without a better held-out selection loss.
+        A replicate stops after this many epochs without a better held-out selection loss.
     weight_decay : float
-        Coupled L2.
+        Coupled L2 penalty.
     validation_share : float in [0, 1)
         Share of the prompts held out for early stopping; 0 trains on all and watches the training objective
         itself (no guard against overfitting: for parametric heads).
@@ -78,6 +69,37 @@ class Trainable:
         Initial weights, batch order and the held-out split derive from it.
     device : str
         A torch device.
+
+    Attributes
+    ----------
+    name, family, assumption, source : str
+        What the catalogue prints: the name, the family, under what the risk is unbiased, and the publication.
+    needs, optional : frozenset of str
+        What it must be told, and what it uses if told, of: "truth", "propensity", "class prior", "labels",
+        "misclick", "signals", "action rate", "always acts".
+    networks : tuple of Network
+    reads_pairs : bool
+        For losses on two responses of one prompt: batches hold b first members, then their b partners (see
+        :meth:`Batch.halves`).
+    has_epoch_state : bool
+        Whether :meth:`epoch_state` is computed before every epoch.
+    initial_epochs : int
+        Passes over :meth:`initial_objective` before training.
+    mixup : float or None
+        Concentration of the Beta distribution by which every training batch is mixed as well (see
+        :mod:`simbench.training.samples`).
+    reads_representation : bool
+        Whether the loss reads the reward network's last hidden layer.
+    workspace : int
+        Number of float32 values that the loss takes for itself in each replicate, where that is not small
+        beside the activations.
+    sums_over_samples : bool
+        False for a risk that is no mean of per-sample losses.
+    ranks_only : bool
+        Whether predictions carry an order but no probability.
+    link_formula : str
+        :meth:`link` in NumPy's words, of the logit ``s`` and the calibration ``c``, for the cards of models
+        that leave simbench.
     """
 
     name: ClassVar[str] = ""
@@ -96,31 +118,16 @@ class Trainable:
     sums_over_samples: ClassVar[bool] = True
     ranks_only: ClassVar[bool] = False
     link_formula: ClassVar[str] = "sigmoid(s)"
-    # How it is run, which is no hyper-parameter: set on an instance, and kept by scikit-learn's clone.
-    precision: Precision = "fp32"  # of matrix products, see simbench.training.precision
-    memory_budget: int = MEMORY_BUDGET  # bytes of replicates that train at once; changes no result on a CPU
 
-    def __init__(
-        self,
-        hidden: tuple[int, ...] = (32, 16),
-        lr: float = 3e-3,
-        batch_size: int = 512,
-        epochs: int = 100,
-        patience: int = 8,
-        weight_decay: float = 1e-4,
-        validation_share: float = 0.2,
-        seed: int = 0,
-        device: str = "cpu",
-    ):
-        self.hidden = hidden
-        self.lr = lr
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.patience = patience
-        self.weight_decay = weight_decay
-        self.validation_share = validation_share
-        self.seed = seed
-        self.device = device
+    hidden: tuple[int, ...] = (32, 16)
+    lr: float = 3e-3
+    batch_size: int = 512
+    epochs: int = 100
+    patience: int = 8
+    weight_decay: float = 1e-4
+    validation_share: float = 0.2
+    seed: int = 0
+    device: str = "cpu"
 
     # -- the loss ---------------------------------------------------------------------------
 
@@ -177,6 +184,41 @@ class Trainable:
     def prepare(self, log: FeedbackLog) -> FeedbackLog:
         """Estimate from the log what may be estimated (a class prior), before training."""
         return log
+
+    def loss_of_samples(self, out: Outputs, batch: Batch) -> Tensor:
+        """:meth:`reward_loss`, held against the contract: a value a sample, or a pair.
+
+        Raises
+        ------
+        BadInput
+            If it was averaged too early.
+        """
+        loss, rows = self.reward_loss(out, batch), out.reward.shape
+        pairs = (*rows[:-1], rows[-1] // 2)
+        if loss.shape == rows or (self.reads_pairs and loss.shape == pairs):
+            return loss
+        raise BadInput(
+            f"reward_loss of {self.name or type(self).__name__} returns shape {tuple(loss.shape)} for a "
+            f"batch of shape {tuple(rows)}: return one value a sample, and leave the mean to the bench."
+        )
+
+    def check_shapes(self, out: Outputs, batch: Batch) -> None:
+        """Hold the losses of one batch against the contract, once before training.
+
+        Raises
+        ------
+        BadInput
+            If the loss is no value a sample, or the objective no value a replicate.
+        """
+        states_a_loss = type(self).reward_loss is not Trainable.reward_loss
+        if states_a_loss and self.sums_over_samples:
+            self.loss_of_samples(out, batch)
+        objective, replicates = self.objective(out, batch), out.reward.shape[:-1]
+        if objective.shape != replicates:
+            raise BadInput(
+                f"the objective of {self.name or type(self).__name__} has shape {tuple(objective.shape)} for "
+                f"{tuple(replicates)} replicates: return one value a replicate, the mean over the last axis."
+            )
 
     @classmethod
     def heads(cls) -> set[str]:

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simbench._compat import masked_gradient
+
 
 def block_width(hidden: tuple[int, ...]) -> int:
     """Replicates a block: enough columns for an efficient product, few enough to waste no padding."""
@@ -383,4 +385,4 @@ class _Scratch:
     def mask(self, layer: int, activation: Tensor) -> Tensor:
         """Zero the gradient where the unit was off."""
         below, masked = self.below[layer], self.masked[layer]
-        return torch.ops.aten.threshold_backward.grad_input(below, activation, 0, grad_input=masked)
+        return masked_gradient(below, activation, masked)

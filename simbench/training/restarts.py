@@ -21,7 +21,7 @@ from simbench.training.contract import Trainable
 from simbench.training.holdout import Holdout
 from simbench.training.losses import click_nll
 from simbench.training.train import train
-from simbench.training.trainer import RESTART
+from simbench.training.trainer import RESTART, Execution
 
 RULE = "the fit that began at even odds where it is among the likeliest, else the likeliest"
 RANKS_ALIKE = 0.88  # least rank correlation of equally likely rewards at which their ranking is one
@@ -125,6 +125,7 @@ def train_restarts(
     replicates: Sequence[int],
     restarts: int,
     holdout: Holdout | None = None,
+    execution: Execution | None = None,
 ) -> Restarts:
     """Fit every replicate from ``restarts`` starts, all in one stacked training.
 
@@ -137,7 +138,8 @@ def train_restarts(
     replicates : sequence of int, length R
     restarts : int
     holdout : Holdout, optional
-        See :func:`simbench.training.train`; which restart is kept is decided by the feedback all the same.
+        See :func:`simbench.training.train.train`; the feedback decides which restart is kept all the same.
+    execution : Execution, optional
 
     Returns
     -------
@@ -146,7 +148,8 @@ def train_restarts(
     number = [restart * RESTART + replicate for replicate in replicates for restart in range(restarts)]
     rows = np.repeat(np.arange(log.n_replicates), restarts)
     holdout = holdout or Holdout()
-    model = train(estimator, log.replicates(rows), number, holdout=holdout.replicates(rows))
+    own = holdout.replicates(rows)
+    model = train(estimator, log.replicates(rows), number, holdout=own, execution=execution)
     seed = seed_of(estimator.seed, "split")
     _, held_out = split_by_prompt(holdout.units(log.groups), estimator.validation_share, seed)
     loss = click_losses(model, log, held_out, restarts)

@@ -6,12 +6,28 @@ partners and ``μ``.
 """
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor
 
+from simbench.errors import BadInput
+
 Sampled = TypeVar("Sampled", "Outputs", "Batch")
+Value = TypeVar("Value")
+
+
+def required(value: Value | None, what: str) -> Value:
+    """The value, which is there.
+
+    Raises
+    ------
+    BadInput
+        If it is None: the estimator reads what it did not say that it needs.
+    """
+    if value is None:
+        raise BadInput(f"the estimator reads the {what}, which is not there: name it in its `needs`.")
+    return value
 
 
 def partners(values: Tensor, dim: int = -1) -> Tensor:
@@ -26,11 +42,25 @@ def with_mixed_rows(x: Tensor, share: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Logits of the networks on a batch; each of shape (..., b), None for a head that is not there.
+    """Logits of the networks on a batch of b responses, for R replicates at once (float32).
 
-    ``signals`` holds the propensity logits of all signals, shape (..., K, b). In training alone, for an
-    estimator that asks for them: ``mixed``, the reward logits of the mixed rows, shape (..., b), and
-    ``representation``, the reward network's last hidden layer, shape (..., h, b), None where it has none.
+    Leading axes ``...`` are ``(R,)`` in training; exact checks use others. None stands for a head that the
+    estimator's ``networks`` do not have: :meth:`head` reads one that must be there.
+
+    Parameters
+    ----------
+    reward : Tensor, shape (..., b)
+        Logit of ``γ̂``.
+    propensity : Tensor, shape (..., b), or None
+        Logit of ``α̂``.
+    imputation : Tensor, shape (..., b), or None
+        Logit of the imputed reward.
+    signals : Tensor, shape (..., K, b), or None
+        Propensity logits of K signals.
+    mixed : Tensor, shape (..., b), or None
+        In training, where the estimator has ``mixup``: reward logits of the mixed rows.
+    representation : Tensor, shape (..., h, b), or None
+        In training, where the estimator ``reads_representation``: the reward network's last hidden layer.
     """
 
     reward: Tensor
@@ -40,6 +70,19 @@ class Outputs:
     mixed: Tensor | None = None
     representation: Tensor | None = None
 
+    def head(self, name: Literal["propensity", "imputation", "signals", "mixed"]) -> Tensor:
+        """The logits of a head that must be there, shape (..., b); see the attribute of that name.
+
+        Raises
+        ------
+        BadInput
+            If the estimator's ``networks`` have no such head.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise BadInput(f"the loss reads the head {name!r}, which none of the estimator's `networks` has.")
+        return value
+
     def halves(self) -> "tuple[Outputs, Outputs]":
         """A batch of pairs holds the first members, then their partners."""
         n = self.reward.shape[-1]
@@ -48,7 +91,9 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a loss may read of the log.
+    """What a loss may read of the log: b responses, for R replicates at once (float32 unless said).
+
+    What is None was not told: :meth:`told` reads one that must be there.
 
     Parameters
     ----------
@@ -93,6 +138,23 @@ class Batch:
     signals: Tensor | None = None
     negative_signals: tuple[int, ...] = ()
     mixing: Tensor | None = None
+
+    @overload
+    def told(self, name: Literal["misclick", "action rate"]) -> float: ...
+    @overload
+    def told(
+        self,
+        name: Literal["propensity", "class prior", "labels", "always acts", "strata", "signals", "mixing"],
+    ) -> Tensor: ...
+    def told(self, name: str) -> Any:
+        """What the estimator must be told, by its name in ``needs``; see the attribute of that name.
+
+        Raises
+        ------
+        BadInput
+            If the log does not hold it.
+        """
+        return required(getattr(self, name.replace(" ", "_")), name)
 
     def halves(self) -> "tuple[Batch, Batch]":
         """The first members of a batch of pairs, and their partners."""

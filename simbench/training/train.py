@@ -14,10 +14,10 @@ import torch
 from simbench.errors import BadInput
 from simbench.log.feedback import FeedbackLog
 from simbench.training.batches import split_by_prompt
-from simbench.training.contract import Trainable
+from simbench.training.contract import MEMORY_BUDGET, Trainable
 from simbench.training.holdout import Holdout
 from simbench.training.network import block_width
-from simbench.training.precision import products_in
+from simbench.training.precision import Precision, products_in
 from simbench.training.stacked_model import ROWS, ModelChunks, StackedModel
 from simbench.training.trainer import RESTART, Execution, Objective, Trainer
 
@@ -37,7 +37,7 @@ def train(
     estimator: Trainable,
     log: FeedbackLog,
     replicates: Sequence[int],
-    memory_budget: int | None = None,
+    memory_budget: int = MEMORY_BUDGET,
     independent_order: bool = False,
     holdout: Holdout | None = None,
     execution: Execution | None = None,
@@ -52,15 +52,15 @@ def train(
         Feedback of shape (R, n).
     replicates : sequence of int, length R
         Replicate numbers; initial weights derive from them. ``number // RESTART`` counts restarts.
-    memory_budget : int, bytes, optional
-        In place of the estimator's.
+    memory_budget : int, bytes
+        What the replicates that train at once may take; it changes no result on a CPU.
     independent_order : bool
         Give every replicate its own held-out split and batch order; slow (one at a time). Used to
         measure what sharing them costs, see ``benchmarks/batch_order.py``.
     holdout : Holdout, optional
         What is held out, and by what it stops a fit, where that is not whole prompts and feedback.
     execution : Execution, optional
-        By default what suits the device.
+        Layout and precision of the arithmetic; by default what suits the device, in fp32.
 
     Returns
     -------
@@ -68,11 +68,10 @@ def train(
     """
     if len(replicates) != log.n_replicates:
         raise BadInput(f"{len(replicates)} replicate numbers for {log.n_replicates} rows of feedback.")
-    budget = estimator.memory_budget if memory_budget is None else memory_budget
-    chunk = 1 if independent_order else chunk_size(estimator, log, budget)
-    how = Execution.on(torch.device(estimator.device)) if execution is None else execution
+    how = execution or Execution.on(estimator.device)
+    chunk = 1 if independent_order else chunk_size(estimator, log, memory_budget, how.precision)
     held_out_by, models = holdout or Holdout(), []
-    with products_in(estimator.precision):
+    with products_in(how.precision):
         for start in range(0, len(replicates), chunk):
             rows = slice(start, start + chunk)
             order = (replicates[start],) if independent_order else ()
@@ -82,15 +81,23 @@ def train(
     return models[0] if len(models) == 1 else ModelChunks(models)
 
 
-def chunk_size(estimator: Trainable, log: FeedbackLog, memory_budget: int) -> int:
+def chunk_size(
+    estimator: Trainable, log: FeedbackLog, memory_budget: int, precision: Precision = "fp32"
+) -> int:
     """Replicates of this log that fit the budget, at least one block of them."""
     signals = 0 if log.signals is None else log.signals.shape[1]
     shape = (log.n_rows, log.features.shape[1], len(estimator.networks_for(log)), signals)
-    return chunk_of_shape(estimator, *shape, memory_budget)
+    return chunk_of_shape(estimator, *shape, memory_budget, precision)
 
 
 def chunk_of_shape(
-    estimator: Trainable, rows: int, features: int, networks: int, signals: int, memory_budget: int
+    estimator: Trainable,
+    rows: int,
+    features: int,
+    networks: int,
+    signals: int,
+    memory_budget: int,
+    precision: Precision = "fp32",
 ) -> int:
     """Replicates of a log of this shape that fit the budget, at least one block of them.
 
@@ -101,7 +108,7 @@ def chunk_of_shape(
     weights = sum(a * b + b for a, b in pairwise(widths))
     step = estimator.batch_size if estimator.mixup is None else 2 * estimator.batch_size
     activations = 4 * max(step, ROWS) * sum(widths[1:])
-    vectors = 7 if estimator.precision == "bf16" else 5
+    vectors = 7 if precision == "bf16" else 5
     each = 4 * (networks * (vectors * weights + activations) + (4 + 2 * signals) * rows + estimator.workspace)
     # a multiple of the block width, so that no block is padded
     width = block_width(estimator.hidden) if torch.device(estimator.device).type == "cpu" else 1

@@ -24,7 +24,7 @@ from simbench.training.feeding import Feed, Feeder
 from simbench.training.holdout import Holdout
 from simbench.training.network import StackedMLP, block_width, repacked
 from simbench.training.pairs import draw_pairs
-from simbench.training.precision import product_dtype
+from simbench.training.precision import Precision, product_dtype
 from simbench.training.samples import Batch, Outputs, with_mixed_rows
 from simbench.training.stacked_model import ROWS, StackedModel
 from simbench.training.steps import Recorder, Steps, recorded_on_cuda
@@ -44,6 +44,8 @@ class Execution:
         replicates there are. Else in blocks that fit a processor's cache.
     record : Recorder, optional
         Records a step that is then replayed, see :mod:`simbench.training.steps`.
+    precision : {"fp32", "tf32", "bf16"}
+        Of matrix products, see :mod:`simbench.training.precision`.
     pool : int, bytes
         Of float32 features that batches are drawn from at once, see :mod:`simbench.training.batches`; it
         decides the order of batches where a log is larger.
@@ -51,13 +53,14 @@ class Execution:
 
     wide: bool = False
     record: Recorder | None = None
+    precision: Precision = "fp32"
     pool: int = IN_MEMORY
 
     @classmethod
-    def on(cls, device: torch.device) -> "Execution":
+    def on(cls, device: str, precision: Precision = "fp32") -> "Execution":
         """What suits the device."""
-        on_gpu = device.type == "cuda"
-        return cls(on_gpu, recorded_on_cuda if on_gpu else None)
+        on_gpu = torch.device(device).type == "cuda"
+        return cls(on_gpu, recorded_on_cuda if on_gpu else None, precision)
 
 
 class Trainer:
@@ -85,7 +88,7 @@ class Trainer:
         self.oracle_labels = None if clean is None else self.log.tensor(clean[rows][:, self.held_out])
         self.pool = pool_rows(log.features.shape[1], estimator.batch_size, execution.pool)
         inputs = {network: _inputs(network, log) for network in estimator.networks_for(log)}
-        dtype = product_dtype(estimator.precision, self.device)
+        dtype = product_dtype(execution.precision, self.device)
         self.feeder = Feeder(inputs, self.device, dtype, execution.pool)
         self.networks = {
             network: StackedMLP(
@@ -103,6 +106,7 @@ class Trainer:
             stacked.shift_outputs(self._initial_shifts(network))
             stacked.parameters_changed()
         self.state: dict[str, Tensor] = {}
+        self.shapes_checked = False
         # a stream of its own, so that mixing changes no other estimator's batches
         self.mixing_order = stream(estimator.seed, "mixing", *order_axes)
         self.mixing = None if estimator.mixup is None else torch.empty(log.n_rows, device=self.device)
@@ -171,7 +175,7 @@ class Trainer:
             calibration = self.estimator.calibration(self._predict(self.held_out), held_out)
         if calibration is not None:
             calibration = calibration[:count].double()
-        link, precision = self.estimator.link, self.estimator.precision
+        link, precision = self.estimator.link, self.execution.precision
         return StackedModel(best, link, calibration, count, epochs[:count], loss[:count], precision)
 
     def _initialise(self, order: np.random.Generator) -> None:
@@ -220,6 +224,10 @@ class Trainer:
         }
         hidden = self._representation()
         out = self._training_outputs(list(logits.values()), hidden, len(rows))
+        if not self.shapes_checked and objective == self.estimator.objective:
+            with torch.no_grad():
+                self.estimator.check_shapes(out, batch)
+            self.shapes_checked = True
         # Autograd ends at what the loss reads; the networks' own backward pass goes on from there.
         leaves = [*logits.values(), *hidden.values()]
         gradients = torch.autograd.grad(objective(out, batch).sum(), leaves)

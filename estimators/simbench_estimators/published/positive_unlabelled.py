@@ -20,9 +20,10 @@ class UPUPublished(UPU):
     source = "public code of the baselines of arXiv 2603.23184; after du Plessis et al., NIPS 2014"
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert batch.class_prior is not None
         r, rate = batch.feedback, batch.feedback_rate
-        clicked = r * batch.class_prior / rate * (loss_positive(out.reward) - loss_negative(out.reward))
+        clicked = (
+            r * batch.told("class prior") / rate * (loss_positive(out.reward) - loss_negative(out.reward))
+        )
         return clicked + (1 - r) / (1 - rate) * loss_negative(out.reward)
 
 
@@ -42,8 +43,7 @@ class NNPUPublished(NNPU):
         return self.risk(out, batch)
 
     def risk_parts(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
-        assert batch.class_prior is not None
-        prior, r = batch.class_prior.squeeze(-1), batch.feedback
+        prior, r = batch.told("class prior").squeeze(-1), batch.feedback
         good = prior * _mean(loss_positive(out.reward), r)
         bad, taken_off = loss_negative(out.reward), prior * _mean(loss_negative(out.reward), r)
         return good, _mean(bad, 1 - r) - taken_off

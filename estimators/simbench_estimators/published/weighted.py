@@ -24,11 +24,10 @@ class IPSPublished(IPS):
     name = "ips@published"
     assumption = "none under which it is unbiased, unless everyone acts (α = 1)"
     source = "public code of the baselines of arXiv 2603.23184; after Schnabel et al., ICML 2016"
-    default_clip: ClassVar[float] = 0.1
+    clip = 0.1
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert batch.propensity is not None
-        return cross_entropy(out.reward, batch.feedback) / batch.propensity.clamp(self.smallest, 1)
+        return cross_entropy(out.reward, batch.feedback) / batch.told("propensity").clamp(self.clip, 1)
 
 
 class MultiIPSPublished(MultiIPS):
@@ -41,7 +40,7 @@ class MultiIPSPublished(MultiIPS):
     name = "multi-ips@published"
     assumption = "none under which it is unbiased, unless everyone acts (α = 1)"
     source = "public code of the baselines of arXiv 2603.23184; after Zhang et al., WWW 2020"
-    default_clip: ClassVar[float] = 0.1
+    clip = 0.1
     initial_epochs = 10
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
@@ -66,13 +65,11 @@ class MultiDRPublished(MultiDR):
     initial_epochs = 10
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert out.imputation is not None
-        alpha = self.fitted_propensity(out).clamp_min(self.smallest)
-        return cross_entropy(out.reward, click_observed_label(out.imputation, batch.feedback, alpha))
+        alpha = self.fitted_propensity(out).clamp_min(self.clip)
+        return cross_entropy(out.reward, click_observed_label(out.head("imputation"), batch.feedback, alpha))
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert out.imputation is not None
-        return propensity_error(out, batch) + cross_entropy(out.imputation, batch.feedback)
+        return propensity_error(out, batch) + cross_entropy(out.head("imputation"), batch.feedback)
 
     def initial_objective(self, out: Outputs, batch: Batch) -> Tensor:
         return propensity_error(out, batch).mean(-1)
@@ -80,8 +77,7 @@ class MultiDRPublished(MultiDR):
 
 def propensity_error(out: Outputs, batch: Batch) -> Tensor:
     """``(e(x) - π)²``, one value a sample."""
-    assert out.propensity is not None and batch.propensity is not None
-    return (torch.sigmoid(out.propensity) - batch.propensity).square()
+    return (torch.sigmoid(out.head("propensity")) - batch.told("propensity")).square()
 
 
 class StableDRPublished(IPS):
@@ -98,25 +94,27 @@ class StableDRPublished(IPS):
     assumption = "none under which it is unbiased, unless everyone acts (α = 1)"
     source = "public code of the baselines of arXiv 2603.23184 (sdr2); after Li, Zheng, Wu, ICLR 2023"
     networks = (Network(), Network(("propensity",)), Network(("imputation",)))
-    default_clip: ClassVar[float] = 0.1
+    clip = 0.1
     stabiliser: ClassVar[float] = 1.0  # η
 
     def fitted_propensity(self, out: Outputs) -> Tensor:
         """``e(x)``, clipped."""
-        assert out.propensity is not None
-        return torch.sigmoid(out.propensity).clamp_min(self.smallest)
+        return torch.sigmoid(out.head("propensity")).clamp_min(self.clip)
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         return cross_entropy(out.reward, batch.feedback) / self.fitted_propensity(out).detach()
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
-        assert out.imputation is not None and out.propensity is not None and batch.propensity is not None
         propensity, score = self.fitted_propensity(out), out.reward.detach()
-        error = cross_entropy(score, batch.feedback) - cross_entropy(out.imputation, torch.sigmoid(score))
+        error = cross_entropy(score, batch.feedback) - cross_entropy(
+            out.head("imputation"), torch.sigmoid(score)
+        )
         imputation = (error.square() / propensity.detach()).mean(-1)
-        imputed = cross_entropy(out.imputation.detach(), torch.sigmoid(score))
+        imputed = cross_entropy(out.head("imputation").detach(), torch.sigmoid(score))
         balance = self.stabiliser * (1 - 1 / propensity) * (imputed - imputed.mean(-1, keepdim=True))
-        told = cross_entropy(out.propensity, batch.propensity.expand_as(out.propensity))
+        told = cross_entropy(
+            out.head("propensity"), batch.told("propensity").expand_as(out.head("propensity"))
+        )
         return self.risk(out, batch) + imputation + (told + balance).mean(-1).square()
 
     def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
@@ -134,11 +132,10 @@ class RMFPublished(IPS):
     name = "rmf@published"
     assumption = "the propensity is known exactly"
     source = "Saito et al. (Rel-MF), WSDM 2020, as published code around arXiv 2603.23184 has it"
-    default_clip: ClassVar[float] = 1e-8
+    clip = 1e-8
 
     def ideal_loss(self, reward_logit: Tensor, target: Tensor) -> Tensor:
         return squared_error(reward_logit, target)
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        assert batch.propensity is not None
-        return self.ideal_loss(out.reward, batch.feedback / batch.propensity.clamp(self.smallest, 1))
+        return self.ideal_loss(out.reward, batch.feedback / batch.told("propensity").clamp(self.clip, 1))

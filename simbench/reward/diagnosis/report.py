@@ -4,7 +4,7 @@ import base64
 import html
 import io
 
-from simbench import __version__
+from simbench._compat import VERSION
 from simbench.reward.diagnosis.diagnose import IDENTIFIED, RANKING_ONLY, Diagnosis
 from simbench.reward.diagnosis.profile import Profile
 
@@ -104,6 +104,6 @@ img {{ max-width: 100%; }}
 <p><img alt="Reliability, restarts, compatible mean rewards, propensity"
 src="data:image/png;base64,{picture}"></p>
 <p>No truth was seen. That equally likely fits agree is necessary for the reward to be right, not sufficient:
-where context also tells how good a response is, they agree on a wrong one. simbench {__version__}.</p>
+where context also tells how good a response is, they agree on a wrong one. simbench {VERSION}.</p>
 </body></html>
 """

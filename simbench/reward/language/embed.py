@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from simbench import __version__
+from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.files.tensor_file import write_blocks
 from simbench.files.write import write_json, write_whole
@@ -219,7 +219,7 @@ def _assemble(
     write_whole(out, lambda to: write_blocks(to, "embeddings", blocks(), shape))
     versions = {name: version(name) for name in ("torch", "transformers")}
     card = {**facts, "texts": {"rows": shape[0], **totals}}
-    card["versions"] = {"simbench-rm": __version__, **versions}
+    card["versions"] = {"simbench-rm": VERSION, **versions}
     write_json(card_path(out), card)
     shutil.rmtree(parts)
     return card

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from simbench import __version__
+from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
 from simbench.files.write import write_json, write_whole
@@ -122,7 +122,7 @@ def link_of(estimator: Estimator, calibration: Tensor | None) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Of what made the model."""
     packages = ("torch", "transformers", "accelerate", "numpy")
-    own = {"simbench": __version__, "python": platform.python_version()}
+    own = {"simbench": VERSION, "python": platform.python_version()}
     return {**own, **{package: version(package) for package in packages}}
 
 

@@ -2,8 +2,8 @@
 
 The same :meth:`simbench.training.contract.Trainable.objective` that trains stacked heads: it gets logits and
 a batch of the log, and does not know where the logits come from. Dropout is off, as is usual for reward
-models, so that a step is a function of its batch: a resumed run equals an uninterrupted one, and a batch may be passed
-through the encoder in parts without changing its gradient.
+models, so that a step is a function of its batch: a resumed run equals an uninterrupted one, and a batch may
+be passed through the encoder in parts without changing its gradient.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simbench._compat import forget_accelerator
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
 from simbench.log.feedback import FeedbackLog
@@ -300,11 +301,9 @@ class EncoderTrainer:
 def _accelerator(settings: Settings) -> "Accelerator":
     try:
         from accelerate import Accelerator
-        from accelerate.state import AcceleratorState
     except ImportError as error:
         raise BadInput("fine-tuning needs accelerate: pip install 'simbench-rm[llm]'.") from error
-    # accelerate keeps its precision for the life of the process, also after a run with another one
-    AcceleratorState._reset_state(reset_partial_state=True)
+    forget_accelerator()
     on_cpu = torch.device(settings.device).type == "cpu"
     accelerator = Accelerator(mixed_precision=settings.mixed_precision, cpu=on_cpu)
     if accelerator.num_processes > 1:

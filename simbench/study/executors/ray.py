@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from simbench import __version__
+from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.study.cell import Cell, Outcome
 from simbench.study.executors.executor import RETRIES
@@ -156,7 +156,7 @@ def _listens(address: str) -> None:
 
 def versions() -> dict[str, str]:
     """Of what decides a cell's numbers."""
-    return {"simbench": __version__, "torch": torch.__version__}
+    return {"simbench": VERSION, "torch": torch.__version__}
 
 
 def _in_words(found: dict[str, str]) -> str:

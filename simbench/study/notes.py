@@ -1,0 +1,116 @@
+"""What a reader must know beside the numbers of a study: identification first."""
+
+import pandas as pd
+
+from simbench.errors import BadInput
+from simbench.estimator.registry import find
+from simbench.log.dependence import dependence_test
+from simbench.study.config import StudyConfig
+from simbench.worlds.world import World
+
+TESTED = 20  # replicates in which the dependence of signals is tested
+
+
+def notes(here: pd.DataFrame, world: World, config: StudyConfig) -> list[str]:
+    """The notes on one situation of a study.
+
+    Parameters
+    ----------
+    here : DataFrame
+        Rows of the long table that belong to this world.
+    world : World
+    config : StudyConfig
+
+    Returns
+    -------
+    list of str
+        A line each.
+    """
+    lines = []
+    for (name, knows), rows in here[here.status == "ok"].groupby(["estimator", "knows"], sort=False):
+        is_told = "propensity" in str(knows) or "labels" in str(knows)
+        if "propensity" in find(str(name)).heads() and not is_told:
+            reads = {n.inputs for n in find(str(name)).networks if "propensity" in n.heads}
+            separate = reads == {"context"} and world.train.context is not None
+            lines.append(f"{name}: {_identification(rows, world, separate)}")
+    lines += _dependence(world, config)
+    lines += _weights(here)
+    undecided = here[(here.metric == "excess_bias2") & (here.verdict == "undecided")]
+    lines += [f"{row.estimator} ({row.knows}): undecided, {row.reason}" for row in undecided.itertuples()]
+    return lines
+
+
+def _dependence(world: World, config: StudyConfig) -> list[str]:
+    """Whether the log itself shows that its signals depend on one another."""
+    if world.config.signals == 2:
+        return [
+            "signals: what two say of the reward assumes that they are independent given the response; two "
+            "cannot test it, a third can (--signals 3)."
+        ]
+    if world.config.signals < 3:
+        return []
+    log, _ = world.draw(range(min(config.replicates, TESTED)))
+    try:
+        found = [dependence_test(log, replicate) for replicate in range(log.n_replicates)]
+    except BadInput as error:
+        return [f"signals: {error}"]
+    level = 1 - config.level
+    rejected = sum(result.p_value < level for result in found)
+    correlation = sum(result.correlations.mean() for result in found) / len(found)
+    return [
+        f"signals: independence given the response is rejected at level {level:.2g} in {rejected} of "
+        f"{len(found)} replicates (about {level * len(found):.1f} expected if it holds); mean correlation of "
+        f"two actions {correlation:.3f}."
+    ]
+
+
+def _weights(here: pd.DataFrame) -> list[str]:
+    """Where inverse propensity weighting stands, once for each propensity that was told."""
+    weights = here[here.metric.isin(["effective_sample_share", "largest_weight", "negative_weight_share"])]
+    lines = {}
+    for (_, knows), rows in weights.groupby(["estimator", "knows"], sort=False):
+        value = rows.set_index("metric").value
+        told = next(word for word in str(knows).split(", ") if word.startswith("propensity"))
+        lines[told] = (
+            f"weights r/α ({told}): the effective sample is {value['effective_sample_share']:.0%} of the "
+            f"clicks, the largest weight {value['largest_weight']:.1f}, the weight on ℓ0 negative for "
+            f"{value['negative_weight_share']:.1%} of the responses"
+        )
+    return list(lines.values())
+
+
+def _identification(rows: pd.DataFrame, world: World, separate: bool) -> str:
+    """Words for what the log can tell; only the product γα is identified from feedback.
+
+    ``separate``: whether the propensity is fitted on inputs that the reward does not read.
+    """
+    rows = rows.set_index("metric")
+    help_ = (
+        "Would help: the propensity, a class prior, explicit labels (--grant labels), a second signal "
+        "(--signals 2)"
+    )
+    swapped = float(rows.loc["swapped_share"].value) if "swapped_share" in rows.index else 0.0
+    count = round(swapped * int(rows.iloc[0].n_replicates))
+    of = f"{count} of {int(rows.iloc[0].n_replicates)} replicates came out swapped with the propensity"
+    if not separate:
+        return (
+            "NOT IDENTIFIED here: reward and propensity read the same features, and feedback shows "
+            f"only their product; {of}. {help_}, or context that moves only the propensity."
+        )
+    high = float(pd.Series(world.train.propensity).quantile(0.99))
+    if world.bias_level == 0:
+        return (
+            "the LEVEL of the reward is NOT IDENTIFIED here: the context does not move the propensity "
+            f"(SCAR), so any constant fits as well. {help_}."
+        )
+    if high < 0.95:
+        return (
+            "the level of the reward is WEAKLY IDENTIFIED here: the context moves the propensity only "
+            f"up to {high:.2f} (99 % quantile), and the level is read off as it nears 1. {help_}."
+        )
+    if world.config.confounding != 0:
+        return (
+            "its propensity network reads only the context, but users act on the reward as well: the "
+            f"exclusion that it relies on does not hold; {of}. {help_}."
+        )
+    return f"identified here through the context, which moves the propensity up to {high:.2f}; {of}."

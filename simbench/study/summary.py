@@ -1,0 +1,106 @@
+"""The main table of a study, as words: on the screen, in a document, in a paper."""
+
+import math
+import re
+
+import pandas as pd
+
+from simbench.study.config import StudyConfig
+
+TRUTH_METRICS = {"bias2": "bias²", "variance": "variance", "mse": "MSE", "excess_bias2": "excess bias²"}
+COLUMNS = ("estimator", "told", *TRUTH_METRICS.values(), "verdict")
+IN_LATEX = {
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+    **{"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"},
+    **{"²": "$^2$", "–": "--", "±": "$\\pm$", "α": "$\\alpha$", "γ": "$\\gamma$", "λ": "$\\lambda$"},
+}
+
+
+def main_table(here: pd.DataFrame) -> pd.DataFrame:
+    """Against the true reward: a row for every estimator and what it was told.
+
+    Parameters
+    ----------
+    here : DataFrame
+        Rows of the long table that belong to one situation (one world, bias level, size and protocol).
+
+    Returns
+    -------
+    DataFrame of str
+        Columns :data:`COLUMNS`; values with their intervals, ``.0013 [.0003, .0028]``. Who did not finish
+        has the reason in place of a verdict.
+    """
+    lines = []
+    for (name, knows), rows in here.groupby(["estimator", "knows"], sort=False):
+        rows = rows.set_index("metric")
+        first = rows.iloc[0]
+        if first.status == "ok":
+            cells = [with_interval(rows, metric) for metric in TRUTH_METRICS]
+            lines.append((name, knows, *cells, _verdict(rows)))
+        else:
+            lines.append((name, knows, *[""] * len(TRUTH_METRICS), f"{first.status}: {first.reason}"))
+    return pd.DataFrame(lines, columns=list(COLUMNS), dtype=str)
+
+
+def caption(config: StudyConfig) -> str:
+    """What the cells and the verdict of :func:`main_table` mean."""
+    return (
+        f"[low, high]: {config.level:.0%} intervals. Verdict: excess bias² over the oracle's, against a margin "
+        f"of {config.margin:g}² (RMS bias)."
+    )
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """A table of texts in Markdown; numbers stand to the right."""
+    rule = ["---:" if column in TRUTH_METRICS.values() else "---" for column in table.columns]
+    rows = [list(table.columns), rule, *table.to_numpy().tolist()]
+    return "".join("| " + " | ".join(_one_line(cell, "\\|") for cell in row) + " |\n" for row in rows)
+
+
+def to_latex(table: pd.DataFrame, title: str, below: str) -> str:
+    """A table of texts as a LaTeX float with a caption; needs the package booktabs."""
+    sides = "".join("r" if column in TRUTH_METRICS.values() else "l" for column in table.columns)
+    head, *body = (
+        " & ".join(_in_latex(cell) for cell in row) + r" \\"
+        for row in [list(table.columns), *table.to_numpy().tolist()]
+    )
+    lines = [
+        *(r"\begin{table}", r"\centering", rf"\caption{{{_in_latex(f'{title}. {below}')}}}"),
+        *(rf"\begin{{tabular}}{{{sides}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"),
+        *(r"\end{tabular}", r"\end{table}"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _one_line(cell: str, bar: str) -> str:
+    return re.sub(r"\s+", " ", cell).replace("|", bar)
+
+
+def _in_latex(cell: str) -> str:
+    escaped = "".join(IN_LATEX.get(letter, letter) for letter in _one_line(cell, "|"))
+    escaped = re.sub(r"(?<!\w)-(?=[.\d])", "$-$", escaped)
+    # a cell that begins with a bracket would be read as an argument of the line break before it
+    return f"{{}}{escaped}" if escaped.startswith("[") else escaped
+
+
+def number(value: float, digits: int = 4) -> str:
+    """``.0130``, ``-.0002``, ``12.34``; a dash where there is none."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
+
+
+def with_interval(rows: pd.DataFrame, metric: str) -> str:
+    """A metric with its interval; ``rows`` is indexed by metric."""
+    if metric not in rows.index:
+        return "–"
+    row = rows.loc[metric]
+    if math.isnan(row.low):
+        return number(row.value)
+    return f"{number(row.value)} [{number(row.low)}, {number(row.high)}]"
+
+
+def _verdict(rows: pd.DataFrame) -> str:
+    if "excess_bias2" in rows.index:
+        return rows.loc["excess_bias2"].verdict
+    return "no oracle" if "bias2" in rows.index else "ranks only"
