@@ -1,32 +1,25 @@
-"""Commands that train a language model on a log, and export reward models. A thin layer."""
+"""``simbench finetune``: train a language model itself on a log."""
 
+import shutil
+import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from simbench.cli.language import Model
-from simbench.cli.log import (
-    ActionRate,
-    Always,
-    ClassPrior,
-    Context,
-    Feedback,
-    Groups,
-    Labels,
-    LogArgument,
-    Misclick,
-    NegativeSignals,
-    Parameter,
-    Propensity,
-    Seed,
-    Signals,
-)
+from simbench.cli.log_options import TrainingLogOptions
+from simbench.cli.options import ForceOption, Model, PromptTextColumn, Revision, TextColumn
+from simbench.errors import BadInput
+from simbench.reward import DEFAULT_ESTIMATOR
+
+if TYPE_CHECKING:
+    from simbench.reward.language.settings import Settings
 
 
 class Pooling(StrEnum):
-    """How one vector is made of a text's states."""
+    """How the states of a text's tokens become one vector."""
 
     native = "native"
     mean = "mean"
@@ -35,106 +28,158 @@ class Pooling(StrEnum):
 
 
 class Schedule(StrEnum):
-    """Of the learning rate, after warm-up."""
+    """The learning rate after warm-up."""
 
     cosine = "cosine"
     constant = "constant"
 
 
-class Precision(StrEnum):
-    """Of the encoder's arithmetic; losses are always fp32."""
+class Arithmetic(StrEnum):
+    """Arithmetic of the encoder; losses are always computed in fp32."""
 
     auto = "auto"
     fp32 = "fp32"
     bf16 = "bf16"
 
 
-class Target(StrEnum):
-    """What is written."""
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How the language model is trained: the fields of
+    :class:`simbench.reward.language.settings.Settings`."""
 
-    hf = "hf"
-    hf_code = "hf-code"
+    PANEL: ClassVar[str] = "Training"
 
-
-def finetune(
-    log: LogArgument,
-    model: Model,
-    out: Annotated[Path, typer.Option(help="Folder of the model; a killed run goes on there.")],
-    estimator: Annotated[
-        str, typer.Option(help="One with a pointwise loss: `simbench list estimators`.")
-    ] = "implicitrm",
-    feedback: Feedback = "clicked",
-    text_column: Annotated[str | None, typer.Option(help="Column of the response's text.")] = None,
-    prompt_column: Annotated[
-        str | None, typer.Option(help="Column of the prompt's text; `none`: the response alone.")
-    ] = None,
-    context: Context = None,
-    groups: Groups = None,
-    propensity: Propensity = None,
-    class_prior: ClassPrior = None,
-    labels: Labels = None,
-    misclick: Misclick = None,
-    action_rate: ActionRate = None,
-    always_acts: Always = None,
-    signals: Signals = None,
-    negative_signals: NegativeSignals = None,
+    model: Model
     lora: Annotated[
         int | None,
-        typer.Option(help="Rank of the adapter; 0: train all [16 from 100M parameters on, else 0]."),
-    ] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the log.")] = 2,
-    initial_epochs: Annotated[int, typer.Option(help="Before, where the estimator's source has some.")] = 1,
-    batch_size: Annotated[int, typer.Option(help="Responses a step.")] = 32,
+        typer.Option(
+            help="Rank of the adapter, 0 to train every weight (default: 16 for a model of over 100 million "
+            "parameters, else 0)."
+        ),
+    ] = None
+    epochs: Annotated[int, typer.Option(help="Passes over the log.")] = 2
+    initial_epochs: Annotated[
+        int,
+        typer.Option(help="Passes over the estimator's initial objective before that, if it has one."),
+    ] = 1
+    batch_size: Annotated[int, typer.Option(help="Responses in a step.")] = 32
     micro_batch_size: Annotated[
-        int | None, typer.Option(help="Responses a forward pass: less memory, same gradient [batch size].")
-    ] = None,
+        int | None,
+        typer.Option(
+            help="Responses in a forward pass: fewer take less memory and give the same gradient (default: "
+            "the batch size)."
+        ),
+    ] = None
     learning_rate: Annotated[
-        float | None, typer.Option(help="Peak, of the encoder [5e-5; of an adapter 2e-4].")
-    ] = None,
-    head_learning_rate: Annotated[float, typer.Option(help="Peak, of the heads.")] = 1e-3,
-    weight_decay: Annotated[float, typer.Option(help="Of matrices.")] = 0.01,
-    schedule: Annotated[Schedule, typer.Option(help="After warm-up.")] = Schedule.cosine,
-    warmup: Annotated[float, typer.Option(help="Share of the steps.")] = 0.06,
-    clip: Annotated[float, typer.Option(help="Largest norm of a gradient; 0: none.")] = 1.0,
-    evaluations: Annotated[int, typer.Option(help="Held-out evaluations an epoch.")] = 2,
-    patience: Annotated[int, typer.Option(help="Evaluations without a better one before it stops.")] = 4,
+        float | None,
+        typer.Option(help="Peak learning rate of the encoder (default 5e-5, of an adapter 2e-4)."),
+    ] = None
+    head_learning_rate: Annotated[float, typer.Option(help="Peak learning rate of the heads.")] = 1e-3
+    weight_decay: Annotated[float, typer.Option(help="Weight decay of matrices.")] = 0.01
+    schedule: Annotated[Schedule, typer.Option(help="Learning rate after warm-up.")] = Schedule.cosine
+    warmup: Annotated[float, typer.Option(help="Share of the steps in which the rate rises.")] = 0.06
+    clip: Annotated[
+        float, typer.Option(help="Largest norm of a step's gradient; 0 leaves gradients as they are.")
+    ] = 1.0
+    evaluations: Annotated[int, typer.Option(help="Evaluations on held-out feedback in each epoch.")] = 2
+    patience: Annotated[
+        int, typer.Option(help="Training stops after so many evaluations without a better one.")
+    ] = 4
     checkpoint_steps: Annotated[
-        int | None, typer.Option(help="Steps between checkpoints [evaluations only].")
-    ] = None,
+        int | None,
+        typer.Option(help="Steps between checkpoints (default: a checkpoint at every evaluation only)."),
+    ] = None
     pooling: Annotated[
-        Pooling, typer.Option(help="native: the architecture's own classifier, which exports as plain.")
-    ] = Pooling.native,
-    max_tokens: Annotated[int | None, typer.Option(help="Longer texts are cut, and counted.")] = None,
-    precision: Annotated[Precision, typer.Option(help="auto: bf16 on a GPU.")] = Precision.auto,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
-    parameter: Parameter = None,
-    seed: Seed = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace a model or checkpoint there.")] = False,
-) -> None:
-    """Train a language model itself on your log's texts and feedback, with an estimator's own loss."""
-    flags = dict(locals())
-    from simbench.commands import finetune as commands
+        Pooling,
+        typer.Option(
+            help="How one vector is made of a text; native uses the architecture's own classifier, which "
+            "plain transformers can load."
+        ),
+    ] = Pooling.native
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Longer texts are cut to so many tokens, and counted (default: as the model was trained)."
+        ),
+    ] = None
+    precision: Annotated[
+        Arithmetic, typer.Option(help="Arithmetic of the encoder; auto is bf16 on a GPU, else fp32.")
+    ] = Arithmetic.auto
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu"
+    revision: Revision = None
 
-    commands.finetune(flags)
+    def settings(self) -> "Settings":
+        """The same, checked.
+
+        Raises
+        ------
+        BadInput
+            With the option that cannot be so.
+        """
+        from pydantic import ValidationError
+
+        from simbench.reward.language.settings import Settings
+
+        try:
+            return Settings(**vars(self))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]).replace("_", "-")
+            raise BadInput(f"--{name}: {first['msg'].lower()}, got {first['input']!r}.") from error
 
 
-def export(
-    model: Annotated[Path, typer.Argument(help="Folder that simbench fit or simbench finetune wrote.")],
-    folder: Annotated[Path, typer.Argument(help="Folder to write.")],
-    to: Annotated[
-        Target,
-        typer.Option(help="hf: for plain transformers and TRL; hf-code: any model, with trust_remote_code."),
-    ] = Target.hf,
-    allow_shift: Annotated[
-        bool, typer.Option("--allow-shift", help="Leave out a bias that the format cannot hold.")
-    ] = False,
-    diagnosis: Annotated[
-        Path | None, typer.Option(help="What simbench diagnose printed: it goes into the model card.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a folder that is there.")] = False,
-) -> None:
-    """Write a reward model as a folder that transformers loads, with tokenizer, template and model card."""
-    from simbench.commands import finetune as commands
+@dataclass(frozen=True, kw_only=True)
+class FinetuneOptions(TrainingLogOptions):
+    """Arguments of ``simbench finetune`` but for the training."""
 
-    commands.export(model, folder, to.value, allow_shift=allow_shift, diagnosis=diagnosis, force=force)
+    out: Annotated[
+        Path, typer.Option(help="Folder to write the model to; a run that was killed goes on there.")
+    ]
+    estimator: Annotated[
+        str,
+        typer.Option(
+            help="Estimator whose loss is trained; it needs a pointwise loss: see `simbench list estimators`."
+        ),
+    ] = DEFAULT_ESTIMATOR
+    text_column: TextColumn = None
+    prompt_column: PromptTextColumn = None
+    force: ForceOption = False
+
+
+def finetune(options: FinetuneOptions, training: TrainingOptions) -> None:
+    """Train a language model itself on the texts and feedback of your log, with an estimator's own loss."""
+    from simbench.reward.model import CARD
+
+    out = options.out
+    if options.force:
+        (out / CARD).unlink(missing_ok=True)
+        shutil.rmtree(out / "checkpoint", ignore_errors=True)
+    elif (out / CARD).exists():
+        raise BadInput(f"{out} holds a model already: choose another --out, or say --force.")
+    columns, parameters = options.columns("text"), options.parameters()
+    settings = training.settings()
+    # transformers: after what can be wrong with the arguments was said
+    from simbench.cli.progress import TrainingProgress
+    from simbench.cli.text_warnings import text_warnings
+    from simbench.reward.language.finetune import finetune as train
+
+    own = {"text_column": options.text_column, "prompt_column": options.prompt_column}
+    with TrainingProgress() as progress:
+        model = train(
+            options.log, columns, options.estimator, settings, out, **own, progress=progress, **parameters
+        )
+    print(_summary(model.card))
+    for warning in text_warnings(model.card["log"]["texts"], model.card["encoder"]["max_tokens"]):
+        print(f"simbench: {warning}", file=sys.stderr)
+    print(f"model: {out}; for transformers and TRL: simbench export {out} --to hf FOLDER", file=sys.stderr)
+
+
+def _summary(card: dict[str, Any]) -> str:
+    log, made, steps = card["log"], card["encoder"], card["steps"]
+    how = f"adapter of rank {made['lora']}" if made["lora"] else "all weights"
+    return (
+        f"{card['estimator']}, told {', '.join(card['told']) or 'nothing'}, on {log['rows']:,} responses to "
+        f"{log['prompts']:,} prompts, feedback rate {log['feedback_rate']:.3f}; "
+        f"{made['parameters'] / 1e6:,.1f}M parameters, {how}; "
+        f"held-out loss {card['held_out_loss']:.4f} after {steps['of_best']:,} of {steps['planned']:,} steps"
+    )

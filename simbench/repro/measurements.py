@@ -54,7 +54,7 @@ def measure_risk(folder: Path, names: list[str] | None) -> None:
 
 
 def measure_throughput(folder: Path, quick: bool) -> None:
-    """Run ``throughput.py`` beside the studies; the timings are this machine's, and compared with nobody's."""
+    """Run ``throughput.py`` beside the studies; its timings are this machine's, compared with nobody's."""
     if quick:  # no claim hangs on it, and a busy machine's timings say nothing
         write_table(folder / "results.parquet", pd.DataFrame())
         return

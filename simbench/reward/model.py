@@ -21,6 +21,7 @@ from simbench.files.write import write_json, write_whole
 from simbench.log.embedding_card import card_path, read_card
 from simbench.log.encoding import scaled_features
 from simbench.log.user_log import LogColumns, UserLog, read_log
+from simbench.reward import DEFAULT_ESTIMATOR
 from simbench.training.contract import Network
 from simbench.training.network import StackedMLP
 from simbench.training.restarts import Restarts
@@ -75,7 +76,7 @@ class RewardModel:
 
 
 def fit_log(
-    path: str | Path, columns: LogColumns, estimator: str = "implicitrm", **parameters
+    path: str | Path, columns: LogColumns, estimator: str = DEFAULT_ESTIMATOR, **parameters
 ) -> RewardModel:
     """Fit a reward on a log file.
 

@@ -45,8 +45,8 @@ def main_table(here: pd.DataFrame) -> pd.DataFrame:
 def caption(config: StudyConfig) -> str:
     """What the cells and the verdict of :func:`main_table` mean."""
     return (
-        f"[low, high]: {config.level:.0%} intervals. Verdict: excess bias² over the oracle's, against a margin "
-        f"of {config.margin:g}² (RMS bias)."
+        f"[low, high]: {config.level:.0%} intervals. Verdict: excess bias² over the oracle's, against a "
+        f"margin of {config.margin:g}² (RMS bias)."
     )
 
 

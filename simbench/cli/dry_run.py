@@ -4,7 +4,7 @@ import sys
 
 import pandas as pd
 
-from simbench.commands.output import duration, print_table
+from simbench.cli.output import duration, print_table
 from simbench.files.location import Location
 from simbench.study.config import StudyConfig
 from simbench.study.forecast import CellForecast, Forecast, Span, forecast
@@ -18,13 +18,13 @@ STATUSES = ("to run", "finished", "skipped", "fails")
 def dry_run(config: StudyConfig, out: Location, jobs: int | None, format: str) -> None:
     """Print the plan of a study; write nothing."""
     is_of(out, config)
-    found = forecast(config, Shards(out / "shards"), _progress)
+    found = forecast(config, Shards(out / "shards"), _tell)
     print_table(_grouped(found), format, f"{len(found.cells)} cells, nothing is run")
     if format == "table":
         print("\n".join(_totals(found, jobs or 1, out)))
 
 
-def _progress(estimator: str, done: int, total: int) -> None:
+def _tell(estimator: str, done: int, total: int) -> None:
     print(f"calibrating [{done + 1}/{total}] {estimator}", file=sys.stderr, flush=True)
 
 

@@ -16,20 +16,20 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from simbench.commands.output import duration
+from simbench.cli.output import duration
 from simbench.study.cell import Outcome
 from simbench.study.grants import in_words
 
 SECONDS = 10.0  # between the lines in a pipe
 
 
-class Progress:
-    """What every progress does: ``bar`` is None in a pipe.
+class BarOrLines:
+    """What all of them share: a bar on a terminal, plain lines in a pipe, where ``bar`` is None.
 
     Parameters
     ----------
     *columns : ProgressColumn
-        Of the bar, after what is done and how much of it.
+        Columns of the bar after the description and the count.
     """
 
     def __init__(self, *columns: ProgressColumn):
@@ -51,10 +51,10 @@ class Progress:
         print(text, file=sys.stderr, flush=True)
 
 
-class CellProgress(Progress):
-    """Over the cells of a study.
+class CellProgress(BarOrLines):
+    """Progress over the cells of a study.
 
-    ``heading`` is said with the first cell that ends: bad input is one sentence, with nothing before it.
+    ``heading`` is printed with the first cell that ends: bad input is one sentence, with nothing before it.
     """
 
     def __init__(self, heading: str = ""):
@@ -81,8 +81,9 @@ class CellProgress(Progress):
         self.say(f"[{done}/{total}] {text}: {outcome.status}, {detail}")
 
 
-class TextProgress(Progress):
-    """Over texts: called with the texts in all and those done already; returns what is called as more are.
+class TextProgress(BarOrLines):
+    """Progress over texts: called with the number of texts and how many are done already, it returns the
+    function to call with the number of further ones.
 
     Examples
     --------
@@ -95,7 +96,7 @@ class TextProgress(Progress):
         super().__init__(TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
         self.verb = verb
         self.rate = 0.0
-        """Texts a second, of this run alone."""
+        """Texts per second, in this run alone."""
 
     def __call__(self, total: int, done: int) -> Callable[[int], None]:
         self.total = total
@@ -120,8 +121,9 @@ class TextProgress(Progress):
             self.say(f"{self.verb}: {self.done:,} of {self.total:,} texts, {rate}, {left} left")
 
 
-class TrainingProgress(Progress):
-    """Over the steps of a fine-tuning: hears a :class:`simbench.reward.language.training.EncoderTrainer`.
+class TrainingProgress(BarOrLines):
+    """Progress over the steps of a fine-tuning, told by a
+    :class:`simbench.reward.language.training.EncoderTrainer`.
 
     Parameters
     ----------
@@ -136,11 +138,11 @@ class TrainingProgress(Progress):
 
     @property
     def rate(self) -> float:
-        """Training tokens a second, evaluations and checkpoints included; of this run alone."""
+        """Training tokens per second, evaluations and checkpoints included, in this run alone."""
         return self.tokens / max(time.monotonic() - self.started, 1e-9)
 
     def begin(self, total: int, done: int) -> None:
-        """So many steps in all, of which an earlier run has done some."""
+        """Called once: how many steps there are, and how many an earlier run has done."""
         self.total, self.before = total, done
         self.started = self.said = time.monotonic()
         if self.bar is not None:
@@ -149,7 +151,7 @@ class TrainingProgress(Progress):
             self.say(f"{self.verb}: goes on after step {done:,} of {total:,}")
 
     def step(self, number: int, loss: float, tokens: int) -> None:
-        """A step is done."""
+        """Called after every step."""
         self.tokens += tokens
         # a running mean: one batch's loss says little
         self.loss = loss if self.loss != self.loss else 0.95 * self.loss + 0.05 * loss
@@ -162,7 +164,7 @@ class TrainingProgress(Progress):
             self.say(f"{self.verb}: step {number:,} of {self.total:,}, {self._facts()}, {left} left")
 
     def evaluated(self, number: int, held_out_loss: float, is_best: bool) -> None:
-        """The held-out selection loss after a step."""
+        """Called with the held-out selection loss after a step."""
         self.held_out = f", held out {held_out_loss:.4f}"
         if self.bar is None:
             best = ", the best so far" * is_best

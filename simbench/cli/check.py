@@ -1,0 +1,133 @@
+"""``simbench check``: exact verdicts on risks, and whether an estimator keeps to the rules."""
+
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from simbench.cli.options import SeedOption
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DISTRIBUTION = "simbench-rm"
+
+
+class CheckFormat(StrEnum):
+    """How verdicts are printed: for people, for programs, or for a document."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """Arguments of ``simbench check``."""
+
+    estimators: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Estimators: names, package.module:Class or path/to/file.py:Class (default: all installed)."
+        ),
+    ] = None
+    seed: SeedOption = 0
+    format: Annotated[CheckFormat, typer.Option(help="How to print the verdicts.")] = CheckFormat.table
+    conformance: Annotated[
+        bool | None,
+        typer.Option(
+            help="Whether to run the conformance kit (default: on estimators that do not come with simbench)."
+        ),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to keep the verdicts in, for a figure (default: only print them)."),
+    ] = None
+
+
+def check(options: CheckOptions) -> None:
+    """Integrate the risk of every estimator exactly over the feedback: is it unbiased?
+
+    Estimators from outside are also put through the conformance kit, which tests that they keep to the
+    contract.
+    """
+    from simbench.estimator import registry
+    from simbench.score.risk_table import states_a_loss
+    from simbench.study.names import everyone
+
+    names = options.estimators or None
+    kinds = {name: registry.find(name) for name in names or []}
+    outside = [name for name in kinds if is_from_outside(name)]
+    examined = {None: outside, True: list(kinds) or everyone(), False: []}[options.conformance]
+    is_table = names is None or options.format is CheckFormat.markdown
+    if is_table or any(states_a_loss(kind) for kind in kinds.values()):
+        _print_verdicts(names and [name for name in names if states_a_loss(kinds[name])], options)
+    failed = _examine(examined)
+    for name in outside:
+        if name not in failed:
+            print(f"run it with: simbench run --estimator {name}", file=sys.stderr)
+    if failed:
+        print(f"simbench: does not conform: {', '.join(failed)}.", file=sys.stderr)
+        sys.exit(1)
+
+
+def is_from_outside(name: str) -> bool:
+    """Whether an estimator comes from elsewhere than simbench's own distribution.
+
+    Its own are those that an entry point of the distribution names, factories with an argument included.
+    """
+    from simbench.estimator.registry import GROUP
+
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    point = points.get(name) or points.get(name.split(":")[0])
+    return point is None or point.dist is None or point.dist.name != DISTRIBUTION
+
+
+def _examine(names: list[str]) -> list[str]:
+    """Print the findings of the conformance kit on stderr; return who failed."""
+    from simbench.estimator.registry import find
+    from simbench.study.conformance import examine
+
+    failed = []
+    for name in names:
+        findings = examine(find(name), name)
+        for finding in findings:
+            mark = "ok  " if finding.passed else "FAIL"
+            detail = "" if finding.passed else f": {finding.detail}"
+            print(f"{mark} {finding.estimator}: {finding.requirement}{detail}", file=sys.stderr, flush=True)
+        if not all(finding.passed for finding in findings):
+            failed.append(name)
+    return failed
+
+
+def _print_verdicts(names: list[str] | None, options: CheckOptions) -> None:
+    """Verdicts on stdout; also in ``results.parquet`` of the folder that keeps them."""
+    import pandas as pd
+
+    from simbench.cli.output import emit, print_table
+    from simbench.score import risk_table
+
+    rows = risk_table.collect(names, options.seed)
+    verdicts = pd.DataFrame([vars(verdict) for verdict, _ in rows])
+    if options.out is not None:
+        _keep(verdicts, options.out)
+    if options.format is CheckFormat.markdown:
+        print(risk_table.as_markdown(rows), end="")
+    elif options.format is not CheckFormat.table:
+        emit(verdicts, options.format)
+    else:
+        shown = risk_table.as_table(rows).drop(columns="unbiased if")
+        print_table(shown, options.format, "Is the risk unbiased?")
+        print("\n".join(risk_table.legend()))
+
+
+def _keep(verdicts: "pd.DataFrame", folder: Path) -> None:
+    from simbench.study.table import write_table
+
+    write_table(folder / "results.parquet", verdicts)
+    print(f"picture: simbench figure risk {folder}", file=sys.stderr)

@@ -1,0 +1,37 @@
+"""``simbench diagnose``: whether a reward fitted on a log can be believed."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simbench.cli.log_options import FeaturesOption, LogOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiagnoseOptions(LogOptions):
+    """Arguments of ``simbench diagnose``."""
+
+    features: FeaturesOption
+    report: Annotated[
+        Path | None,
+        typer.Option(help="File to write a one-page HTML report to (default: no report)."),
+    ] = None
+
+
+def diagnose(options: DiagnoseOptions) -> None:
+    """Say, without any truth, whether a reward fitted on your log can be believed."""
+    from simbench.files.write import write_whole
+    from simbench.log.user_log import read_log
+    from simbench.reward.diagnosis.diagnose import diagnose as examine
+    from simbench.reward.diagnosis.report import as_html, as_text
+
+    log = read_log(options.log, options.columns(options.features)).log
+    found = examine(log, **options.parameters())
+    print(as_text(found))
+    if options.report is not None:
+        page = as_html(found, options.log.name)
+        write_whole(options.report, lambda to: to.write_text(page))
+        print(f"report: {options.report}", file=sys.stderr)

@@ -1,0 +1,101 @@
+"""``simbench downstream``: what policies make of the fitted rewards of a finished study."""
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from simbench.cli.options import Format, FormatOption, split
+from simbench.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simbench.study.policy_settings import Downstream
+
+TITLES = {
+    "value": "value",
+    "value_over_oracle": "beyond the oracle",
+    "trait": "trait",
+    "trait_over_oracle": "beyond the oracle's",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownstreamOptions:
+    """Arguments of ``simbench downstream``."""
+
+    folder: Annotated[str, typer.Argument(help="A results folder of simbench run, or its URL.")]
+    reward: Annotated[
+        str, typer.Option(help="What policies exponentiate: probability, logit, or both with a comma.")
+    ] = "probability"
+    at: Annotated[
+        float, typer.Option(help="KL, in nats, at which the printed table compares the policies.")
+    ] = 1.0
+    format: FormatOption = Format.table
+
+
+def downstream(options: DownstreamOptions) -> None:
+    """Measure what a policy gains from every fitted reward: its value under the true one, against its KL.
+
+    The policies are exact, over each prompt's finite set of responses: tilting by exp(reward/β), and best of
+    n. The table is kept as downstream.parquet in the results folder.
+    """
+    from simbench.cli.output import emit, print_table
+    from simbench.files.location import Location
+    from simbench.study.policies import FILE, write_downstream
+
+    folder, at = options.folder, options.at
+    where, settings = Location(folder), _settings(options)
+    table = write_downstream(where, settings)
+    print(f"policies: {where / FILE}, simbench figure value-kl {folder}", file=sys.stderr)
+    if options.format is not Format.table:
+        emit(table, options.format)
+        return
+    for (world, level, size), here in table.groupby(["world", "bias_level", "size"], sort=False):
+        shown = _at_one_kl(here, at)
+        if shown.empty:
+            raise BadInput(f"--at {at:g}: no policy of world {world!r} can spend so many nats.")
+        title = f"{world}, bias level {level:g}, {size:,} responses: policies at a KL of {at:g} nats"
+        print_table(shown, options.format, title)
+
+
+def _settings(options: DownstreamOptions) -> "Downstream":
+    from pydantic import ValidationError
+
+    from simbench.study.policy_settings import Downstream
+
+    try:
+        kls = sorted({*Downstream().kls, options.at})
+        return Downstream.model_validate({"rewards": split([options.reward]), "kls": kls})
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = {"rewards": "--reward", "kls": "--at"}[str(first["loc"][0])]
+        raise BadInput(f"{flag}: {first['msg']}, got {first['input']!r}.") from error
+
+
+def _at_one_kl(here: "pd.DataFrame", at: float) -> "pd.DataFrame":
+    """A row an estimator: value, and what it is beyond the oracle's; the trait where there is one."""
+    import pandas as pd
+
+    chosen = here[((here.policy == "tilted to KL") & (here.strength == at)) | (here.policy == "reference")]
+    rows = []
+    for (name, knows, reward), part in chosen.groupby(["estimator", "knows", "reward"], sort=False):
+        values = part.set_index("metric")
+        cells = {
+            title: _interval(values.loc[metric]) if metric in values.index else "–"
+            for metric, title in TITLES.items()
+            if metric in set(here.metric)
+        }
+        rows.append({"estimator": name, "told": knows, "exponentiated": reward, **cells})
+    return pd.DataFrame(rows) if (chosen.policy != "reference").any() else pd.DataFrame()
+
+
+def _interval(row: "pd.Series") -> str:
+    if math.isnan(row.value):
+        return "out of reach"
+    if math.isnan(row.low):
+        return f"{row.value:.4g}"
+    return f"{row.value:.4g} \\[{row.low:.4g}, {row.high:.4g}]"

@@ -1,0 +1,77 @@
+"""``simbench export``: a reward model as a folder that transformers loads."""
+
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simbench.cli.options import ForceOption
+from simbench.errors import BadInput
+
+
+class Target(StrEnum):
+    """What is written."""
+
+    hf = "hf"
+    hf_code = "hf-code"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Arguments of ``simbench export``."""
+
+    model: Annotated[Path, typer.Argument(help="Folder that simbench fit or simbench finetune wrote.")]
+    folder: Annotated[Path, typer.Argument(help="Folder to write.")]
+    to: Annotated[
+        Target,
+        typer.Option(
+            help="hf is loaded by plain transformers and TRL; hf-code holds any model, and is loaded with "
+            "trust_remote_code."
+        ),
+    ] = Target.hf
+    allow_shift: Annotated[
+        bool,
+        typer.Option("--allow-shift", help="Leave out a bias that the format cannot hold (default: refuse)."),
+    ] = False
+    diagnosis: Annotated[
+        Path | None,
+        typer.Option(help="File with what simbench diagnose printed, for the model card (default: none)."),
+    ] = None
+    force: ForceOption = False
+
+
+def export(options: ExportOptions) -> None:
+    """Write a reward model as a folder that transformers loads, with tokenizer, template and model card."""
+    folder = options.folder
+    _check_folder(folder, options.force)
+    told = None
+    if options.diagnosis is not None:
+        if not options.diagnosis.is_file():
+            raise BadInput(
+                f"{options.diagnosis} does not exist: keep what simbench diagnose prints in a file."
+            )
+        told = options.diagnosis.read_text()
+    from simbench.reward.language.export import export as write
+
+    target = options.to.value
+    shift = write(options.model, folder, target, allow_shift=options.allow_shift, diagnosis=told)
+    code = ", trust_remote_code=True" if options.to is Target.hf_code else ""
+    print(f"AutoModelForSequenceClassification.from_pretrained({str(folder)!r}{code})")
+    if shift:
+        print(
+            f"simbench: the classifier has no bias: its logits are simbench's less {shift:.6g}.",
+            file=sys.stderr,
+        )
+    print(f"model card: {folder / 'README.md'}", file=sys.stderr)
+
+
+def _check_folder(folder: Path, force: bool) -> None:
+    """Raise :class:`BadInput` where something would be replaced that is no model, or unasked."""
+    if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
+        if not force:
+            raise BadInput(f"{folder} is there already: choose another, or say --force.")
+        if not (folder / "config.json").exists():
+            raise BadInput(f"{folder} holds something else than a model: choose another folder.")

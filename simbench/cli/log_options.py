@@ -1,0 +1,126 @@
+"""Options that say what a user's own log holds, for the commands that read one."""
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simbench.cli.options import SeedOption, split
+from simbench.errors import BadInput
+
+if TYPE_CHECKING:
+    from simbench.log.user_log import LogColumns
+
+FeaturesOption = Annotated[
+    str,
+    typer.Option(
+        help="Embeddings of the responses: a .safetensors or .npy file with one row a response, or "
+        "col:PREFIX for the columns of the log whose names begin so."
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogOptions:
+    """The user's own log: which column holds what, and what else is known."""
+
+    log: Annotated[Path, typer.Argument(help="Your log: a .parquet, .csv, .jsonl or .jsonl.gz file.")]
+    feedback: Annotated[str, typer.Option(help="Column of clicks: 0 or 1, true or false, yes or no.")] = (
+        "clicked"
+    )
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Columns that move only whether users act, such as activity or position; separated by "
+            "commas (default: none)."
+        ),
+    ] = None
+    groups: Annotated[
+        str | None,
+        typer.Option(help="Column of the prompt (default: every row is a prompt of its own)."),
+    ] = None
+    class_prior: Annotated[
+        float | None, typer.Option(help="Share of good responses, if you know it (default: unknown).")
+    ] = None
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of explicit labels, 0 or 1, empty where there is none (default: no labels)."
+        ),
+    ] = None
+    misclick: Annotated[
+        float | None,
+        typer.Option(
+            help="Probability that an active user clicks a bad response, if you know it (default: unknown)."
+        ),
+    ] = None
+    action_rate: Annotated[
+        float | None, typer.Option(help="Mean propensity to act, if you know it (default: unknown).")
+    ] = None
+    always_acts: Annotated[
+        str | None,
+        typer.Option(
+            help="Column that marks responses shown to users who act on every good response (default: none)."
+        ),
+    ] = None
+    seed: SeedOption = 0
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A parameter of the estimator as NAME=VALUE; repeatable (default: the estimator's own)."
+        ),
+    ] = None
+
+    def columns(self, features: str) -> "LogColumns":
+        """What these options say about the columns of the log."""
+        from simbench.log.user_log import LogColumns
+
+        several = ("context", "signals", "negative_signals")
+        given = {name: getattr(self, name) for name in LogColumns.__dataclass_fields__ if hasattr(self, name)}
+        given |= {name: tuple(split(given[name])) for name in several if name in given}
+        return LogColumns(**{**given, "features": features})
+
+    def parameters(self) -> dict[str, Any]:
+        """Parameters of the estimator: the seed, and every ``--parameter``."""
+        return {"seed": self.seed, **parameters_of(self.parameter)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingLogOptions(LogOptions):
+    """A log to train any estimator on: it may tell the propensity and hold several signals."""
+
+    propensity: Annotated[
+        str | None,
+        typer.Option(help="Column of the propensity to act, if you know it (default: unknown)."),
+    ] = None
+    signals: Annotated[
+        list[str] | None,
+        typer.Option(help="Columns of further feedback, separated by commas (default: none)."),
+    ] = None
+    negative_signals: Annotated[
+        list[str] | None,
+        typer.Option(help="Those of --signals that show dissatisfaction (default: none)."),
+    ] = None
+
+
+def parameters_of(given: Iterable[str] | None) -> dict[str, Any]:
+    """``["epochs=50", "hidden=(64,)"]`` -> values; a text that is no Python literal stays a text.
+
+    Raises
+    ------
+    BadInput
+        If one is not NAME=VALUE.
+    """
+    parameters = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BadInput(f"--parameter must be NAME=VALUE, got {text!r}.")
+        try:
+            parameters[name.strip()] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            parameters[name.strip()] = value
+    return parameters

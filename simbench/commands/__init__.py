@@ -1,1 +1,0 @@
-"""What the commands do; :mod:`simbench.cli` only reads the arguments."""

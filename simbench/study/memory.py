@@ -1,0 +1,24 @@
+"""What a study says of its memory before it runs."""
+
+from simbench.estimator.registry import find
+from simbench.study.cell import Cell
+from simbench.study.config import StudyConfig, plan
+from simbench.training.train import chunk_of_shape
+
+
+def memory_statement(config: StudyConfig) -> str:
+    """The budget of the replicates that train at once, and how many fit where not all do."""
+    text = f"memory: replicates that train at once take at most {config.memory_budget.human_readable()}"
+    least: dict[int, Cell] = {}
+    for cell in plan(config):
+        kind = find(cell.estimator)
+        estimator = kind(**cell.parameters)
+        if cell.world.real is None and hasattr(estimator, "hidden"):
+            signals = len(cell.world.signal_names) if "signals" in kind.needs | kind.optional else 0
+            shape = (cell.size, cell.world.n_features, len(estimator.networks), signals)
+            fits = chunk_of_shape(estimator, *shape, config.memory_budget)
+            least.setdefault(max(1, fits // getattr(estimator, "restarts", 1)), cell)
+    if least and min(least) < config.replicates:
+        cell = least[min(least)]
+        text += f": {min(least)} of {config.replicates} for {cell.estimator} at {cell.size:,} responses"
+    return f"{text} (--memory); features, feedback and predictions come on top"
