@@ -1,7 +1,5 @@
 """Tables on stdout, for people or for programs; tables in files, whole or not at all."""
 
-import os
-import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -72,13 +70,11 @@ def write_tables(tables: Mapping[Path, pd.DataFrame]) -> None:
     """
     for path in tables:
         check_suffix(path)
-    token = secrets.token_hex(6)
-    staged = {path: path.with_name(f".{path.name}.{token}.whole") for path in tables}
-    try:
-        for path, table in tables.items():
-            write_whole(staged[path], lambda to, path=path, table=table: WRITERS[path.suffix](table, to))
-        for path, scratch in staged.items():
-            os.replace(scratch, path)
-    finally:
-        for scratch in staged.values():
-            scratch.unlink(missing_ok=True)
+    (path, table), *others = tables.items()
+
+    def write(to: Path) -> None:
+        WRITERS[path.suffix](table, to)
+        if others:  # before this one gets its name
+            write_tables(dict(others))
+
+    write_whole(path, write)

@@ -52,14 +52,9 @@ def parts_of(table: pd.DataFrame, config: StudyConfig) -> Iterator[Part]:
             (table.world == world.config.name)
             & (table.bias_level == world.bias_level)
             & (table.protocol == protocol)
-            & (table["size"] == _size_of(table, world))
+            & (table["size"] == cell.size)
         ]
         yield Part(protocol, world, here)
-
-
-def _size_of(table: pd.DataFrame, world: World) -> int:
-    sizes = table[table.world == world.config.name]["size"].unique()
-    return min(sizes, key=lambda size: abs(size - len(world.train.reward)))
 
 
 def print_study(parts: Iterator[Part], config: StudyConfig, console: Console) -> None:

@@ -4,6 +4,7 @@ A build includes the files under another name, which an editable install does no
 for first.
 """
 
+import re
 from pathlib import Path
 
 from simbench.errors import BadInput, did_you_mean
@@ -61,4 +62,4 @@ def shows(name: str) -> str:
         if not line.startswith("# ") or line.startswith("#  "):
             break
         lines.append(line.removeprefix("# "))
-    return " ".join(lines).partition(". ")[0].rstrip(".")
+    return re.split(r"(?<=[.?]) ", " ".join(lines))[0].rstrip(".")

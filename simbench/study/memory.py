@@ -13,11 +13,12 @@ def memory_statement(config: StudyConfig) -> str:
     for cell in plan(config):
         kind = find(cell.estimator)
         estimator = kind(**cell.parameters)
-        if cell.world.real is None and hasattr(estimator, "hidden"):
+        parameters = estimator.get_params()
+        if cell.world.real is None and "hidden" in parameters:
             signals = len(cell.world.signal_names) if "signals" in kind.needs | kind.optional else 0
             shape = (cell.size, cell.world.n_features, len(estimator.networks), signals)
             fits = chunk_of_shape(estimator, *shape, config.memory_budget)
-            least.setdefault(max(1, fits // getattr(estimator, "restarts", 1)), cell)
+            least.setdefault(max(1, fits // parameters.get("restarts", 1)), cell)
     if least and min(least) < config.replicates:
         cell = least[min(least)]
         text += f": {min(least)} of {config.replicates} for {cell.estimator} at {cell.size:,} responses"

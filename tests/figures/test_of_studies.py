@@ -6,8 +6,8 @@ import pytest
 from matplotlib.image import imread
 from simbench_figures import comparison, groups, leaks, reliability
 
-from simbench.commands.check import check
-from simbench.commands.figure import figure, figures
+from simbench.cli.check import CheckOptions, check
+from simbench.cli.figure import FigureOptions, FiguresOptions, figure, figures
 from simbench.errors import BadInput
 from simbench.score.labels import expected_r2
 from simbench.study.config import StudyConfig
@@ -118,7 +118,7 @@ def reproduction(tmp_path, study, table_of):
 
 def test_all_that_can_be_drawn_is_and_the_others_are_named(reproduction, capsys):
     with pytest.raises(SystemExit) as ended:
-        figures(reproduction, True, None, None)
+        figures(FiguresOptions(folder=reproduction, everything=True))
     assert ended.value.code == 1
     told = capsys.readouterr()
     absent = {"identification", "efficiency", "leaks", "value-kl"}
@@ -133,27 +133,27 @@ def test_all_that_can_be_drawn_is_and_the_others_are_named(reproduction, capsys)
 
 
 def test_some_can_be_chosen(reproduction, tmp_path, capsys):
-    figures(reproduction, False, "risk,throughput", tmp_path / "chosen")
+    figures(FiguresOptions(folder=reproduction, only="risk,throughput", to=tmp_path / "chosen"))
     assert sorted(path.name for path in (tmp_path / "chosen").iterdir()) == [
         *("risk.pdf", "risk.png", "throughput.pdf", "throughput.png"),
     ]
     for everything, only in ((False, None), (True, "risk")):
         with pytest.raises(BadInput, match="--all, or --only"):
-            figures(reproduction, everything, only, None)
+            figures(FiguresOptions(folder=reproduction, everything=everything, only=only))
     with pytest.raises(BadInput, match="Did you mean 'risk'"):
-        figures(reproduction, False, "riks", None)
+        figures(FiguresOptions(folder=reproduction, only="riks"))
 
 
 def test_verdicts_that_check_keeps_can_be_drawn(tmp_path, capsys):
-    check(["naive", "ips"], 0, "table", False, tmp_path / "risk")
+    check(CheckOptions(estimators=["naive", "ips"], conformance=False, out=tmp_path / "risk"))
     table = pd.read_parquet(tmp_path / "risk" / "results.parquet")
     assert set(table.estimator) == {"naive", "ips"} and {"case", "verdict", "bias"} <= set(table.columns)
-    figure("risk", str(tmp_path / "risk"), None)
+    figure(FigureOptions(name="risk", folder=str(tmp_path / "risk")))
     assert (tmp_path / "risk" / "risk.pdf").stat().st_size > 5000
 
 
 @pytest.mark.parametrize("name", ["groups", "reliability", "throughput"])
 def test_one_figure_is_drawn_from_its_folder(name, reproduction, tmp_path):
     folder = reproduction / find(name).steps[0]
-    figure(name, str(folder), str(tmp_path / "drawn"))
+    figure(FigureOptions(name=name, folder=str(folder), to=str(tmp_path / "drawn")))
     assert imread(tmp_path / "drawn.png")[..., :3].std() > 0.05

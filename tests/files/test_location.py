@@ -88,10 +88,10 @@ def test_a_file_url_is_a_folder(tmp_path):
 
 
 def test_figures_are_read_from_and_written_to_a_url(memory):
-    from simbench.commands.figure import figure
+    from simbench.cli.figure import FigureOptions, figure
 
     run(STUDY, "memory://bucket/out")
-    figure("bias-variance", "memory://bucket/out", None)
+    figure(FigureOptions(name="bias-variance", folder="memory://bucket/out"))
     assert memory.cat("/bucket/out/bias-variance.png").startswith(b"\x89PNG")
     assert memory.cat("/bucket/out/bias-variance.pdf").startswith(b"%PDF")
 

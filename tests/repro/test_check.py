@@ -11,7 +11,7 @@ from simbench.repro import check
 from simbench.repro.claims import CLAIMS
 from simbench.repro.document import Reproduction, read, render, unfilled, write
 from simbench.repro.quantities import Finding, Quantity, Table, Verdict, exact, mean_of
-from simbench.repro.studies import ROOT, benchmarks
+from simbench.study import library
 
 MADE = {"simbench": "0", "torch": "2", "python": "3", "machine": "m", "form": "full", "data": "twin"}
 
@@ -129,8 +129,10 @@ def main_ends(code, arguments):
 
 def test_the_document_of_the_repository_is_what_its_values_say():
     """Cheap, and in every test run: no number of it was typed. The rerun is `simbench repro --check`."""
-    stored = read(benchmarks() / "paper_repro.json")
-    text = (ROOT / "paper_repro.md").read_text()
+    stored = read(library.folder() / "paper_repro.json")
+    root = library.checkout()
+    assert root is not None
+    text = (root / "paper_repro.md").read_text()
     assert [str(part) for part in check.compare_document(text, stored)] == []
     assert unfilled(text) == []
     assert {finding.key for finding in stored.findings} == {claim.key for claim in CLAIMS}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simbench.commands.downstream import downstream
+from simbench.cli.downstream import DownstreamOptions, downstream
 from simbench.errors import BadInput
 from simbench.score.policies import Prompts, tilted
 from simbench.study.config import StudyConfig
@@ -104,15 +104,15 @@ def test_the_logit_can_be_exponentiated_instead(study):
 
 def test_the_command_prints_every_estimator_at_one_kl(study, capsys, table):
     before = (study / "downstream.parquet").read_bytes()
-    downstream(study, "probability", 0.5, "table")
+    downstream(DownstreamOptions(folder=str(study), at=0.5))
     printed = capsys.readouterr().out
     assert "policies at a KL of 0.5 nats" in printed and "reference" in printed
     assert f"{chosen(table, 'naive', 'tilted to KL', 0.5, 'value').value:.3f}" in printed
     (study / "downstream.parquet").write_bytes(before)
     with pytest.raises(BadInput, match="99"):
-        downstream(study, "probability", 99.0, "table")
+        downstream(DownstreamOptions(folder=str(study), at=99.0))
     with pytest.raises(BadInput, match="--reward"):
-        downstream(study, "rank", 1.0, "table")
+        downstream(DownstreamOptions(folder=str(study), reward="rank"))
     (study / "downstream.parquet").write_bytes(before)
 
 

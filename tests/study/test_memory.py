@@ -6,10 +6,10 @@ import weakref
 import pytest
 
 from simbench.cli import main
-from simbench.commands.study import memory_statement
 from simbench.estimator.registry import find
 from simbench.study.cell import fit_cell
 from simbench.study.config import StudyConfig, plan
+from simbench.study.memory import memory_statement
 from simbench.study.run import run
 from simbench.training import train as training
 from simbench.worlds.presets import PRESETS

@@ -1,8 +1,6 @@
 """Protocols: each leak is a switch of its own, and without one nothing of the truth gets in."""
 
-from collections import defaultdict
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from simbench.errors import BadInput
 from simbench.estimator.registry import find
 from simbench.study.cell import Cell, fit_cell
 from simbench.study.config import StudyConfig, plan
-from simbench.study.file import study_from
+from simbench.study.file import Overrides, study_from
 from simbench.study.protocol import Protocol
 from simbench.study.run import run
 from simbench.study.told_propensity import label_derived
@@ -24,7 +22,6 @@ from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
 TWIN = PRESETS["twin:helpsteer"].model_copy(update={"n_features": 6, "test_size": 200})
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SETTINGS = ({"lr": 3e-2}, {"lr": 3e-4, "no_such_parameter": 1})
 
 
@@ -206,14 +203,9 @@ def test_the_grid_is_run_under_every_protocol(tmp_path):
         run(config.model_copy(update={"protocols": (Protocol(), Protocol())}), tmp_path / "other")
 
 
-def flags(**given):
-    """Of the command line: None where they are not given."""
-    return defaultdict(lambda: None, given)
-
-
 @pytest.mark.parametrize("name", ["twins-honest", "twins-published", "leaks"])
 def test_the_studies_of_the_twins_are_valid_and_the_honest_ones_leak_nothing(name):
-    config = study_from(flags(config=BENCHMARKS / f"{name}.yaml", features_dim=8))
+    config = study_from(name, Overrides(n_features=8))
     cells = plan(config)
     assert {c.world.n_features for c in cells} == {8} and {c.world.name for c in cells} <= PRESETS.keys()
     for one in cells:
@@ -233,11 +225,11 @@ def test_the_studies_of_the_twins_are_valid_and_the_honest_ones_leak_nothing(nam
 def test_a_world_in_a_study_file_may_be_a_preset_with_changes(tmp_path):
     study = tmp_path / "study.yaml"
     study.write_text("worlds: [{preset: shared, n_features: 7}, exclusive]")
-    first, second = study_from(flags(config=study)).worlds
+    first, second = study_from(study).worlds
     assert first == PRESETS["shared"].model_copy(update={"n_features": 7}) and second == PRESETS["exclusive"]
     study.write_text("worlds: [{preset: shard}]")
     with pytest.raises(BadInput, match="'shared'"):
-        study_from(flags(config=study))
+        study_from(study)
 
 
 def test_impossible_protocols_are_refused():

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from simbench.commands.finetune import export as export_command
+from simbench.cli.export import ExportOptions
+from simbench.cli.export import export as export_command
 from simbench.errors import BadInput
 from simbench.log.rated_responses import read_frame
 from simbench.log.user_log import LogColumns
@@ -193,19 +195,19 @@ def test_features_of_unknown_origin_and_a_changed_encoder_are_refused(texts, mod
 def test_the_model_card_has_the_diagnosis_and_nothing_is_overwritten(texts, models, tmp_path, capsys):
     head = fitted_on(texts, models["bert"], tmp_path, "cls", hidden=())
     (tmp_path / "said.txt").write_text("verdict: NOT IDENTIFIED")
-    options = {"allow_shift": False, "force": False}
-    export_command(head, tmp_path / "hf", "hf", diagnosis=tmp_path / "said.txt", **options)
+    said = ExportOptions(model=head, folder=tmp_path / "hf", diagnosis=tmp_path / "said.txt")
+    export_command(said)
     page = (tmp_path / "hf" / "README.md").read_text()
     assert "verdict: NOT IDENTIFIED" in page and "Besides: context" in page and "sigmoid(s)" in page
     assert str(tmp_path) not in page
     with pytest.raises(BadInput, match="is there already"):
-        export_command(head, tmp_path / "hf", "hf", diagnosis=None, **options)
+        export_command(replace(said, diagnosis=None))
     with pytest.raises(BadInput, match="does not exist"):
-        export_command(head, tmp_path / "other", "hf", diagnosis=tmp_path / "no.txt", **options)
+        export_command(replace(said, folder=tmp_path / "other", diagnosis=tmp_path / "no.txt"))
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "draft.txt").write_text("x")
     with pytest.raises(BadInput, match="something else"):
-        export_command(head, tmp_path / "thesis", "hf", diagnosis=None, allow_shift=False, force=True)
+        export_command(replace(said, folder=tmp_path / "thesis", diagnosis=None, force=True))
 
 
 def test_minilm_with_its_real_weights(texts, minilm, tmp_path):

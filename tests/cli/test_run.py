@@ -1,4 +1,4 @@
-"""The real command: the main job, resume, errors, figure."""
+"""``simbench run``: the main job, resume, documents, errors."""
 
 import json
 import signal
@@ -8,6 +8,8 @@ import time
 
 import pandas as pd
 import pytest
+
+from simbench.cli.run import StudyOptions
 
 RUN = ["run", "--size", "600", "--replicates", "4", "--estimators", "oracle,naive,implicitrm,ips"]
 COLUMNS = [
@@ -83,6 +85,35 @@ def test_the_figure_is_drawn(finished):
     assert picture[..., :3].std() > 0.05 and (out / "bias-variance.pdf").stat().st_size > 5000
 
 
+def test_the_main_table_is_printed_for_a_document(finished):
+    out, done = finished
+    arguments = [*RUN, "--bias-level", "0,1", "--out", out, "--format"]
+    printed = {form: simbench(*arguments, form).stdout for form in ("markdown", "latex")}
+    rows = [line for line in printed["markdown"].splitlines() if line.startswith("| ")]
+    assert len(rows) == 2 * (2 + 4) and "**exclusive, bias level 1, 600 responses**" in printed["markdown"]
+    table = pd.read_parquet(out / "results.parquet").set_index(["bias_level", "estimator", "metric"])
+    naive = table.loc[(1.0, "naive", "bias2")].value
+    words = f"{naive:.4f}".removeprefix("0")
+    assert [words in line for line in rows if line.startswith("| naive |")] == [False, True]
+    assert printed["latex"].count(r"\toprule") == 2 and printed["latex"].count(f" {words} [") == 1
+    assert words in done.stdout and "[low, high]: 95% intervals" in done.stdout
+    assert "4 replicates" in printed["latex"] and "4 replicates" in printed["markdown"]
+
+
+def test_a_study_of_its_own_is_found_by_name_and_flags_override_it(tmp_path):
+    small = ["--size", "300", "--replicates", "2", "--estimators", "naive", "--bias-level", "0"]
+    simbench("run", "--study", "noise", *small, "--out", tmp_path / "o", cwd=tmp_path)
+    study = json.loads((tmp_path / "o" / "study.json").read_text())["config"]
+    assert study["replicates"] == 2 and [world["name"] for world in study["worlds"]] == [
+        *("exclusive-misclick-0.05", "exclusive-misclick-0.2"),
+    ]
+
+
+def test_one_more_estimator_is_no_list():
+    given = StudyOptions(estimators=["a, b"], estimator=["x,y/mine.py:Mine", "c"]).given()
+    assert given["estimators"] == ["a", "b"] and given["more_estimators"] == ["x,y/mine.py:Mine", "c"]
+
+
 def test_an_estimator_that_lacks_its_grant_is_a_row(tmp_path):
     done = simbench(*RUN, "--grant", "none", "--out", tmp_path / "o", "--format", "csv")
     assert "skipped,needs propensity" in done.stdout
@@ -117,7 +148,7 @@ def test_a_failing_estimator_is_a_row_and_the_exit_code(tmp_path):
         "    def reward_loss(self, out, batch):\n"
         "        raise ValueError('no loss today')\n"
     )
-    arguments = [*RUN, "--estimator", "mine:Mine", "--out", tmp_path / "o", "--format", "csv"]
+    arguments = [*RUN, "--estimator", "./mine.py:Mine", "--out", tmp_path / "o", "--format", "csv"]
     done = simbench(*arguments, cwd=tmp_path, code=1)
     assert "failed,ValueError: no loss today" in done.stdout and "naive" in done.stdout
 
@@ -135,6 +166,9 @@ def test_a_failing_estimator_is_a_row_and_the_exit_code(tmp_path):
         (["run", "--link", "votes"], "give it with --responses"),
         (["run", "--responses", "nowhere.csv"], "does not exist"),
         (["run", "--config", "nowhere.yaml"], "cannot be read"),
+        (["run", "--study", "varance"], "Did you mean 'variance'?"),
+        (["run", "--dry-run", "--format", "latex"], "--dry-run prints a table, json or csv"),
+        (["run", "--gpus-per-cell", "1"], "--gpus-per-cell belongs to --executor ray"),
         (["run", "--device", "cuda:9"], "cannot be used"),
         (["run", "--grant", "propensity,propensty:estimated"], "Did you mean 'propensity:estimated'?"),
         (["run", "--grant", "class-prior:distorted=x"], "takes a number of at least 0.01"),
@@ -161,14 +195,6 @@ def test_a_damaged_shard_and_a_foreign_folder_are_named(finished, tmp_path):
     assert shard.name in done.stderr and "delete it" in done.stderr
     done = simbench(*RUN, "--bias-level", "2", "--out", out, code=2)
     assert "differs in: bias_levels" in done.stderr
-
-
-def test_check_lists_and_help():
-    verdicts = json.loads(simbench("check", "ips", "naive", "--format", "json").stdout)
-    assert {v["verdict"] for v in verdicts if v["case"] == "known α"} == {"exactly unbiased", "biased"}
-    assert "implicitrm-known" in simbench("list", "estimators").stdout
-    assert "confounded" in simbench("list", "worlds").stdout
-    assert "run" in simbench("--help").stdout
 
 
 def test_policies_of_a_study_are_measured_and_drawn(tmp_path):
