@@ -1,7 +1,67 @@
-"""simbench: bias and variance of reward-model estimators on implicit feedback, against a known truth.
+"""Bias and variance of reward models learned from implicit feedback, against a known truth.
 
-Import from the modules: ``simbench.worlds`` draws a log and its truth, ``simbench.estimator`` holds the
-contract, ``simbench.study`` runs a grid. Nothing heavy is imported here.
+>>> import simbench as sb
+>>> results = sb.run(bias_levels=[0.8], sizes=[500], replicates=2, estimators=["oracle", "naive"])
+>>> list(results.verdicts().estimator)
+['oracle', 'naive']
+
+A name is imported when it is first used: ``import simbench`` alone loads nothing heavy.
 """
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simbench.errors import BadInput as BadInput
+    from simbench.errors import NotIdentified as NotIdentified
+    from simbench.estimator.estimator import Estimator as Estimator
+    from simbench.estimator.registry import find as find
+    from simbench.log.feedback import FeedbackLog as FeedbackLog
+    from simbench.log.feedback import Truth as Truth
+    from simbench.reward.diagnosis.diagnose import diagnose as diagnose
+    from simbench.score.risk_table import check as check
+    from simbench.study.results import Results as Results
+    from simbench.study.results import read as read
+    from simbench.study.results import run as run
+    from simbench.training.contract import Network as Network
+    from simbench.training.losses import cross_entropy as cross_entropy
+    from simbench.training.losses import loss_negative as loss_negative
+    from simbench.training.losses import loss_positive as loss_positive
+    from simbench.training.samples import Batch as Batch
+    from simbench.training.samples import Outputs as Outputs
+    from simbench.worlds.world import world as world
+
+    __version__: str
+
+_HOME = {
+    **dict.fromkeys(("BadInput", "NotIdentified"), "simbench.errors"),
+    **dict.fromkeys(("FeedbackLog", "Truth"), "simbench.log.feedback"),
+    **dict.fromkeys(("Batch", "Outputs"), "simbench.training.samples"),
+    **dict.fromkeys(("cross_entropy", "loss_negative", "loss_positive"), "simbench.training.losses"),
+    **dict.fromkeys(("Results", "read", "run"), "simbench.study.results"),
+    "Network": "simbench.training.contract",
+    "Estimator": "simbench.estimator.estimator",
+    "find": "simbench.estimator.registry",
+    "check": "simbench.score.risk_table",
+    "diagnose": "simbench.reward.diagnosis.diagnose",
+    "world": "simbench.worlds.world",
+}
+__all__ = [
+    *("Batch", "Estimator", "Network", "Outputs", "cross_entropy", "loss_negative", "loss_positive"),
+    *("BadInput", "FeedbackLog", "NotIdentified", "Results", "Truth"),
+    *("check", "diagnose", "find", "read", "run", "world"),
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("simbench._compat").VERSION
+    if name not in _HOME:
+        raise AttributeError(f"module 'simbench' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

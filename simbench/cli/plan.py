@@ -38,7 +38,7 @@ def plan(options: PlanOptions) -> None:
 
     from simbench.cli.output import print_table
     from simbench.reward import planning
-    from simbench.study.names import preset
+    from simbench.worlds.presets import preset
 
     target, level = options.target_rmse, options.bias_level
     if not 0 < target < 0.5:

@@ -46,9 +46,10 @@ def tune(options: TuneOptions) -> None:
     import pandas as pd
 
     from simbench.cli.output import print_table
-    from simbench.study.names import everyone, grants, preset
+    from simbench.study.names import everyone, grants
     from simbench.study.tune import situation
     from simbench.study.tune import tune as search
+    from simbench.worlds.presets import preset
 
     common = {name: getattr(options, name) for name in ("bias_level", "size", "replicates", "seed")}
     common |= {"world": preset(options.world), "label_share": 0.05, "device": "cpu"}

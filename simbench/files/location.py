@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -148,6 +149,16 @@ class Location:
                     f"cannot write {self}: {_first_line(error)}. Finished cells are kept; run the same "
                     "command again, or choose another place."
                 ) from error
+
+    def remove(self) -> None:
+        """Delete the file, or the folder with all that is in it; nothing where nothing is there."""
+        if self.local is None:
+            if self._ask("exists"):
+                self._ask("rm", recursive=True)
+        elif self.local.is_dir():
+            shutil.rmtree(self.local, ignore_errors=True)
+        else:
+            self.local.unlink(missing_ok=True)
 
     def _put(self, content: bytes) -> None:
         assert self._remote is not None

@@ -1,5 +1,7 @@
 """The verdicts of ``simbench check`` as one table: a row an estimator, a column a case."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from simbench.errors import BadInput
@@ -10,10 +12,35 @@ from simbench.score import risk
 Rows = list[tuple[risk.RiskVerdict, type[Estimator]]]
 
 
-def collect(names: list[str] | None, seed: int) -> Rows:
+def check(*estimators: str | type[Estimator], seed: int = 0) -> pd.DataFrame:
+    """Whether the risk of each estimator is unbiased, integrated exactly over the feedback where that can be.
+
+    Parameters
+    ----------
+    *estimators : str or type of Estimator
+        Names or classes; by default all installed ones that train a loss of their own.
+    seed : int
+        Of the random hypotheses, rewards and propensities.
+
+    Returns
+    -------
+    DataFrame
+        A row an estimator and case: ``estimator, case, verdict, bias, low, high`` (in units of the loss;
+        where the expectation is exact, the three numbers are one: the largest error).
+
+    Raises
+    ------
+    BadInput
+        If there is no such estimator, or it states no loss of its own.
+    """
+    rows = collect(list(estimators) or None, seed)
+    return pd.DataFrame([vars(verdict) for verdict, _ in rows])
+
+
+def collect(names: Sequence[str | type[Estimator]] | None, seed: int) -> Rows:
     """Verdicts of these estimators, by default of all installed ones that train a loss of their own."""
     chosen = names or [name for name in registry.names() if name != "sklearn"]
-    kinds = [registry.find(name) for name in chosen]
+    kinds = [registry.find(one) if isinstance(one, str) else one for one in chosen]
     if not names:
         kinds = [kind for kind in kinds if states_a_loss(kind)]
     for kind in kinds:

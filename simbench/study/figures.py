@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Drawing
@@ -15,7 +16,7 @@ from simbench.files.write import write_whole
 from simbench.study.table import read_table
 
 GROUP = "simbench.figures"
-WRITTEN = {"savefig.dpi": 300, "pdf.fonttype": 42}  # letters stay letters
+WRITTEN: Any = {"savefig.dpi": 300, "pdf.fonttype": 42}  # letters stay letters
 
 
 @dataclass(frozen=True)

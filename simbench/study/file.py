@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from simbench.errors import BadInput
 from simbench.study import library
 from simbench.study.config import StudyConfig
-from simbench.study.names import everyone, grants, preset
+from simbench.study.names import everyone, grants
 from simbench.worlds.config import RealResponses, WorldConfig
+from simbench.worlds.presets import preset
 
 OF_A_WORLD = (
     *("reward", "base_rate", "action_rate", "misclick", "confounding", "n_features"),

@@ -1,10 +1,7 @@
-"""What flags may name: worlds, grants, and everyone who can be named."""
+"""What flags may name: grants, and everyone who can be named."""
 
-from simbench.errors import BadInput, did_you_mean
 from simbench.estimator import registry
 from simbench.study.grants import checked
-from simbench.worlds.config import WorldConfig
-from simbench.worlds.presets import PRESETS
 
 ANY_CLASSIFIER = "sklearn"  # a factory: one of its classifiers stands for all
 
@@ -19,11 +16,3 @@ def everyone() -> list[str]:
     """All installed estimators, the oracle first."""
     names = [name for name in registry.names() if name not in ("oracle", ANY_CLASSIFIER)]
     return ["oracle", *names, f"{ANY_CLASSIFIER}:LogisticRegression"]
-
-
-def preset(name: str) -> WorldConfig:
-    """The world of this name; :class:`BadInput` with the nearest one."""
-    if name not in PRESETS:
-        hint = did_you_mean(name, PRESETS)
-        raise BadInput(f"there is no world {name!r}.{hint} See: simbench list worlds.")
-    return PRESETS[name]

@@ -1,5 +1,6 @@
 """Worlds that have a name."""
 
+from simbench.errors import BadInput, did_you_mean
 from simbench.worlds.config import WorldConfig
 from simbench.worlds.twins import TWIN_DESCRIPTIONS, TWINS
 
@@ -28,3 +29,17 @@ DESCRIPTIONS = {
     "easily it is copied); 32 responses a prompt",
     **TWIN_DESCRIPTIONS,
 }
+
+
+def preset(name: str) -> WorldConfig:
+    """The world of this name.
+
+    Raises
+    ------
+    BadInput
+        If there is none; the message holds the nearest name.
+    """
+    if name not in PRESETS:
+        hint = did_you_mean(name, PRESETS)
+        raise BadInput(f"there is no world {name!r}.{hint} See: simbench list worlds.")
+    return PRESETS[name]

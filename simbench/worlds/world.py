@@ -2,23 +2,23 @@
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 from scipy.special import logit
 
 from simbench.errors import BadInput
 from simbench.files.matrix import Matrix, product, take_rows
 from simbench.log.feedback import FeedbackLog, Truth
 from simbench.streams import stream
-from simbench.worlds.config import RealResponses, WorldConfig
+from simbench.worlds.config import WorldConfig
 from simbench.worlds.laws import confounded_salience, logit_law, rating_law
-from simbench.worlds.presets import DESCRIPTIONS, PRESETS
+from simbench.worlds.presets import preset
 from simbench.worlds.ratings import RatedPopulation, rate
 from simbench.worlds.responses import Base, from_real, synthetic
 from simbench.worlds.signals import NEGATIVE, POSITIVE, action_correlation, dependent_actions
 from simbench.worlds.traits import trait_salience
-
-__all__ = ["DESCRIPTIONS", "PRESETS", "Population", "RealResponses", "World", "WorldConfig", "build"]
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,43 @@ def build(config: WorldConfig, bias_level: float, size: int, seed: int) -> World
         whole = _population(config, base, is_train, bias_level, seed)
     train, test = np.flatnonzero(is_train), np.flatnonzero(~is_train)
     return World(config, bias_level, seed, whole.take(train), whole.take(test), description)
+
+
+def world(
+    name: str = "exclusive",
+    *,
+    bias_level: float = 0.8,
+    size: int | None = None,
+    seed: int = 0,
+    **changes: Any,
+) -> World:
+    """Build a world by its name, ready to :meth:`~World.draw` logs from.
+
+    Parameters
+    ----------
+    name : str
+        A preset: ``simbench list worlds`` prints them.
+    bias_level : float
+        How unequally users act; 0 is SCAR.
+    size : int, optional
+        Number of training responses; by default the preset's own.
+    seed : int
+    **changes
+        Settings of :class:`simbench.worlds.config.WorldConfig` to change, such as ``misclick=0.05``.
+
+    Raises
+    ------
+    BadInput
+        If there is no such preset or setting, or the bias level is impossible.
+    """
+    config = preset(name)
+    try:
+        config = WorldConfig.model_validate({**config.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the world"
+        raise BadInput(f"{where}: {first['msg']}, got {first['input']!r}.") from error
+    return build(config, bias_level, config.default_size if size is None else size, seed)
 
 
 def _population(

@@ -1,0 +1,23 @@
+"""Finds an executor by name, and imports what it needs only then."""
+
+from importlib import import_module
+
+from simbench.errors import BadInput, did_you_mean
+from simbench.study.executors.executor import Executor
+
+EXECUTORS = {"local": "simbench.study.executors.local:Local", "ray": "simbench.study.executors.ray:Ray"}
+
+
+def find_executor(name: str, **options) -> Executor:
+    """The executor of this name, made with these options.
+
+    Raises
+    ------
+    BadInput
+        If there is none, or a package that it needs is not installed.
+    """
+    if name not in EXECUTORS:
+        hint = did_you_mean(name, EXECUTORS)
+        raise BadInput(f"there is no executor {name!r}.{hint} There are: {', '.join(EXECUTORS)}.")
+    module, _, kind = EXECUTORS[name].partition(":")
+    return getattr(import_module(module), kind)(**options)

@@ -1,0 +1,211 @@
+"""A study's results in memory: run one, or read one, and look at it as a table, as words, as a picture."""
+
+import html
+import json
+import tempfile
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from simbench.errors import BadInput
+from simbench.files.location import Location
+from simbench.study import figures
+from simbench.study.config import StudyConfig, plan
+from simbench.study.executors.local import Local
+from simbench.study.file import Source, settings_of, study_from
+from simbench.study.notes import notes
+from simbench.study.run import run as run_study
+from simbench.study.summary import caption, main_table, to_latex, to_markdown
+from simbench.study.table import read_table
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.world import World
+
+_numbers = count()
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One protocol, world, bias level and size of a study, and the rows of the long table about it."""
+
+    protocol: str
+    world: World
+    size: int
+    rows: pd.DataFrame
+
+    def title(self, config: StudyConfig) -> str:
+        """In words, for the heading of a table."""
+        protocol = f", protocol {self.protocol}" if len(config.protocols) > 1 else ""
+        name = self.world.config.name
+        return f"{name}, bias level {self.world.bias_level:g}, {self.size:,} responses{protocol}"
+
+
+def situations(table: pd.DataFrame, config: StudyConfig) -> Iterable[Situation]:
+    """Every situation of a study, in the order in which it is run."""
+    cells = {(cell.protocol.name, cell.world, cell.bias_level, cell.size): cell for cell in plan(config)}
+    for cell in cells.values():
+        here = table[
+            (table.protocol == cell.protocol.name)
+            & (table.world == cell.world.name)
+            & (table.bias_level == cell.bias_level)
+            & (table["size"] == cell.size)
+        ]
+        yield Situation(cell.protocol.name, cell.built(), cell.size, here)
+
+
+class Results:
+    """What a study measured.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The long table: a row for every situation, estimator and metric, with value and interval (see
+        ``Results on disk`` in the README for its columns).
+    config : StudyConfig
+        The study.
+    folder : str, Path or Location
+        Where its shards lie: a folder, a URL, or this process's memory.
+    """
+
+    def __init__(self, table: pd.DataFrame, config: StudyConfig, folder: str | Path | Location):
+        self.table, self.config, self.folder = table, config, Location(folder)
+
+    @cached_property
+    def situations(self) -> list[Situation]:
+        """The worlds, bias levels, sizes and protocols of the study, each with its rows."""
+        return list(situations(self.table, self.config))
+
+    def verdicts(self) -> pd.DataFrame:
+        """The verdict on every estimator in every situation.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``protocol, world, bias_level, size, estimator, told, excess_bias2, low, high`` (squared
+            probability), ``verdict, reason``; without those that only rank, were skipped, or failed.
+        """
+        rows = self.table[self.table.metric == "excess_bias2"]
+        rows = rows.rename(columns={"knows": "told", "value": "excess_bias2"})
+        where = ["protocol", "world", "bias_level", "size", "estimator", "told"]
+        return rows[[*where, "excess_bias2", "low", "high", "verdict", "reason"]].reset_index(drop=True)
+
+    def figure(self, name: str) -> Figure:
+        """Draw a figure of this study.
+
+        Parameters
+        ----------
+        name : str
+            An installed figure (``bias-variance``; ``simbench list figures`` prints all), or a Python file
+            with a function ``draw(table)``.
+
+        Raises
+        ------
+        BadInput
+            If there is no such figure, or this study has not what it shows.
+        """
+        return figures.find(name).draw(self.folder)
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be known beside the numbers, a line each: identification first."""
+        several = len(self.situations) > 1
+        return [
+            f"{one.title(self.config)}: {line}" if several else line
+            for one in self.situations
+            for line in notes(one.rows, one.world, self.config)
+        ]
+
+    def to_markdown(self) -> str:
+        """The main table of every situation, in Markdown."""
+        tables = [f"**{s.title(self.config)}**\n\n{to_markdown(main_table(s.rows))}" for s in self.situations]
+        return "\n".join([*tables, f"{self.config.replicates} replicates. {caption(self.config)}\n"])
+
+    def to_latex(self) -> str:
+        """The main table of every situation, in LaTeX; needs the package booktabs."""
+        below = f"{self.config.replicates} replicates. {caption(self.config)}"
+        return "\n".join(to_latex(main_table(s.rows), s.title(self.config), below) for s in self.situations)
+
+    def _repr_html_(self) -> str:
+        """The main table of every situation, for a notebook."""
+        tables = [
+            f"<h4>{html.escape(s.title(self.config))}</h4>{main_table(s.rows).to_html(index=False)}"
+            for s in self.situations
+        ]
+        below = html.escape(f"{self.config.replicates} replicates. {caption(self.config)}")
+        return "".join([*tables, f"<p>{below}</p>"])
+
+    def __repr__(self) -> str:
+        count = len(self.situations)
+        return f"Results of {count} situations in {self.folder}: see .verdicts(), .table, .notes"
+
+
+def run(
+    study: Source | StudyConfig | None = None,
+    *,
+    out: str | Path | None = None,
+    jobs: int = 1,
+    worlds: Sequence[str | Mapping[str, Any] | WorldConfig] | None = None,
+    bias_levels: Sequence[float] | None = None,
+    sizes: Sequence[int] | None = None,
+    estimators: Sequence[str] | None = None,
+    replicates: int | None = None,
+    seed: int | None = None,
+    **settings: Any,
+) -> Results:
+    """Simulate logs, train every estimator on each, and compare the fitted rewards with the truth.
+
+    Parameters
+    ----------
+    study : str, Path, mapping or StudyConfig, optional
+        A YAML file, the name of a study that travels with simbench, or the settings themselves; by default
+        the study of ``simbench run``.
+    out : str or Path, optional
+        A results folder or URL, which a second call goes on from; by default results stay in memory.
+    jobs : int
+        Processes; each computes on one thread.
+    worlds, bias_levels, sizes, estimators, replicates, seed : optional
+        In place of the study's own. Names are those of ``simbench list``.
+    **settings
+        Other settings of :class:`simbench.study.config.StudyConfig`, such as ``grant=["propensity"]``.
+
+    Raises
+    ------
+    BadInput
+        If the study cannot be run.
+    """
+    grid = {"worlds": worlds, "bias_levels": bias_levels, "sizes": sizes, "estimators": estimators}
+    given = {**grid, "replicates": replicates, "seed": seed, **settings}
+    raw = settings_of(study.model_dump() if isinstance(study, StudyConfig) else study)
+    config = study_from({**raw, **{name: value for name, value in given.items() if value is not None}})
+    if out is not None:
+        return Results(run_study(config, out, Local(jobs)), config, out)
+    # processes share no memory: several write into a folder that goes with the results
+    in_memory = f"memory://simbench/{next(_numbers)}"
+    folder = Location(in_memory if jobs == 1 else tempfile.mkdtemp(prefix="simbench-"))
+    results = Results(run_study(config, folder, Local(jobs)), config, folder)
+    weakref.finalize(results, folder.remove)
+    return results
+
+
+def read(folder: str | Path) -> Results:
+    """The results of a finished study, from the folder or URL that ``simbench run --out`` wrote.
+
+    Raises
+    ------
+    BadInput
+        If there are none, or they are damaged.
+    """
+    where = Location(folder)
+    table = read_table(where)
+    path = where / "study.json"
+    try:
+        config = StudyConfig.model_validate(json.loads(path.read_text())["config"])
+    except (OSError, KeyError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read ({type(error).__name__}): run the study again.") from error
+    return Results(table, config, where)
