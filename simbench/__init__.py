@@ -47,9 +47,24 @@ _HOME = {
     "world": "simbench.worlds.world",
 }
 __all__ = [
-    *("Batch", "Estimator", "Network", "Outputs", "cross_entropy", "loss_negative", "loss_positive"),
-    *("BadInput", "FeedbackLog", "NotIdentified", "Results", "Truth"),
-    *("check", "diagnose", "find", "read", "run", "world"),
+    "BadInput",
+    "Batch",
+    "Estimator",
+    "FeedbackLog",
+    "Network",
+    "NotIdentified",
+    "Outputs",
+    "Results",
+    "Truth",
+    "check",
+    "cross_entropy",
+    "diagnose",
+    "find",
+    "loss_negative",
+    "loss_positive",
+    "read",
+    "run",
+    "world",
 ]
 
 

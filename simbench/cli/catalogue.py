@@ -37,9 +37,9 @@ def estimators(format: FormatOption = Format.table) -> None:
 @app.command()
 def grants(format: FormatOption = Format.table) -> None:
     """List what a run can tell estimators, and how well."""
-    from simbench.study.grants import MEANING
+    from simbench.study.grants import meanings
 
-    _print(MEANING.items(), ("grant", "what is told"), format, "Grants")
+    _print(meanings().items(), ("grant", "what is told"), format, "Grants")
 
 
 @app.command()

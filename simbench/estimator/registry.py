@@ -17,6 +17,7 @@ from simbench.log.feedback import FeedbackLog
 
 GROUP = "simbench.estimators"
 CLASS_PRIORS = "simbench.class_priors"
+LIKELIHOODS = "simbench.likelihoods"
 
 
 def names() -> list[str]:
@@ -52,6 +53,28 @@ def find(name: str) -> type[Estimator]:
         hint = did_you_mean(name, points)
         raise BadInput(f"there is no estimator {name!r}.{hint} See: simbench list estimators.")
     return _checked(name, found)
+
+
+def likelihood(propensity_is_told: bool) -> type[Estimator]:
+    """The installed estimator that maximises the likelihood of the feedback: of reward and propensity, or of
+    the reward alone where the propensity is told.
+
+    Raises
+    ------
+    BadInput
+        If none is installed.
+    """
+    name = "propensity-told" if propensity_is_told else "propensity-fitted"
+    points = {point.name: point for point in entry_points(group=LIKELIHOODS)}
+    if name not in points:
+        raise BadInput(f"no estimator is installed for the entry point {name!r} of {LIKELIHOODS}.")
+    return _checked(name, _loaded(points[name]))
+
+
+def class_prior_methods() -> dict[str, str]:
+    """Names of the installed methods for the class prior, and the first sentence of each one's docstring."""
+    points = sorted(entry_points(group=CLASS_PRIORS), key=lambda point: point.name)
+    return {point.name: ((_loaded(point).__doc__ or "").strip().splitlines() or [""])[0] for point in points}
 
 
 def class_prior_method(name: str) -> Callable[[FeedbackLog, int], np.ndarray]:

@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
-from simbench.estimator.registry import find
+from simbench.estimator.registry import likelihood
 from simbench.log.feedback import FeedbackLog
 from simbench.score.bound import (
     ParametricModel,
@@ -82,8 +82,8 @@ def information_intervals(log: FeedbackLog, inputs: np.ndarray, level: float = 0
 
 def maximum_likelihood(log: FeedbackLog):
     """Logistic heads fitted on all rows, one fit for each replicate of the log."""
-    name = "implicitrm" if log.propensity is None else "implicitrm-known"
-    return find(name)(**MAXIMUM_LIKELIHOOD, batch_size=log.n_rows).fit_replicates(log)
+    kind = likelihood(propensity_is_told=log.propensity is not None)
+    return kind(**MAXIMUM_LIKELIHOOD, batch_size=log.n_rows).fit_replicates(log)
 
 
 def model_at(log: FeedbackLog, reward: np.ndarray, propensity: np.ndarray) -> ParametricModel:
@@ -159,10 +159,10 @@ def bootstrap_intervals(
 
 
 def require_identified(log: FeedbackLog, parameters: dict[str, Any]) -> None:
-    """Raise :class:`BadInput` where restarts of ``implicitrm`` disagree, unless the propensity is told."""
+    """Raise :class:`BadInput` where restarts disagree, unless the propensity is told."""
     if log.propensity is not None:
         return
-    found = train_restarts(find("implicitrm")(**parameters), log, [0], RESTARTS)
+    found = train_restarts(likelihood(propensity_is_told=False)(**parameters), log, [0], RESTARTS)
     if found.warning is not None:
         raise BadInput(f"no interval is valid here: {found.warning}")
 

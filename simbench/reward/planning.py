@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simbench.estimator.estimator import grant
-from simbench.estimator.registry import find
+from simbench.estimator.estimator import Estimator, grant
+from simbench.estimator.registry import likelihood
 from simbench.reward.intervals import MAXIMUM_LIKELIHOOD
 from simbench.score.bound import required_size
 from simbench.worlds.config import WorldConfig
@@ -52,24 +52,24 @@ def plan(
     """
     pilot = build(config, bias_level, PILOT, seed)
     plans = []
-    for knows, name in (("propensity", "implicitrm-known"), ("nothing but the log", "implicitrm")):
-        known = name == "implicitrm-known"
+    for known, knows in ((True, "propensity"), (False, "nothing but the log")):
+        kind = likelihood(propensity_is_told=known)
         size = required_size(pilot, known, target_rmse)
         rmse = float("nan")
         if size <= LARGEST_SIMULATED:
-            rmse = simulated_rmse(config, bias_level, max(size, 100), name, replicates, seed)
+            rmse = simulated_rmse(config, bias_level, max(size, 100), kind, replicates, seed)
         scale = max(1.0, (rmse / target_rmse) ** 2) if np.isfinite(rmse) else 1.0
-        plans.append(Plan(knows, size, name, rmse, int(np.ceil(size * scale))))
+        plans.append(Plan(knows, size, kind.name, rmse, int(np.ceil(size * scale))))
     return plans
 
 
 def simulated_rmse(
-    config: WorldConfig, bias_level: float, size: int, name: str, replicates: int, seed: int
+    config: WorldConfig, bias_level: float, size: int, kind: type[Estimator], replicates: int, seed: int
 ) -> float:
     """Root-mean-square error of the maximum of the likelihood with logistic heads, over replicates."""
     world = build(config, bias_level, size, seed)
     log, truth = world.draw(range(replicates))
     log = grant(log, propensity=truth.propensity)
-    estimator = find(name)(**MAXIMUM_LIKELIHOOD, batch_size=log.n_rows, seed=seed)
+    estimator = kind(**MAXIMUM_LIKELIHOOD, batch_size=log.n_rows, seed=seed)
     found = estimator.fit_replicates(log).predict(world.test.features)
     return float(np.sqrt(((found - world.test.reward) ** 2).mean()))

@@ -41,7 +41,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     sizes : tuple of int
         Training responses; by default each world's own number.
     grant : tuple of str
-        What the run tells those who ask for it, by the names of :data:`simbench.study.grants.MEANING`; with
+        What the run tells those who ask for it, by the names of :func:`simbench.study.grants.meanings`; with
         several variants of one, those who ask for it are run once with each. The rate of misclicks is not
         told by default: in the field no log shows it.
     alternatives : tuple of tuple of str

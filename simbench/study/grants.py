@@ -7,6 +7,7 @@ lists several variants of one runs those who ask once with each.
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from itertools import product
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from simbench.errors import BadInput, did_you_mean
 from simbench.estimator.estimator import Estimator
-from simbench.estimator.registry import class_prior_method
+from simbench.estimator.registry import class_prior_method, class_prior_methods
 from simbench.log.feedback import FeedbackLog, Truth
 from simbench.streams import stream
 from simbench.study.told_propensity import (
@@ -25,7 +26,7 @@ from simbench.study.told_propensity import (
     shifted,
 )
 
-MEANING = {
+OWN = {
     "propensity": "the true propensity of every logged response",
     "propensity:label-derived": "as the published code: the rating law applied to the click itself, with the "
     "simulator's κ and a rate of .2 (or =ρ); a function of the click, and no propensity",
@@ -38,9 +39,6 @@ MEANING = {
     "users act",
     "propensity:shifted": "logit α plus 1 (or =B): misstates how many act",
     "class prior": "the true share of good responses",
-    "class prior:elkan-noto": "estimated from the log under SCAR (Elkan and Noto, 2008)",
-    "class prior:tice": "estimated from the log under SCAR (TIcE: Bekker and Davis, 2018)",
-    "class prior:km2": "estimated from the log under SCAR (KM2: Ramaswamy, Scott and Tewari, 2016)",
     "class prior:distorted": "the true share of good responses times 1.3 (or =F)",
     "labels": "explicit labels of a share of the responses (--label-share, or =S)",
     "action rate": "the true mean propensity",
@@ -48,7 +46,7 @@ MEANING = {
     "misclick": "the true rate of misclicks",
     "misclick:denied": "that there are no misclicks, true or not",
 }
-BASES = tuple(name for name in MEANING if ":" not in name)
+BASES = tuple(name for name in OWN if ":" not in name)
 STRENGTH = {  # of the variants that have one, where none is given; and the smallest
     "propensity:estimated": (2000.0, 50.0),
     "propensity:label-derived": (0.2, 0.001),
@@ -57,6 +55,13 @@ STRENGTH = {  # of the variants that have one, where none is given; and the smal
     "class prior:distorted": (1.3, 0.01),
     "labels": (math.nan, 0.0),  # the study's own share
 }
+
+
+@cache
+def meanings() -> dict[str, str]:
+    """All grants and what each tells: our own, and the installed methods for the class prior."""
+    methods = {f"class prior:{name}": said.rstrip(".") for name, said in class_prior_methods().items()}
+    return {**OWN, **methods}
 
 
 class Situation(Protocol):
@@ -88,9 +93,9 @@ def parsed(name: str) -> tuple[str, float]:
         With the nearest known name, or with the strengths that are possible.
     """
     kind, _, number = name.partition("=")
-    if kind not in MEANING:
-        hint = did_you_mean(kind, MEANING)
-        raise BadInput(f"there is no grant {name!r}.{hint} There are: {', '.join(MEANING)}.")
+    if kind not in meanings():
+        hint = did_you_mean(kind, meanings())
+        raise BadInput(f"there is no grant {name!r}.{hint} There are: {', '.join(meanings())}.")
     if "=" not in name:
         return kind, STRENGTH.get(kind, (math.nan,))[0]
     if kind not in STRENGTH:
@@ -190,8 +195,6 @@ def _value(kind: str, strength: float, cell: Situation, log: FeedbackLog, truth:
             return float(truth.reward.mean())
         case "class prior:distorted":
             return float(min(strength * truth.reward.mean(), 0.99))
-        case "class prior:elkan-noto" | "class prior:tice" | "class prior:km2":
-            return class_prior_method(kind.split(":")[1])(log, cell.seed)
         case "labels":
             return _labels(cell, truth, cell.label_share if math.isnan(strength) else strength)
         case "action rate":
@@ -202,7 +205,7 @@ def _value(kind: str, strength: float, cell: Situation, log: FeedbackLog, truth:
             return float(cell.world.misclick)
         case "misclick:denied":
             return 0.0
-    raise BadInput(f"there is no grant {kind!r}.")
+    return class_prior_method(kind.partition(":")[2])(log, cell.seed)
 
 
 def _labels(cell: Situation, truth: Truth, share: float) -> np.ndarray:

@@ -17,7 +17,9 @@ from simbench.study.executors.executor import Executor
 from simbench.study.executors.local import Local
 from simbench.study.executors.worker import THREADS, fixed_threads
 from simbench.study.interrupt import remembered
+from simbench.study.policies import write_downstream
 from simbench.study.shards import Shards
+from simbench.study.table import table, write_table
 
 
 class Progress(typing.Protocol):
@@ -53,8 +55,6 @@ def run(
     BadInput
         If the configuration cannot be run, or ``out`` holds another study.
     """
-    from simbench.study.table import table, write_table
-
     out, cells = Location(out), plan(config)
     shards = Shards(out / "shards")
     with executor or Local() as runner:
@@ -73,8 +73,6 @@ def run(
         result = table(config, [outcomes[cell.key] for cell in cells], shards)
     write_table(out / "results.parquet", result)
     if config.downstream is not None:
-        from simbench.study.policies import write_downstream
-
         write_downstream(out, config.downstream)
     return result
 

@@ -3,7 +3,7 @@
 import json
 
 from simbench.study import figures, library
-from simbench.study.grants import MEANING
+from simbench.study.grants import meanings
 
 
 def listed(simbench, what):
@@ -26,7 +26,7 @@ def test_studies_are_listed_with_what_they_are_about(simbench):
 
 
 def test_grants_are_listed(simbench):
-    assert {row["grant"] for row in listed(simbench, "grants")} == set(MEANING)
+    assert {row["grant"] for row in listed(simbench, "grants")} == set(meanings())
 
 
 def test_worlds_are_listed_with_the_feedback_that_they_give(simbench):

@@ -12,7 +12,7 @@ from simbench.estimator.registry import find
 from simbench.log.feedback import FeedbackLog, Truth
 from simbench.study.cell import Cell, fit_cell, run_cell
 from simbench.study.config import StudyConfig, plan
-from simbench.study.grants import MEANING, base, checked, granted, in_words, variants
+from simbench.study.grants import base, checked, granted, in_words, meanings, variants
 from simbench.study.shards import Shards
 from simbench.study.told_propensity import context_ratio, dispersed, exposure_experiment, shifted
 from simbench.training.device_log import DeviceLog
@@ -155,7 +155,7 @@ READS = {  # which parts of the truth may move a grant
 }
 
 
-@pytest.mark.parametrize("name", MEANING)
+@pytest.mark.parametrize("name", meanings())
 def test_a_grant_is_made_of_the_truth_that_it_may_use_and_of_nothing_else(name):
     at = cell(grant=(name,), size=400, replicates=1, world="always" if "always" in name else "exclusive")
     log, truth = at.built().draw(range(1))

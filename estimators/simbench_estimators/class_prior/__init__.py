@@ -21,12 +21,18 @@ def prior_of(log: FeedbackLog, frequency: np.ndarray) -> np.ndarray:
 
 
 def by_elkan_noto(log: FeedbackLog, seed: int = 0) -> np.ndarray:
-    """``π`` by the label frequency of Elkan and Noto (KDD 2008), shape (R,)."""
+    """Estimated from the log under SCAR (Elkan and Noto, KDD 2008).
+
+    Returns ``π`` of every replicate, shape (R,).
+    """
     return prior_of(log, label_frequency(log, seed=seed))
 
 
 def by_tice(log: FeedbackLog, seed: int = 0) -> np.ndarray:
-    """``π`` by TIcE (Bekker and Davis, AAAI 2018), shape (R,)."""
+    """Estimated from the log under SCAR (TIcE: Bekker and Davis, AAAI 2018).
+
+    Returns ``π`` of every replicate, shape (R,).
+    """
     return prior_of(log, tice(log, seed))
 
 

@@ -12,7 +12,9 @@ LARGEST, PRECISION = 10.0, 0.02  # of λ = 1/(1-π): π at most .9
 
 
 def km2(log: FeedbackLog, seed: int = 0) -> np.ndarray:
-    """``π`` as the largest share of the clicked responses' distribution in that of all responses.
+    """Estimated from the log under SCAR (KM2: Ramaswamy, Scott and Tewari, ICML 2016).
+
+    ``π`` is the largest share of the clicked responses' distribution in that of all responses.
 
     With the embeddings ``μ_F`` of all responses and ``μ_H`` of the clicked ones, ``d(λ)`` is the distance of
     ``λ μ_F + (1-λ) μ_H`` to the nearest embedding of a distribution on the sample: zero up to

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simbench.estimator.estimator import Estimator
-from simbench.estimator.registry import find
+from simbench.estimator.registry import likelihood
 from simbench.log.feedback import FeedbackLog
 from simbench.streams import stream
 
@@ -67,7 +67,7 @@ def worth_of_knowledge(
     chosen = order[np.unique(np.linspace(0, len(order) - 1, TRUTHS).round().astype(int))]
     seed = estimator.get_params()["seed"]
     drawn = [_redraw(log, rewards[i], propensities[i], seed, number) for number, i in enumerate(chosen)]
-    knowing = find("implicitrm-known")(**{name: getattr(estimator, name) for name in HYPER})
+    knowing = likelihood(propensity_is_told=True)(**{name: getattr(estimator, name) for name in HYPER})
     nothing = Worth("nothing more", _error(estimator, drawn, lambda one: {}))
     more = [
         Worth("the class prior", _error(estimator, drawn, lambda o: {"class_prior": float(o.reward.mean())})),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simbench.errors import BadInput
-from simbench.estimator.registry import find
+from simbench.estimator.registry import likelihood
 from simbench.files.matrix import Matrix
 from simbench.log.feedback import FeedbackLog
 from simbench.reward.diagnosis.advice import ENOUGH, Worth, worth_of_knowledge
@@ -137,7 +137,7 @@ def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **paramete
     advise : bool
         Work out what further knowledge would be worth (a third of the time).
     **parameters
-        Hyper-parameters of ``implicitrm``.
+        Hyper-parameters of the estimator that maximises the likelihood (``implicitrm``).
 
     Raises
     ------
@@ -148,7 +148,7 @@ def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **paramete
         raise BadInput(f"a diagnosis is of one log, got {log.n_replicates} replicates.")
     if log.propensity is not None:
         raise BadInput("the propensity is told, so that the reward is identified: fit implicitrm-known.")
-    estimator = find("implicitrm")(**parameters, seed=seed)
+    estimator = likelihood(propensity_is_told=False)(**parameters, seed=seed)
     restarts = train_restarts(estimator, log, [0], RESTARTS)
     inputs = log.features if log.context is None else log.context
     propensity = restarts.predict_propensity(inputs)[0]
