@@ -6,11 +6,15 @@ from scipy.special import expit
 
 from simbench.errors import BadInput
 
+ROUNDING = 1e-12  # of the largest value: what varies by less is a constant
+
 
 def standardise(values: np.ndarray) -> np.ndarray:
     """Mean 0, variance 1 over the population; a constant becomes 0. Shape (n,), float64."""
-    spread = values.std()
-    return (values - values.mean()) / spread if spread > 0 else np.zeros_like(values, dtype=float)
+    # the computed variance of a constant need not be 0
+    if np.ptp(values) <= ROUNDING * np.abs(values).max():
+        return np.zeros_like(values, dtype=float)
+    return (values - values.mean()) / values.std()
 
 
 def confounded_salience(base: np.ndarray, reward_logit: np.ndarray, rho: float) -> np.ndarray:
