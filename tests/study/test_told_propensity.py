@@ -46,8 +46,8 @@ def test_the_exposure_experiment_is_a_regression_of_acts_on_what_is_logged(log, 
 
 
 def test_the_experiment_shows_a_response_as_often_as_it_is_good():
-    """Rewards .9 and .1, acts of .8 and .2: nine in ten of those shown are of the first kind, and the regression
-    on a constant feature is the rate of all, .74; 20,000 shown: its standard deviation is .003."""
+    """Rewards .9 and .1, acts of .8 and .2: nine in ten of those shown are of the first kind, so that the
+    regression on a constant feature is the rate of all, .74; 20,000 shown: its standard deviation is .003."""
     good = np.tile([0.9, 0.1], N // 2)
     log = replace(LOG, context=None, features=np.ones((N, 1), dtype=np.float32))
     truth = replace(TRUTH, reward=good, propensity=np.tile([0.8, 0.2], N // 2))
