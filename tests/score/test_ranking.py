@@ -1,7 +1,7 @@
 """Ranking, calibration and decisions against loops over responses and pairs, and scikit-learn."""
 
 import math
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
@@ -130,7 +130,7 @@ def test_calibration_error_is_a_loop_over_bins_of_equal_mass(m):
     for row in predictions:
         ranked = sorted(range(m), key=lambda i: row[i])
         edges = [k * m // 15 for k in range(16)]
-        bins = [ranked[low:high] for low, high in zip(edges, edges[1:], strict=False) if high > low]
+        bins = [ranked[low:high] for low, high in pairwise(edges) if high > low]
         gaps = [
             len(own) / m * abs(np.mean([row[i] for i in own]) - np.mean([reward[i] for i in own]))
             for own in bins
