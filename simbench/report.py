@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from simbench.errors import BadInput
@@ -58,9 +59,9 @@ def print_study(table: pd.DataFrame, config: StudyConfig, worlds: list[tuple[str
     for protocol, world in worlds:
         console.print()
         if len(config.protocols) > 1:
-            console.print(f"protocol {protocol}", highlight=False)
+            console.print(f"protocol {protocol}", highlight=False, markup=False)
         for line in situation_lines(world):
-            console.print(line, highlight=False, soft_wrap=True)
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
         here = table[
             (table.world == world.config.name)
             & (table.bias_level == world.bias_level)
@@ -70,7 +71,7 @@ def print_study(table: pd.DataFrame, config: StudyConfig, worlds: list[tuple[str
         console.print(_truth_table(here, config))
         console.print(_other_table(here, config))
         for note in notes(here, world, config):
-            console.print(note, highlight=False, soft_wrap=True)
+            console.print(note, highlight=False, soft_wrap=True, markup=False)
 
 
 def _size_of(table: pd.DataFrame, world: World) -> int:
@@ -89,7 +90,7 @@ def _truth_table(here: pd.DataFrame, config: StudyConfig) -> Table:
         rows = rows.set_index("metric")
         first = rows.iloc[0]
         if first.status != "ok":
-            table.add_row(name, first.knows, "", "", "", "", f"{first.status}: {first.reason}")
+            table.add_row(name, first.knows, "", "", "", "", escape(f"{first.status}: {first.reason}"))
             continue
         cells = [_interval(rows, metric) for metric in TRUTH_METRICS]
         table.add_row(name, first.knows, *cells, _verdict(rows))
