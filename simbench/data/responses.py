@@ -115,6 +115,8 @@ def load_responses(
         matrix, empty = text_features(texts, text_dimensions)
         how = f"TF-IDF + SVD, {matrix.shape[1]} dimensions ({empty:,} empty texts)"
     root = np.sqrt(mean_square(matrix))
+    if root == 0:
+        raise BadInput(f"{path}: every feature of the chosen rows is 0: embed the responses again.")
     if isinstance(matrix, MappedMatrix):
         matrix = matrix.scaled(float(1 / root))
     else:

@@ -164,6 +164,15 @@ def test_features_are_scaled_by_one_factor_to_mean_square_one(factor, load, monk
     assert not isinstance(on_disk, np.ndarray) and on_disk[:] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("most", [0, 1 << 20])
+def test_features_that_are_all_zero_are_refused(most, load, monkeypatch):
+    """In memory and on disk: scaled, they would be NaN."""
+    monkeypatch.setattr(responses, "IN_MEMORY", most)
+    monkeypatch.setattr("simbench.mapped.IN_MEMORY", most)
+    with pytest.raises(BadInput, match="every feature of the chosen rows is 0"):
+        load(rows_of([0, 0, 1]), np.zeros((3, 2)))
+
+
 def test_features_are_kept_on_disk_above_a_size_and_checked_once(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", np.ones((10, 3), dtype=np.float16))
     for most, in_memory in ((119, False), (120, True)):  # 10 · 3 · 4 bytes as float32
