@@ -109,7 +109,8 @@ def test_the_simulated_error_is_the_root_mean_square_over_replicates_and_test_re
 @pytest.mark.parametrize(("features", "target"), [(6, 0.06), pytest.param(32, 0.06, marks=pytest.mark.slow)])
 def test_the_bound_is_met_at_the_planned_size(features, target):
     """The maximum of the likelihood is there within five standard errors: an RMSE from R replicates,
-    moved by k parameters, has a relative one of about ``sqrt(2 / (R * k)) / 2``: .06 for 4 of 33, .08 for 12 of 7."""
+    moved by k parameters, has a relative one of about ``sqrt(2 / (R * k)) / 2``: .06 for 4 of 33, .08 for
+    12 of 7."""
     config = PRESETS["exclusive"].model_copy(update={"n_features": features})
     known, joint = plan(config, 2.0, target, replicates=4 if features == 32 else 12)
     assert known.by_bound < joint.by_bound
