@@ -1,6 +1,7 @@
 """What a pool's batches read: the rows of the file, whoever reads ahead."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -99,3 +100,13 @@ def test_what_is_in_memory_is_rounded_to_the_type_of_the_products(values):
     (feed,) = feeder.pools([Pool(np.array([3, 0]), [2])])
     for found in next(iter(feed))[1].values():
         assert torch.equal(found, torch.as_tensor(values[[3, 0]]).bfloat16())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_gpu_holds_what_takes_less_than_six_tenths_of_its_free_memory(values, dtype, monkeypatch):
+    """In the type of the products, wherever the matrix lies."""
+    taken = 20 * 3 * dtype.itemsize
+    feeder = SimpleNamespace(device=torch.device("cuda"), dtype=dtype, pool=1)
+    for free, fits in ((taken / 0.6 * 1.01, True), (taken / 0.6 * 0.99, False)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 10 * free))
+        assert Feeder._fits(feeder, values) == fits

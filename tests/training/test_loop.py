@@ -176,6 +176,15 @@ def test_training_is_a_plain_loop(kind, hidden, wide, log):
             assert np.abs(model.predict_propensity(inputs)[row] - expected[1]).max() < 1e-3
 
 
+def test_what_no_epoch_improves_is_the_fit_of_the_initial_epochs(log):
+    estimator = Warmed(**(SETTING | {"epochs": 0}))
+    model = train(estimator, log, NUMBERS)
+    for row, number in enumerate(NUMBERS):
+        expected, kept, loss = Alone(estimator, log, row, number, *split(GROUPS)).run()
+        assert model.epochs[row] == kept == 0 and model.held_out_loss[row] == loss == np.inf
+        assert np.abs(model.predict(log.features)[row] - expected[0]).max() < 1e-4
+
+
 def test_the_reference_stops_at_different_epochs(log):
     """Else it could not tell a wrong patience, or the last weights from the best."""
     runs = [Alone(Clicks(**SETTING), log, row, NUMBERS[row], *split(GROUPS)).run() for row in range(3)]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import log_loss
 
+from estimators.naive import Naive
 from simbench.estimator import Estimator, grant
 from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
@@ -229,6 +230,24 @@ def test_oracle_stopping_sees_the_clean_labels_of_the_held_out_rows(log, chunks)
         expected = log_loss(clean[row, held_out], reward)
         assert model.held_out_loss[row] == pytest.approx(expected, abs=1e-5)
         assert model.predict(X[held_out])[row] == pytest.approx(reward, abs=1e-5)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_oracle_stopping_goes_by_each_replicates_own_labels_when_others_have_stopped(wide):
+    count = block_width(()) + 4
+    rng = np.random.default_rng(3)
+    clean = (rng.random((count, N)) < 0.5).astype(float)
+    feedback = (rng.random((count, N)) < 0.5).astype(np.float32)
+    clean[1 : block_width(()), :] = 1 - feedback[1 : block_width(()), :]  # these stop soon, most of a block
+    estimator = Naive(**settings(epochs=25, lr=0.1, patience=1))
+    log, holdout = FeedbackLog(X, feedback, GROUPS), Holdout(oracle_labels=clean)
+    model = train(estimator, log, range(count), holdout=holdout, execution=Execution(wide))
+    assert len(set(model.epochs)) > 3
+    for row in range(count):
+        own = log.replicates(slice(row, row + 1)), [row], Holdout(oracle_labels=clean[row : row + 1])
+        alone = train(estimator, own[0], own[1], holdout=own[2])
+        assert model.epochs[row] == alone.epochs[0]
+        assert model.held_out_loss[row] == pytest.approx(alone.held_out_loss[0], abs=1e-5)
 
 
 def test_what_training_is_told_of_each_replicate_is_its_own_in_every_chunk(log):

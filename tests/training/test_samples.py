@@ -55,7 +55,7 @@ def drawn_log(replicates: int) -> FeedbackLog:
 @pytest.mark.parametrize("wide", [False, True])
 def test_a_step_has_the_gradient_of_torch_nn_under_autograd(wide):
     """Two blocks of replicates, or one wide block; every parameter after a plain gradient step."""
-    estimator = Reads(hidden=HIDDEN, batch_size=ROWS, validation_share=0.0, epochs=1)
+    estimator = Reads(hidden=HIDDEN, batch_size=ROWS, validation_share=0.0, epochs=1, seed=8)
     count = block_width(HIDDEN) + 2
     log = drawn_log(count)
     trainer = Trainer(estimator, log, list(range(count)), (), Holdout(), Execution(wide))
@@ -63,11 +63,11 @@ def test_a_step_has_the_gradient_of_torch_nn_under_autograd(wide):
     steps = trainer._steps(torch.optim.SGD(trainer._parameters(), lr=0.01), estimator.objective)
     trainer._epoch(steps, stream("order"))
     order = stream("order").permutation(ROWS)
-    share = torch.as_tensor(stream(0, "mixing").beta(0.5, 0.5, ROWS), dtype=torch.float32)[order]
+    share = torch.as_tensor(stream(8, "mixing").beta(0.5, 0.5, ROWS), dtype=torch.float32)[order]
     x = torch.as_tensor(log.features[order])
     mixed = share[:, None] * x + (1 - share[:, None]) * x[[*range(1, ROWS), 0]]
     for number in (0, 1, count - 1):
-        peer = plain(stream(0, "init", "reward", number))
+        peer = plain(stream(8, "init", "reward", number))
         feedback = torch.as_tensor(log.feedback[number, order])
         reward = peer(x)[:, 0]
         loss = feedback * reward + share * peer(mixed)[:, 0] ** 2 + reward[[*range(1, ROWS), 0]] ** 3

@@ -68,6 +68,20 @@ def test_the_calibration_reaches_the_link_of_the_reward_alone():
     assert found.predict_propensity(x)[2] == pytest.approx(propensity, abs=1e-6)
 
 
+@pytest.mark.parametrize(("precision", "switch"), [("fp32", "highest"), ("tf32", "high")])
+def test_predictions_are_made_in_the_models_precision(precision, switch):
+    seen = []
+
+    def link(logit, calibration):
+        seen.append(torch.get_float32_matmul_precision())
+        return torch.sigmoid(logit)
+
+    found = model({Network(): network((), 16)}, 5, link)
+    found.precision = precision
+    found.predict(rows_of(2))
+    assert seen == [switch] and torch.get_float32_matmul_precision() != "high"
+
+
 def test_chunks_stand_one_behind_another():
     parts = [model({BOTH: network((), 16, 2, first=f)}, count) for f, count in ((0, 2), (50, 3))]
     whole, x = ModelChunks(parts), rows_of(4)

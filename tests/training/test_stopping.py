@@ -152,8 +152,9 @@ def test_which_replicates_the_next_epoch_trains(is_open, wide, kept):
     assert found.tolist() == [bool(k) for k in kept]
 
 
-def test_a_block_that_stopped_takes_no_part_in_the_steps(log, monkeypatch):
-    """Sixteen replicates stop at once; the padded block of the other four goes on."""
+@pytest.mark.parametrize("goes_on", [3, 17])
+def test_a_block_that_stopped_takes_no_part_in_the_steps(log, after, monkeypatch, goes_on):
+    """One replicate improves in every epoch, and keeps its block, its parameters and its Adam."""
     sizes, original = [], Trainer._keep
 
     def watched(self, kept, optimiser):
@@ -163,6 +164,6 @@ def test_a_block_that_stopped_takes_no_part_in_the_steps(log, monkeypatch):
 
     monkeypatch.setattr(Trainer, "_keep", watched)
     script = np.repeat(np.arange(EPOCHS, dtype=float)[:, None], R, 1)
-    script[:, 17] *= -1
-    fitted(log, script, Execution())
+    script[:, goes_on] *= -1
+    check(log, after, script, Execution())
     assert sizes == [(16, 3 * 16, 6)]  # two weights and a bias each; three epochs of two steps
