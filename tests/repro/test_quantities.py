@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from scipy.optimize import brentq
 from scipy.stats import sem, t, ttest_1samp
 
@@ -147,6 +148,25 @@ def test_how_a_value_prints(quantity, text):
     assert str(quantity) == text
 
 
+def test_verdicts_are_told_by_these_words():
+    expected = ["holds", "holds under a condition", "does not hold", "could not be tested here"]
+    assert [Verdict.holds, Verdict.condition, Verdict.fails, Verdict.untested] == expected
+
+
+@pytest.mark.parametrize("kind", [Quantity, Table, Finding])
+def test_what_a_claim_rests_on_can_be_neither_extended_nor_changed(kind):
+    known = {
+        Quantity: {"value": 0.5},
+        Table: {"title": "t", "columns": (), "rows": ()},
+        Finding: {"key": "x", "claim": "", "command": "", "verdict": "holds", "because": ""},
+    }[kind]
+    made = kind(**known)
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(made, next(iter(known)), next(iter(known.values())))
+    with pytest.raises(ValidationError, match="more"):
+        kind(**known, more=1)
+
+
 def test_what_is_not_finite_is_kept_as_none():
     found = Quantity(value=math.inf, low=math.nan, high=-math.inf, error=math.nan)
     assert (found.value, found.low, found.high, found.error) == (None, None, None, None)
@@ -165,6 +185,7 @@ def test_an_exact_value_says_so():
 def test_slots_are_filled_with_the_quantities_they_name():
     quantities = {"r2 naive": Quantity(value=0.25, low=0.2, high=0.3, digits=2), "n": exact(4.0)}
     finding = Finding(key="x", claim="", command="", verdict=Verdict.holds, because="", quantities=quantities)
+    assert (finding.rule, finding.is_exact, finding.tables) == ("", False, ())
     assert finding.fill("R² {r2 naive} at {n}; {n}") == "R² 0.25 [0.20, 0.30] at 4; 4"
     assert finding.fill("no slot, {} or braces {") == "no slot, {} or braces {"
 

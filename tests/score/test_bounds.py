@@ -84,7 +84,8 @@ def test_two_columns_are_told_apart_or_are_one(apart, identified):
     x = np.column_stack([X[:, 0], X[:, 0] + apart * X[:, 1]])
     model = model_of(x=x)
     assert (parameter_covariance(model, True) is not None) == identified
-    assert np.isfinite(mean_reward_bound(model, x, True)) == identified
+    mean = mean_reward_bound(model, x, True)
+    assert mean > 0 and np.isfinite(mean) == identified
     bounds = reward_bound(model, x, True)
     assert bounds.shape == (60,) and (np.isfinite(bounds) == identified).all() and (bounds > 0).all()
 

@@ -184,6 +184,15 @@ def test_metrics_against_labels_are_means_over_the_labels():
         assert found["calibration_shift"][row] == pytest.approx(own.mean() - GAMMA.mean())
 
 
+def test_ranking_metrics_of_the_truth_and_of_its_opposite():
+    found = per_replicate(np.stack([GAMMA, 1 - GAMMA]), GAMMA, GROUPS)
+    ranges = [np.ptp(GAMMA[prompt == GROUPS]) for prompt in range(10)]
+    assert found["regret"] == pytest.approx([0, np.mean(ranges)], abs=1e-12)
+    assert found["pairwise_accuracy"] == pytest.approx([1, 0], abs=1e-12)
+    assert found["auroc"][0] > 0.6 and found["auroc"].sum() == pytest.approx(1)
+    assert found["ece"][0] == pytest.approx(0, abs=1e-12) and found["ece"][1] > 0.3
+
+
 def test_a_sure_prediction_that_is_wrong_has_a_large_and_finite_nll():
     """-log 1e-12 for the one of two labels that was held impossible."""
     found = per_replicate(np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([1.0, 0.0]), np.zeros(2))

@@ -256,7 +256,7 @@ class Noisy(Estimator):
 def noisy(monkeypatch):
     """The verdict on a bias, a function of the hypothesis, and the situations that were tried."""
 
-    def verdict_and_situations(bias):
+    def verdict_and_situations(bias, case="known α", seed=0):
         seen = []
 
         def ideal(estimator, here):
@@ -264,7 +264,7 @@ def noisy(monkeypatch):
             return torch.full((1,), 0.5, dtype=torch.float64)
 
         monkeypatch.setattr("simbench.risk.ideal_for", ideal)
-        return _monte_carlo(Noisy(bias), "known α", 0), seen
+        return _monte_carlo(Noisy(bias), case, seed), seen
 
     return verdict_and_situations
 
@@ -303,6 +303,17 @@ def test_monte_carlo_hypotheses_are_random_or_multiples_of_the_truths_logit(nois
     assert len(reward) == 512 and reward.min() >= 1e-3 and reward.max() <= 1 - 1e-3
     assert 0.5 < ((reward < 0.1) | (reward > 0.9)).mean() < 0.85  # beta(.2, .2)
     assert torch.equal(seen[0].propensity, situation("known α", n=512).propensity)
+
+
+def test_monte_carlo_draws_by_case_and_seed(noisy):
+    (first, seen), (again, _), (other, there) = (noisy(lambda h: 0.0, seed=seed) for seed in (0, 0, 1))
+    assert first.bias == pytest.approx(again.bias, rel=1e-9) and abs(first.bias - other.bias) > 1e-6
+    assert not torch.equal(seen[0].reward, there[0].reward)
+    assert not torch.equal(seen[0].propensity, there[0].propensity)
+    found, scar = noisy(lambda h: 0.0, case="SCAR")
+    assert (found.estimator, found.case) == ("noisy", "SCAR")
+    assert scar[0].propensity.numpy() == pytest.approx(0.3)
+    assert not torch.equal(seen[0].reward, scar[0].reward)
 
 
 def test_exact_cases_in_words():
