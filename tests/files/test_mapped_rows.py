@@ -123,6 +123,7 @@ def test_selections_and_scales_compose(tmp_path):
     assert part[0] == pytest.approx(X[21] / 2, rel=1e-6) and part[-1].shape == (D,)
     assert odd[-2] == pytest.approx(2 * X[19], rel=1e-6)
     assert np.asarray(odd, dtype=float).dtype == float and np.asarray(odd).dtype == np.float32
+    assert odd.__array__(np.float16).dtype == np.float16 and odd.__array__().dtype == np.float32
     assert np.array_equal(matrix[:], X)  # the file's own numbers are as they were
     with pytest.raises(IndexError):
         matrix[N]

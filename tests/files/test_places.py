@@ -64,7 +64,7 @@ class Bucket(MemoryFileSystem):
         return MemoryFileSystem._strip_protocol(path.removeprefix("s3:"))
 
     def ls(self, path, detail=True, **options):
-        return [*super().ls(path, detail, **options), path]
+        return [*reversed(super().ls(path, detail, **options)), path]
 
     def pipe_file(self, path, value, mode="overwrite", **options):
         self.seen.append(path)
@@ -117,6 +117,22 @@ def _like(store):
     return client
 
 
+@pytest.mark.parametrize("system", [Remembering], indirect=True)
+def test_a_file_that_others_could_see_grow_is_written_beside_its_place_and_moved(system, monkeypatch):
+    written, place = [], Location("remembering://host/deep/value")
+
+    def pipe_file(self, path, value, **options):
+        written.append(path)
+        MemoryFileSystem.pipe_file(self, path, value, **options)
+
+    monkeypatch.setattr(Remembering, "pipe_file", pipe_file)
+    for content in ("old", "new"):
+        write_whole(place, lambda to, text=content: to.write_text(text))
+    assert Location("remembering://host/deep").names() == ["value"] and place.read_text() == "new"
+    assert len(set(written)) == 2
+    assert all(re.fullmatch(r"/host/deep/\.value\.[0-9a-f]{12}\.tmp", path) for path in written)
+
+
 @pytest.mark.parametrize("system", [Bucket], indirect=True)
 def test_an_object_store_is_written_by_one_put_and_its_folders_list_what_they_hold(system):
     place = Location("s3://bucket/study/")
@@ -159,6 +175,11 @@ def test_a_place_on_this_disk_is_a_path(prefix, tmp_path):
     assert (inner / "b").with_name("a").read_text() == "a" and (inner / "b").read_bytes() == b"b"
     with pytest.raises(BadInput, match=r"deep/d cannot be read: No such file or directory\."):
         (inner / "d").read_bytes()
+
+
+def test_the_name_of_a_place_on_this_disk_is_that_of_its_path(tmp_path):
+    assert str(Location(f"{tmp_path}/study/") / "a") == f"{tmp_path}/study/a"
+    assert str(Location("study").with_name("a")) == "a"
 
 
 def test_a_relative_place_becomes_absolute_where_it_stands(tmp_path, monkeypatch):
@@ -205,7 +226,7 @@ def test_two_who_write_one_file_at_once_do_not_meet(tmp_path):
     assert len(set(names)) == 2 and all(re.fullmatch(r"\.value\.[0-9a-f]{12}\.tmp", name) for name in names)
 
 
-@pytest.mark.parametrize("url", ["nowhere://a", "memory::nowhere://a"])
+@pytest.mark.parametrize("url", ["nowhere://a", "memory::nowhere://a", "nowhere::a"])
 def test_an_unknown_protocol_is_named(url):
     with pytest.raises(
         BadInput, match=rf"^{url} cannot be used \(ValueError: Protocol not known: nowhere\)\.$"
