@@ -101,6 +101,12 @@ def test_an_estimator_declares_what_its_card_says(name):
     assert kind().get_params() == expected
 
 
+def test_a_classifier_from_outside_reads_a_missing_click_as_a_dislike():
+    kind = find("sklearn:LogisticRegression")
+    assert kind.family == "outside" and "α = 1" in kind.assumption and kind.source == "scikit-learn"
+    assert not kind.needs and not kind.optional
+
+
 @pytest.mark.parametrize("name", CARDS)
 def test_every_parameter_is_kept_under_its_own_name(name):
     """Each is given a value of its own, so that two of them cannot be exchanged on the way."""

@@ -14,6 +14,7 @@ from estimators.exposure_em import LBE, SAREM, ReCRec
 from estimators.implicitrm import NEVER, ImplicitRM, ImplicitRMKnown, ImplicitRMPrinted, ImplicitRMPrior
 from simbench.errors import BadInput
 from simbench.estimator import Batch, Outputs
+from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
 
 LOGITS = [(0.4, -0.7), (-1.3, 1.1), (2.1, -3.2), (-3.0, -0.1)]
@@ -150,6 +151,22 @@ def test_an_em_step_has_the_gradient_of_the_likelihood_whatever_is_told(kind, la
     assert torch.allclose(*gradients, atol=1e-12, rtol=1e-9)
 
 
+def test_the_likelihood_is_ascended_directly_on_demand():
+    """Its value is the criterion's itself; that of the strata has the same gradient and another value."""
+    reward, action, batch = drawn(0.15, True)
+    direct, expected, criterion = (
+        getattr(ImplicitRM(e_step=e_step), method)(Outputs(reward, action), batch)
+        for e_step, method in (
+            ("likelihood", "objective"),
+            ("batch", "objective"),
+            ("batch", "selection_loss"),
+        )
+    )
+    assert torch.equal(direct, criterion) and ((expected - direct).abs() > 1e-2).all()
+    with pytest.raises(BadInput, match="e_step must be batch, epoch or likelihood, got 'often'"):
+        ImplicitRM(e_step="often").objective(Outputs(reward, action), batch)
+
+
 def test_told_marginals_are_added_to_the_objective_and_to_the_criterion():
     """Witness: cross-entropy of the told number against the batch's mean, of users who always act too."""
     reward, action, batch = drawn(0.15, True)
@@ -212,7 +229,7 @@ def test_restarts_are_for_those_who_fit_a_propensity(monkeypatch):
     seen = []
 
     def recorded(estimator, log, replicates, restarts, holdout):
-        seen.append((estimator.name, list(replicates), restarts))
+        seen.append((estimator.name, list(replicates), restarts, holdout))
 
     monkeypatch.setattr("estimators.implicitrm.train_restarts", recorded)
     rng = np.random.default_rng(0)
@@ -221,8 +238,9 @@ def test_restarts_are_for_those_who_fit_a_propensity(monkeypatch):
     features = rng.normal(size=(20, 2)).astype(np.float32)
     log = FeedbackLog(features, feedback, np.arange(20), propensity=np.full(20, 0.5))
     ImplicitRM(restarts=3).fit_replicates(log)
-    ImplicitRM(restarts=2).fit_replicates(log, range(5, 7))
-    assert seen == [("implicitrm", [0, 1], 3), ("implicitrm", [5, 6], 2)]
+    held_out = Holdout("sample")
+    ImplicitRM(restarts=2).fit_replicates(log, range(5, 7), held_out)
+    assert seen == [("implicitrm", [0, 1], 3, None), ("implicitrm", [5, 6], 2, held_out)]
     short = {"epochs": 1, "batch_size": 20}
     assert ImplicitRMKnown(restarts=3, **short).fit_replicates(log).predict(features).shape == (2, 20)
     assert ImplicitRM(restarts=1, **short).fit_replicates(log).predict(features).shape == (2, 20)

@@ -7,7 +7,17 @@ from scipy.optimize import nnls
 
 from estimators.class_prior import METHODS, by_elkan_noto, by_tice, estimated_prior, prior_of
 from estimators.class_prior.elkan_noto import label_frequency
-from estimators.class_prior.km2 import LARGEST, PRECISION, SAMPLE, _kernel, _reach, _some, km2, mixture_share
+from estimators.class_prior.km2 import (
+    LARGEST,
+    PRECISION,
+    SAMPLE,
+    _kernel,
+    _reach,
+    _some,
+    km2,
+    mixture_share,
+    nearest_distribution,
+)
 from estimators.class_prior.tice import tice
 from simbench.log import FeedbackLog
 from simbench.streams import stream
@@ -23,12 +33,27 @@ def widest(points, u):
     return max(found, key=lambda pair: pair[0])
 
 
-def distance_to_distributions(kernel, point):
-    """By an active set: ``‖R(v - u)‖`` over ``v ≥ 0`` with ``Σv = 1`` as a heavy equation."""
-    root = cholesky(kernel + 1e-9 * np.eye(len(point)))
+def nearest_by_active_set(root, point):
+    """``argmin ‖R(v - u)‖`` over ``v ≥ 0`` with ``Σv = 1`` as a heavy equation."""
     heavy = 1e4
     v, _ = nnls(np.vstack([root, heavy * np.ones(len(point))]), np.r_[root @ point, heavy], maxiter=10_000)
-    return np.linalg.norm(root @ (v / v.sum() - point))
+    return v / v.sum()
+
+
+def distance_to_distributions(kernel, point):
+    root = cholesky(kernel + 1e-9 * np.eye(len(point)))
+    return np.linalg.norm(root @ (nearest_by_active_set(root, point) - point))
+
+
+@pytest.mark.parametrize("excess", [0.05, 1.0, 6.0])
+def test_the_nearest_distribution_is_found_to_rounding(excess):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(16, 2))
+    kernel = np.exp(-((points[:, None] - points[None]) ** 2).sum(-1) / 0.2)
+    point = np.r_[np.full(10, (1 + excess) / 10), np.full(6, -excess / 6)]
+    found = nearest_distribution(kernel, point)
+    assert found == pytest.approx(nearest_by_active_set(cholesky(kernel), point), abs=1e-6)
+    assert (found > 1e-3).any() and (found < 1e-6).any(), "some bounds bind"
 
 
 def witness(mixture, component):
