@@ -82,6 +82,17 @@ def test_confounded_salience_is_the_reward_and_what_is_left_of_the_base(rho):
     assert confounded_salience(base, reward, rho) == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_base_that_is_the_reward_itself_has_no_other_correlation_with_it():
+    """What is left of it is rounding, and is not blown up to a salience."""
+    reward = np.random.default_rng(0).standard_normal(50)
+    for base in (3 - 0.7 * reward, np.full(50, 0.3)):
+        with pytest.raises(BadInput, match=r"confounding 0\.5 is not possible"):
+            confounded_salience(base, reward, 0.5)
+        assert confounded_salience(base, reward, -1.0) == pytest.approx(-zscore(reward))
+    nearly = reward + 1e-6 * np.random.default_rng(1).standard_normal(50)
+    assert np.corrcoef(confounded_salience(nearly, reward, 0.5), reward)[0, 1] == pytest.approx(0.5)
+
+
 def test_without_confounding_the_salience_is_the_base_standardised():
     base, reward = np.array([1.0, 3.0, 4.0, 2.0]), np.array([1.0, 3.0, 4.0, 2.5])
     assert confounded_salience(base, reward, 0.0) == pytest.approx(zscore(base))
@@ -105,6 +116,8 @@ def test_the_logit_law_is_solved_however_far_the_salience_reaches():
     salience = np.array([-1.0] * 99 + [99.0]) / np.sqrt(99)
     assert logit_law(salience, 8.0, 0.005).mean() == pytest.approx(0.005)
     assert logit_law(salience, 8.0, 0.995).mean() == pytest.approx(0.995)
+    assert logit_law(-salience, 8.0, 0.995).mean() == pytest.approx(0.995)
+    assert logit_law(np.full(2, -9.0), 8.0, 0.5) == pytest.approx(0.5)
 
 
 THREE = np.array([2.0, 6.0, 4.0])  # t = 1, 5, 3: at κ = ½, κ^(5-t) = 1/16, 1, 1/4

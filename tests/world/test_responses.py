@@ -119,6 +119,7 @@ def test_the_intercept_gives_the_rate():
     far = np.array([-300.0, 0.0, 1.0, 2.0])
     assert expit(far + intercept(far, 0.7)).mean() == pytest.approx(0.7)
     assert intercept(np.full(2, 200.0), 0.5) == pytest.approx(-200)
+    assert intercept(np.full(2, -200.0), 0.5) == pytest.approx(200)
 
 
 def test_rating_levels_are_the_fifths_of_the_reward():

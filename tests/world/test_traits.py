@@ -73,6 +73,12 @@ def test_a_synthetic_trait_must_be_a_feature_that_is_there(trait):
         WorldConfig(name="w", salience="trait", trait=trait)
 
 
+def test_a_trait_that_nobody_acts_on_must_be_there_too():
+    with pytest.raises(ValidationError, match="K with K below 32"):
+        WorldConfig(name="w", trait="feature:32")
+    assert WorldConfig(name="w", trait="feature:31").salience == "context"
+
+
 def test_a_synthetic_trait_is_the_column_of_its_number():
     assert trait_column("feature:0", 3) == 0 and trait_column("feature:12", 13) == 12
     with pytest.raises(ValueError, match="K with K below 12, got 'feature:12'"):
