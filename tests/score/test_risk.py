@@ -10,6 +10,7 @@ from simbench.registry import find
 from simbench.risk import Situation, _monte_carlo, check, expected_loss, ideal_loss
 
 UNIT = st.floats(0.02, 0.98)
+repeatable = settings(derandomize=True, deadline=None, max_examples=40)
 
 
 def situation(h, gamma, alpha):
@@ -17,7 +18,7 @@ def situation(h, gamma, alpha):
     return Situation(*tensors, told_propensity=tensors[2], fitted_propensity=tensors[2])
 
 
-@settings(max_examples=40)
+@repeatable
 @given(st.floats(-8, 8), UNIT, UNIT)
 def test_ips_is_exactly_unbiased_at_the_true_propensity(h, gamma, alpha):
     at = situation(h, gamma, alpha)
@@ -25,7 +26,7 @@ def test_ips_is_exactly_unbiased_at_the_true_propensity(h, gamma, alpha):
     assert error.abs().item() <= 1e-12
 
 
-@settings(max_examples=40)
+@repeatable
 @given(st.floats(-8, 8), UNIT, UNIT)
 def test_naive_has_exactly_the_bias_of_the_theory(h, gamma, alpha):
     at = situation(h, gamma, alpha)
@@ -34,7 +35,7 @@ def test_naive_has_exactly_the_bias_of_the_theory(h, gamma, alpha):
     assert torch.allclose(error, expected, atol=1e-12, rtol=0)
 
 
-@settings(max_examples=40)
+@repeatable
 @given(st.floats(-8, 8), UNIT, UNIT)
 def test_theorem_3_2_holds_given_true_posteriors_and_the_printed_form_does_not(h, gamma, alpha):
     at = situation(h, gamma, alpha)
