@@ -53,7 +53,8 @@ def test_pairs_stay_together_in_every_pool():
 
 
 def test_a_pool_of_exactly_its_rows_is_one_permutation_and_one_row_more_is_not():
-    assert len(shuffled(2048, 2048, np.random.default_rng(0))) == 1
+    (only,) = shuffled(2048, 2048, np.random.default_rng(0))
+    assert np.array_equal(only, np.random.default_rng(0).permutation(2048))
     pools = shuffled(2049, 2048, np.random.default_rng(0))
     assert [len(pool) for pool in pools] == [2048, 1]
 

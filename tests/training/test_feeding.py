@@ -96,10 +96,13 @@ def test_what_is_read_is_scaled_in_float32_and_then_rounded(
 
 
 def test_what_is_in_memory_is_rounded_to_the_type_of_the_products(values):
-    feeder = Feeder({"x": values.astype(np.float64), "z": values}, CPU, torch.bfloat16)
+    """Each matrix for itself, and one matrix under two keys."""
+    inputs = {"x": values.astype(np.float64), "z": 2 * values, "same": values}
+    feeder = Feeder(inputs | {"again": values}, CPU, torch.bfloat16)
     (feed,) = feeder.pools([Pool(np.array([3, 0]), [2])])
-    for found in next(iter(feed))[1].values():
-        assert torch.equal(found, torch.as_tensor(values[[3, 0]]).bfloat16())
+    ((_, found),) = feed
+    for key, factor in (("x", 1), ("z", 2), ("same", 1), ("again", 1)):
+        assert torch.equal(found[key], torch.as_tensor(factor * values[[3, 0]]).bfloat16())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

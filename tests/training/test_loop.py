@@ -14,10 +14,11 @@ from simbench.holdout import Holdout
 from simbench.log import FeedbackLog
 from simbench.losses import cross_entropy, observed_nll
 from simbench.streams import stream
-from simbench.training import RESTART, train
+from simbench.training import train
 from simbench.training.trainer import Execution
 
 N, D, K = 43, 3, 2
+RESTART = 2**32  # from which a restart's numbers count
 SEED = 7
 GROUPS = np.random.default_rng(5).integers(0, 14, N)
 NUMBERS = [0, RESTART + 3, 4]  # the second is a restart

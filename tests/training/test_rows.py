@@ -251,7 +251,7 @@ def test_oracle_stopping_goes_by_each_replicates_own_labels_when_others_have_sto
 
 
 def test_what_training_is_told_of_each_replicate_is_its_own_in_every_chunk(log):
-    """Propensities, priors and labels of a replicate of its own, and the feedback rate of the whole log."""
+    """Its propensities and prior, its feedback rate, and what its chunk was prepared with."""
     count = block_width(()) + 3
     rng = np.random.default_rng(6)
     feedback = (rng.random((count, N)) < 0.5).astype(np.float32)
@@ -259,13 +259,17 @@ def test_what_training_is_told_of_each_replicate_is_its_own_in_every_chunk(log):
     log = grant(FeedbackLog(X, feedback, GROUPS), **own)
 
     class Asks(Estimator):
+        def prepare(self, log):
+            return grant(log, misclick=log.n_replicates / 100)
+
         def reward_loss(self, out, batch):
             return cross_entropy(out.reward, batch.feedback)
 
         def selection_loss(self, out, batch):
-            return (batch.propensity.mean(-1) + 10 * batch.class_prior + 100 * batch.feedback_rate).diagonal()
+            told = batch.propensity.mean(-1, keepdim=True) + 10 * batch.class_prior
+            return (told + 100 * batch.feedback_rate + 1000 * batch.misclick)[:, 0]
 
     expected = own["propensity"][:, split()[1]].mean(1) + 10 * own["class_prior"] + 100 * feedback.mean(1)
-    for budget in (None, 1):
+    for budget, chunks in ((None, [count] * count), (1, [16] * 16 + [3] * 3)):
         model = train(Asks(**settings(epochs=1)), log, range(count), memory_budget=budget)
-        assert model.held_out_loss == pytest.approx(expected, abs=1e-4)
+        assert model.held_out_loss == pytest.approx(expected + 10 * np.array(chunks), abs=1e-3)
