@@ -133,7 +133,9 @@ def test_a_draw_of_exactly_zero_is_an_action_like_any_small_draw():
 def test_small_draws_are_not_cut_off():
     """Φ(√.75 Φ⁻¹(.001)) = .0037: an action at α = .01, and none at .003."""
     assert norm.cdf(0.75**0.5 * norm.ppf(0.001)) == pytest.approx(0.0037, abs=5e-5)
-    acts = dependent_actions(np.array([[0.5, 0.5], [0.001, 0.001]]), np.array([[0.6, 0.6], [0.01, 0.003]]), 0.5)
+    acts = dependent_actions(
+        np.array([[0.5, 0.5], [0.001, 0.001]]), np.array([[0.6, 0.6], [0.01, 0.003]]), 0.5
+    )
     assert acts.tolist() == [[True, True], [True, False]]
 
 

@@ -223,7 +223,7 @@ def test_the_others_of_a_rating_world_follow_it_too():
 
 def test_more_sure_actions_than_the_rate_allows_are_refused():
     with pytest.raises(BadInput, match=r"users who always act, more than the action rate 0\.3"):
-        world("always", always_share=0.9)
+        world("always", always_share=0.45)
 
 
 # What is realised
@@ -251,6 +251,9 @@ def test_where_ratings_are_drawn_all_who_act_count_as_acting():
     acting = (rated.level_propensity[:, None] * rated.level_probability).sum(0).mean()
     assert built.realised()["action_rate"] == pytest.approx(acting)
     assert built.train.propensity.mean() > acting + 0.01
+    # of those who like the response
+    assert built.realised()["smallest_propensity"] == pytest.approx(min(built.train.propensity))
+    assert min(built.train.propensity) > min(rated.action_probability) + 0.001
     assert built.train.reward == pytest.approx(rated.reward)
     assert built.train.propensity == pytest.approx(rated.propensity_of_good)
 
