@@ -277,9 +277,9 @@ RISING = np.linspace(0, 1, 101)  # its 99 % quantile is .99
         ),
         (
             "implicitrm",
-            {"propensity": RISING * 0.9},
+            {"propensity": RISING * 0.95},
             "the level of the reward is WEAKLY IDENTIFIED here: the context moves the propensity only up to "
-            f"0.89 (99 % quantile), and the level is read off as it nears 1. {HELP}.",
+            f"0.94 (99 % quantile), and the level is read off as it nears 1. {HELP}.",
         ),
         (
             "implicitrm",

@@ -112,20 +112,21 @@ SIZES = [3, 1, 4, 1, 5, 2, 3, 6]  # responses of eight prompts
 @pytest.mark.parametrize("size", [1, 2, 7, 11, 20, 24, 25])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_size_keeps_whole_prompts_until_it_is_reached(size, seed, load):
-    prompts = np.repeat(np.arange(8), SIZES)
+    """Of the rows that have a rating: one prompt has none, and counts for nothing."""
+    prompts = np.repeat(np.arange(9), [*SIZES, 4])
     frame = rows_of(np.random.default_rng(0).permutation(prompts))
+    frame.loc[(frame.prompt == 8) | (frame.index == 5), "rating"] = np.nan
     found = load(frame, size=size, seed=seed)
-    rows = kept_rows(found)
-    kept = frame.prompt[rows]
-    assert rows == sorted(rows) == np.flatnonzero(frame.prompt.isin(kept.unique())).tolist()
-    by_number = list(dict.fromkeys(frame.prompt))  # numbered as they first stand in the file
-    order, total, expected = np.random.default_rng([seed, 7]).permutation(8), 0, set()
-    for prompt in order:
+    rows, usable = kept_rows(found), frame[frame.rating.notna()]
+    numbered = [prompt for prompt in dict.fromkeys(frame.prompt) if prompt != 8]  # as they first stand
+    total, expected = 0, []
+    for number in np.random.default_rng([seed, 7]).permutation(8):
         if total < size:
-            expected.add(by_number[prompt])
-            total += SIZES[by_number[prompt]]
-    assert set(kept) == expected and len(rows) == total >= size
-    assert found.rating.tolist() == frame.rating[rows].tolist() and found.groups.max() + 1 == len(expected)
+            expected += usable.index[usable.prompt == numbered[number]].tolist()
+            total = len(expected)
+    assert rows == sorted(expected) and len(rows) >= min(size, 24)
+    assert found.rating.tolist() == frame.rating[rows].tolist()
+    assert found.groups.max() + 1 == frame.prompt[rows].nunique()
 
 
 def test_a_size_that_all_rows_fit_keeps_them_all(load):
@@ -137,10 +138,10 @@ def test_a_size_that_all_rows_fit_keeps_them_all(load):
     assert len(set(kept)) > 1 and all(len(rows) == 3 * ceil(7 / 3) for rows in kept)
 
 
-@pytest.mark.parametrize(("responses_per_prompt", "kept"), [(100, 100), (101, 7)])
-def test_of_prompts_with_over_100_responses_rows_are_kept(responses_per_prompt, kept, load):
-    n = 2 * responses_per_prompt
-    frame = rows_of(np.arange(n) // responses_per_prompt)
+@pytest.mark.parametrize(("counts", "kept"), [((100, 100), 100), ((101, 101), 7), ((150, 49), 150)])
+def test_of_prompts_with_over_100_responses_on_average_rows_are_kept(counts, kept, load):
+    n = sum(counts)
+    frame = rows_of(np.repeat([0, 1], counts))
     found = load(frame, size=7)
     assert len(found.rating) == kept
     if kept == 7:
@@ -188,6 +189,7 @@ def test_features_are_kept_on_disk_above_a_size_and_checked_once(tmp_path, monke
         ("no.npy", "no.npy does not exist: give the features"),
         ("x.txt", r"x.txt must end in .safetensors or .npy"),
         ("x.npy", r"x.npy has shape \(3, 2\), but there are 4 responses: one row each"),
+        ("long.npy", r"long.npy has shape \(5, 2\), but there are 4 responses: one row each"),
         ("flat.npy", r"flat.npy has shape \(4,\): it must be a matrix"),
         ("nan.npy", r"nan.npy: row 3, column 1 is not finite"),
     ],
@@ -195,6 +197,7 @@ def test_features_are_kept_on_disk_above_a_size_and_checked_once(tmp_path, monke
 def test_features_that_cannot_be_used_are_named(name, message, tmp_path):
     (tmp_path / "x.txt").write_text("")
     np.save(tmp_path / "x.npy", np.zeros((3, 2)))
+    np.save(tmp_path / "long.npy", np.zeros((5, 2)))
     np.save(tmp_path / "flat.npy", np.zeros(4))
     np.save(tmp_path / "nan.npy", np.where(np.arange(8).reshape(4, 2) == 7, np.inf, 0.0))
     with pytest.raises(BadInput, match=message):
