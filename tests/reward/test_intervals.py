@@ -137,13 +137,13 @@ def test_the_model_is_read_off_probabilities_that_are_kept_from_0_and_1():
     assert sigmoid(sure.eta[-1].item()) == pytest.approx(1e-6, rel=1e-3)
 
 
-def refits(reward, propensity, means=()):
-    """Fitted once it answers these; fitted on many logs, one reward for each of them."""
+def refits(reward, propensity, scores=()):
+    """Fitted once it answers these; on many logs, rewards whose logit is the log's score plus half of x."""
 
     def fit(log, parameters):
         if log.n_replicates == 1:
             return Fit(lambda x: reward(x)[None], lambda x: propensity(x)[None])
-        return Fit(lambda x: np.tile(np.array(means)[:, None], (1, len(x))))
+        return Fit(lambda x: sigmoid(np.add.outer(scores, x[:, 0] / 2)))
 
     return StandIn(fit)
 
@@ -158,9 +158,9 @@ def test_bootstrap_clicks_are_redrawn_from_reward_and_propensity(knows, monkeypa
     feedback = (np.arange(60) % 2).astype(np.float32)[None]
     alpha = np.linspace(0.9, 0.3, 60)
     log = FeedbackLog(x, feedback, np.arange(60), context=2 * x, propensity=alpha if knows else None)
-    means = sigmoid(np.random.default_rng(3).exponential(size=400))
+    scores = np.random.default_rng(3).exponential(size=400)
     estimator = refits(
-        lambda x: 0.5 + x[:, 0] / 4, lambda z: 0.5 + z[:, 0] / 8 if not knows else 1 / 0, means
+        lambda x: 0.5 + x[:, 0] / 4, lambda z: 0.5 + z[:, 0] / 8 if not knows else 1 / 0, scores
     )
     inputs = np.array([[0.4], [0.8]])
     result = bootstrap_intervals(estimator, log, inputs, 0.8, resamples=400)
@@ -169,12 +169,13 @@ def test_bootstrap_clicks_are_redrawn_from_reward_and_propensity(knows, monkeypa
     assert drawn.feedback.shape == (400, 60) and drawn.feedback.dtype == np.float32
     assert np.abs(drawn.feedback.mean(0) - click).max() < 5 * np.sqrt(0.25 / 400)
     assert result.reward == pytest.approx([0.6, 0.7]) and result.mean == pytest.approx(0.5)
-    low, high = np.quantile(np.log(means / (1 - means)), [0.1, 0.9])
-    for own, ends in (
-        (0.6, (result.low[0], result.high[0])),
-        (0.7, (result.low[1], result.high[1])),
-        (0.5, (result.mean_low, result.mean_high)),
+    means = np.array([sigmoid(score + x[:, 0] / 2).mean() for score in scores])
+    for own, draws, ends in (
+        (0.6, scores + 0.2, (result.low[0], result.high[0])),
+        (0.7, scores + 0.4, (result.low[1], result.high[1])),
+        (0.5, np.log(means / (1 - means)), (result.mean_low, result.mean_high)),
     ):
+        low, high = np.quantile(draws, [0.1, 0.9])
         score = np.log(own / (1 - own))
         assert ends == pytest.approx((sigmoid(2 * score - high), sigmoid(2 * score - low)), rel=1e-6)
     assert len(asked) == (0 if knows else 1)

@@ -57,6 +57,17 @@ def test_cut_at_the_end_the_whole_text_keeps_its_beginning(
     assert marks == (asked + answered > 8, of_response < answered, lost)
 
 
+def test_a_response_of_which_no_letter_is_read_is_lost(llama):
+    """The template puts it right after its mark, at which the text is cut; one token more, and it is not."""
+    tokenizer = AutoTokenizer.from_pretrained(llama)
+    whole = tokenise(tokenizer, ["yes"], ["really?"], 512, "end").ids[0]
+    mark = whole.index(tokenizer.convert_tokens_to_ids("<|assistant|>"))
+    for more, lost in ((1, True), (2, False)):
+        found = tokenise(tokenizer, ["yes"], ["really?"], mark + more, "end")
+        assert found.ids[0] == whole[: mark + more] and found.cut[0] and found.response_cut[0]
+        assert found.lost[0] == lost
+
+
 def test_special_tokens_of_template_and_tokenizer_count(models):
     chat = AutoTokenizer.from_pretrained(models["chat"])
     read, marks = kept(chat, 10, 10, 12)  # <s> user </s> <s> assistant </s>: six, and six words
