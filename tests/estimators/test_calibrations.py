@@ -40,17 +40,17 @@ def test_elkan_noto_divides_by_the_mean_score_of_the_clicked_or_by_nothing():
 
 
 def test_pusb_takes_the_score_at_which_the_prior_lies_above():
-    """Five scores: at π = .5 the third, at .25 the fourth, at 0 the last, at .9 the first but rounded."""
-    out = Outputs(tensor([LOGITS[0]] * 5))
-    prior = tensor([[0.5], [0.25], [1e-9], [0.9], [0.6]])
-    batch = Batch(tensor([CLICKS[0]] * 5), tensor([[0.6]] * 5), class_prior=prior)
+    """Five scores: at π = .5 the third, at .25 the fourth, at 0 the last; others are rounded to a place."""
+    out = Outputs(tensor([LOGITS[0]] * 6))
+    prior = tensor([[0.5], [0.25], [1e-9], [0.9], [0.6], [0.85]])
+    batch = Batch(tensor([CLICKS[0]] * 6), tensor([[0.6]] * 6), class_prior=prior)
     threshold = PUSB().calibration(out, batch)
-    # sorted: -1.2, -.4, .3, 1.1, 2.0 at the places 0 to 4 of (1 - π) 4 = 2, 3, 4, .4, 1.6
-    assert threshold.shape == (5, 1) and threshold[:, 0].tolist() == [0.3, 1.1, 2.0, -1.2, 0.3]
+    # sorted: -1.2, -.4, .3, 1.1, 2.0 at the places 0 to 4 of (1 - π) 4 = 2, 3, 4, .4, 1.6, .6
+    assert threshold.shape == (6, 1) and threshold[:, 0].tolist() == [0.3, 1.1, 2.0, -1.2, 0.3, -0.4]
     found = PUSB().link(out.reward, threshold)
     assert found[1].tolist() == pytest.approx([sigma(s - 1.1) for s in LOGITS[0]])
     for_all = Batch(batch.feedback, batch.feedback_rate, class_prior=tensor(0.25))
-    assert PUSB().calibration(out, for_all)[:, 0].tolist() == [1.1] * 5
+    assert PUSB().calibration(out, for_all)[:, 0].tolist() == [1.1] * 6
 
 
 def test_vpu_divides_by_the_largest_score_of_each_replicate():

@@ -79,7 +79,7 @@ def drawn(seed=0, n=600):
     x[:, 3] = 0.5  # tells nothing
     good = (x[:, 0] > 0.5) & (x[:, 1] > 0.25)
     clicked = (good | (rng.random(n) < 0.1)) & (rng.random(n) < 0.7)
-    return x, clicked
+    return x * np.float32([2, 3, 1, 1]) + np.float32([4, -1, -9, 0]), clicked  # ranges that begin anywhere
 
 
 @pytest.mark.parametrize("seed", [0, 1])
