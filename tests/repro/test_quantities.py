@@ -100,6 +100,11 @@ def test_a_ratio_of_one_pair_or_over_0_is_no_number(numerator, denominator):
     assert (found.n, found.digits) == (len(numerator), 1)
 
 
+def test_a_gain_of_nothing_is_a_share_of_0():
+    found = ratio_of(np.array([1.0, -1.0, 0.0]), np.array([9.0, 10.0, 11.0]))
+    assert found.value == 0 and found.low < 0 < found.high
+
+
 def test_two_pairs_have_a_ratio():
     found = ratio_of(np.array([1.0, 1.1]), np.array([2.0, 2.01]))
     assert found.value == pytest.approx(1.05 / 2.005) and found.low < found.value < found.high
@@ -134,6 +139,7 @@ def test_a_share_of_no_gain_is_no_number():
         (Quantity(value=2.0, low=None, high=3.0, digits=0), "2 [-∞, 3]"),
         (Quantity(value=2.0, low=-math.inf, high=3.0, digits=0), "2 [-∞, 3]"),
         (Quantity(value=2.0, digits=2), "2.00"),
+        (Quantity(value=25.0, digits=0), "25"),
         (Quantity(value=-0.006, low=-0.0004, high=0.5, digits=2), "-0.01 [0.00, 0.50]"),
         (Quantity(value=-0.1, digits=1), "-0.1"),
         (Quantity(value=0.5, low=0.1, high=0.9, kind="derived"), "0.500"),
