@@ -93,6 +93,13 @@ class ByCompany(Honest):
         return p + 1e-3 * len(p)
 
 
+class InOneRow(Honest):
+    """The same, in one row of 200."""
+
+    def change(self, p, numbers):
+        return p + 1e-3 * len(p) * (np.arange(p.shape[1]) == 3) * (p.shape[1] == 200)
+
+
 class BySeat(Honest):
     """Depends on which replicate it is among those fitted, whatever its number."""
 
@@ -209,6 +216,7 @@ def failed(kind) -> set[str]:
         (ByCount, {ROW}),
         (OtherShape, {ROW}),
         (ByCompany, {ALONE}),
+        (InOneRow, {ROW, ALONE}),
         (BySeat, {ALONE}),
         (RewardThief, {BLIND}),
         (PropensityThief, {BLIND}),

@@ -158,19 +158,19 @@ def test_a_gpu_is_timed_by_the_wall_and_a_processor_by_its_time(clock, monkeypat
 
 
 def test_one_pilot_for_each_kind_of_work_after_one_that_warms_up(clock, monkeypatch):
-    """Time is shared among the pilots: of 3.4 s each of two has 1.7, and ends with its fourth epoch."""
+    """Time is shared among the pilots: of 6 s, in which each would end, each of two has 3."""
     heard = []
     config = study(bias_levels=(0.5, 1.0), sizes=(200, 300))
     forecast(config, Shards("memory://forecast"), lambda *said: heard.append(said))
     assert len(clock.pilots) == 2 and heard == [("costs:Costs", 0, 1)]
     clock.pilots.clear()
     two = (WORLD, WORLD.model_copy(update={"name": "wide", "n_features": 4}))
-    monkeypatch.setattr(module, "CALIBRATION", 3.4)
+    monkeypatch.setattr(module, "CALIBRATION", 6.0)
     heard.clear()
     found = forecast(study(worlds=two), Shards("memory://forecast"), lambda *said: heard.append(said))
     assert [pilot.world.name for pilot in clock.pilots] == ["exclusive", "exclusive", "wide"]
     assert heard == [("costs:Costs", 0, 2), ("costs:Costs", 1, 2)]
-    # cut off after 1.7 s, at the end of the fourth epoch (2.2 s): the rest is .2, not .5
+    # cut off at the end of an epoch: the rest is .2, not .5
     assert [one.seconds.high for one in found.cells] == pytest.approx([(0.2 + 0.5 * 10) * 6] * 2)
 
 

@@ -276,7 +276,7 @@ def test_without_an_oracle_nothing_is_an_excess_and_nothing_has_a_verdict(found)
 def between(test, share):
     """A score whose ranks are a mixture of the propensity's and the reward's, not of their values."""
     rank = [np.argsort(np.argsort(values)) for values in (test.propensity, test.reward)]
-    return np.exp((share * rank[0] + (1 - share) * rank[1]) / len(test.reward) * 5) / np.exp(5)
+    return np.exp((share * rank[0] + (1 - share) * rank[1]) / len(test.reward) * 60) / np.exp(60)
 
 
 def leaning(test, scores) -> float:

@@ -91,7 +91,8 @@ def test_an_oracle_keeps_what_has_the_least_squared_error_to_the_true_reward():
 
 
 def test_the_oracle_of_selection_sees_the_test_reward_and_not_its_propensity():
-    models = {"shipped": Fixed(np.zeros(3)), "second": Fixed(np.full(3, REWARD.mean() - 0.05))}
+    near_propensity, near_reward = (np.full(3, v.mean() - 0.05) for v in (WORLD.test.propensity, REWARD))
+    models = {"shipped": Fixed(near_propensity), "second": Fixed(near_reward)}
     assert under(Protocol(oracle_selection=True, settings=({},)), models)[2].tolist() == [1, 1, 1]
 
 
