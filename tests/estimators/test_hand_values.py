@@ -18,7 +18,7 @@ SAMPLES = [
     (2.1, -5.3, 0.3, 0.0, 0.006),
     (-0.2, -5.3, 1.7, 1.0, 0.006),
 ]
-PRIOR, RATE, MISCLICK, OMISSION = 0.35, 0.2, 0.15, 0.05
+PRIOR, RATE, MISCLICK, OMISSION = 0.35, 0.3, 0.15, 0.05
 
 
 def sigma(x):
