@@ -1,8 +1,12 @@
 """Shared worlds and paths."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread a worker, before PyTorch counts the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build

@@ -28,9 +28,9 @@ class ContextColumn(BaseModel, frozen=True, extra="forbid"):
         name = str(values.name)
         if pd.api.types.is_numeric_dtype(values):
             numbers = values.astype(float)
-            return cls(
-                name=name, kind="number", mean=float(numbers.mean()), spread=float(numbers.std(ddof=0)) or 1.0
-            )
+            # the computed deviation of a constant need not be 0
+            spread = 1.0 if numbers.min() == numbers.max() else float(numbers.std(ddof=0))
+            return cls(name=name, kind="number", mean=float(numbers.mean()), spread=spread)
         levels = tuple(sorted(values.astype(str).unique()))
         if len(levels) > LEVELS:
             raise BadInput(

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,6 +122,8 @@ def load_responses(
         matrix, empty = text_features(texts, text_dimensions)
         how = f"TF-IDF + SVD, {matrix.shape[1]} dimensions ({empty:,} empty texts)"
     root = np.sqrt(mean_square(matrix))
+    if root == 0:
+        raise BadInput(f"{path}: every feature of the chosen rows is 0: embed the responses again.")
     if isinstance(matrix, MappedMatrix):
         matrix = matrix.scaled(float(1 / root))
     else:
@@ -158,8 +161,10 @@ def read_frame(path: Path) -> pd.DataFrame:
             frame = pd.read_parquet(path)
         else:
             raise BadInput(f"{path} must end in .jsonl, .jsonl.gz, .csv or .parquet.")
-    except (OSError, EOFError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise BadInput(f"{path} cannot be read: {error}.") from error
+    except BadInput:
+        raise
+    except (OSError, EOFError, ValueError, zlib.error) as error:  # ValueError: pandas, pyarrow, no UTF-8
+        raise BadInput(f"{path} cannot be read: {str(error).strip().rstrip('.')}.") from error
     if frame.empty:
         raise BadInput(f"{path} holds no responses.")
     return frame
@@ -267,7 +272,13 @@ def _from_votes(frame: pd.DataFrame, path: Path, name: str | None, threshold):
         row = int(np.argwhere(votes < 0)[0, 0])
         raise BadInput(f"{path}, row {row}, column {name!r}: a vote count is negative.")
     total = votes.sum(1)
-    level = 0 if threshold is None else int(threshold)
+    above, highest = threshold or 0, votes.shape[1] - 1
+    if not 0 <= above < highest:
+        raise BadInput(
+            f"{path}: the votes have levels 0 to {highest}, so none, or all, are above {above:g}: "
+            "name another --threshold."
+        )
+    level = int(above)
     with np.errstate(invalid="ignore"):
         rating = votes @ np.arange(votes.shape[1]) / total
         share = votes[:, level + 1 :].sum(1) / total

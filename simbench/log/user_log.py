@@ -191,9 +191,8 @@ def _labels(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
     """0, 1 or NaN."""
     values = column_of(frame, name, path)
     known = values.notna() & (values.astype(str).str.strip() != "")
-    labels = np.full(len(frame), np.nan, dtype=np.float32)
-    labels[known] = _clicks(frame[known], name, path)
-    return labels
+    whole = frame.assign(**{name: values.astype(object).where(known, 0)})  # rows keep their numbers
+    return np.where(known, _clicks(whole, name, path), np.nan).astype(np.float32)
 
 
 def _numbers(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:

@@ -112,11 +112,10 @@ def _bootstrap_moments(gram: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
     """
     n, diagonal = len(gram), np.diag(gram)
     mse = weights @ diagonal / n
+    crossed = np.einsum("br,rs,bs->b", weights, gram, weights, optimize=True) - weights**2 @ diagonal
+    # with few replicates a resample may be one replicate over and over: no pair, whatever rounding leaves
     pairs = n**2 - (weights**2).sum(1)
-    # with few replicates a resample may be one replicate over and over: no pair, NaN
-    with np.errstate(invalid="ignore", divide="ignore"):
-        crossed = np.einsum("br,rs,bs->b", weights, gram, weights, optimize=True)
-        bias2 = (crossed - weights**2 @ diagonal) / pairs
+    bias2 = np.divide(crossed, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
     return bias2, mse - bias2, mse
 
 

@@ -220,7 +220,8 @@ def _monte_carlo(estimator: Estimator, case: str, seed: int) -> RiskVerdict:
         batch = batch_for(estimator, here, torch.bernoulli(p, generator=generator), case)
         risk = estimator.risk(here.outputs, batch) - ideal_for(estimator, here).mean()
         mean, error = float(risk.mean()), float(risk.std()) / np.sqrt(len(risk))
-        if worst is None or abs(mean) / error > abs(worst[0]) / worst[1]:
+        # the larger ratio of mean to error, without a division: a risk that no click moves has no error
+        if worst is None or abs(mean) * worst[1] > abs(worst[0]) * error:
             worst = mean, error
     assert worst is not None
     low, high = worst[0] - 3.66 * worst[1], worst[0] + 3.66 * worst[1]

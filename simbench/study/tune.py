@@ -87,7 +87,9 @@ def tune(cell: Cell, trials: int, storage: Path | None = None) -> Tuned:
     done = [value for value in values if np.isfinite(value)]
     if not done:
         raise BadInput(f"{cell.estimator}: no trial gave a finite criterion.")
-    return Tuned(cell.estimator, len(done), done[0], study.best_value, study.best_params)
+    first = study.trials[0].value  # None or infinite where the shipped parameters diverge
+    default = np.inf if first is None else first
+    return Tuned(cell.estimator, len(done), default, study.best_value, study.best_params)
 
 
 def held_out_criterion(estimator: Estimator, log: FeedbackLog) -> float:

@@ -299,7 +299,7 @@ class Trainer:
             else:
                 loss = oracle_loss(self.estimator, out, batch, self.oracle_labels)
         # A replicate that diverged never counts as better.
-        return torch.nan_to_num(loss, nan=torch.inf)
+        return torch.where(torch.isfinite(loss), loss, torch.inf)
 
     def _refresh_state(self) -> None:
         if not self.estimator.has_epoch_state:

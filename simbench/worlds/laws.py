@@ -6,11 +6,16 @@ from scipy.special import expit
 
 from simbench.errors import BadInput
 
+ROUNDING = 1e-12  # of the largest value: what varies by less is a constant
+LEFT = 1e-9  # of a standard deviation: what is left of a salience and is smaller is rounding
+
 
 def standardise(values: np.ndarray) -> np.ndarray:
     """Mean 0, variance 1 over the population; a constant becomes 0. Shape (n,), float64."""
-    spread = values.std()
-    return (values - values.mean()) / spread if spread > 0 else np.zeros_like(values, dtype=float)
+    # the computed variance of a constant need not be 0
+    if np.ptp(values) <= ROUNDING * np.abs(values).max():
+        return np.zeros_like(values, dtype=float)
+    return (values - values.mean()) / values.std()
 
 
 def confounded_salience(base: np.ndarray, reward_logit: np.ndarray, rho: float) -> np.ndarray:
@@ -28,12 +33,23 @@ def confounded_salience(base: np.ndarray, reward_logit: np.ndarray, rho: float) 
     Returns
     -------
     ndarray, shape (n,), mean 0, variance 1.
+
+    Raises
+    ------
+    BadInput
+        If the base says nothing but the reward, and ``rho`` is none of -1, 0 and 1.
     """
     base = standardise(base)
     if rho == 0:
         return base
     reward = standardise(reward_logit)
-    rest = standardise(base - (base @ reward) / len(base) * reward)
+    rest = base - (base @ reward) / len(base) * reward
+    if abs(rho) < 1 and np.abs(rest).max() < LEFT:
+        raise BadInput(
+            f"confounding {rho:g} is not possible where the propensity reads nothing but the reward itself: "
+            "choose -1, 0 or 1."
+        )
+    rest = standardise(rest)
     return rho * reward + np.sqrt(1 - rho**2) * rest
 
 

@@ -3,18 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from simbench_estimators import balance
 from simbench_estimators.balance import distances, wasserstein
 
 
-def transport(a, b):
+def transport(a, b, share=0.5):
     """Witness: explicit groups without masks, float64. Points in rows; the cost and the plan."""
     cost = np.sqrt(np.maximum(((a[:, None] - b[None]) ** 2).sum(-1), 1e-10))
     sharpness, largest = 10 / cost.mean(), cost.max()
     padded = np.block(
         [[cost, np.full((len(a), 1), largest)], [np.full((1, len(b)), largest), np.zeros((1, 1))]]
     )
-    rows = np.r_[np.full(len(a), 0.5 / len(a)), 0.5]
-    columns = np.r_[np.full(len(b), 0.5 / len(b)), 0.5]
+    rows = np.r_[np.full(len(a), share / len(a)), 1 - share]
+    columns = np.r_[np.full(len(b), (1 - share) / len(b)), share]
     kernel = np.exp(-sharpness * padded) + 1e-6
     u = rows
     for _ in range(10):
@@ -39,6 +40,25 @@ def test_the_distance_is_that_of_counterfactual_regression():
         padded, plan = transport(*mine)
         assert found[replicate].item() == pytest.approx(2 * (padded * plan).sum(), rel=1e-9)
     assert found[1] > 1.2 * found[0], "groups that lie apart are farther apart"
+
+
+@pytest.mark.parametrize("share", [0.2, 0.7])
+def test_the_first_group_has_its_share_of_the_mass_and_the_second_the_rest(share, monkeypatch):
+    """As in the paper, where ``p`` is the share of the treated; in the benchmark both have one half."""
+    assert balance.SHARE == 0.5
+    monkeypatch.setattr(balance, "SHARE", share)
+    points, group = drawn()
+    t = torch.as_tensor(group)
+    found = wasserstein(distances(torch.as_tensor(points).transpose(1, 2)), t == 0, t == 1)
+    for replicate in range(2):
+        padded, plan = transport(*[points[replicate, group[replicate] == g] for g in (0, 1)], share)
+        assert found[replicate].item() == pytest.approx(2 * (padded * plan).sum(), rel=1e-9)
+
+
+def test_distances_are_euclidean_and_never_nought():
+    points = torch.tensor([[0.0, 3.0, 0.0], [0.0, 4.0, 0.0]], dtype=torch.float64)
+    found = distances(points)
+    assert found.tolist() == [pytest.approx(row) for row in ([1e-5, 5, 1e-5], [5, 1e-5, 5], [1e-5, 5, 1e-5])]
 
 
 def test_the_gradient_moves_the_cost_and_not_the_plan():

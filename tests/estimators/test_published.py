@@ -106,6 +106,39 @@ def test_stable_dr_trains_three_networks_each_with_the_others_held_fixed():
     assert np.allclose(by_propensity, numerical(propensity, E), atol=1e-6)
 
 
+def test_stable_dr_stops_on_the_risk_and_weighs_its_constraint(monkeypatch):
+    """``η = 2`` doubles the balance term inside of the square, and nothing else."""
+    kind = find("stable-dr@published")
+    e, h = PE, bce(PQ, P)
+    balance = ((1 - 1 / np.clip(e, CLIP, 1)) * (h - h.mean())).mean()
+    imputation = ((bce(P, R) - bce(PQ, P)) ** 2 / np.clip(e, CLIP, 1)).mean()
+    risk = (bce(P, R) / np.clip(e, CLIP, 1)).mean()
+    for weight in (1.0, 2.0):
+        monkeypatch.setattr(kind, "stabiliser", weight)
+        told = (bce(e, PI).mean() + weight * balance) ** 2
+        found = evaluate("stable-dr@published", "objective")[0].item()
+        assert found == pytest.approx(risk + imputation + told, rel=1e-9)
+        assert evaluate("stable-dr@published", "selection_loss")[0].item() == pytest.approx(risk)
+
+
+@pytest.mark.parametrize("name", ["ips@published", "rmf@published"])
+def test_a_propensity_above_one_counts_as_one(name, monkeypatch):
+    """The label-derived one of a rare click exceeds 1."""
+    monkeypatch.setitem(globals(), "PI", np.where(R == 1, 1.7, 0.02))
+    found = evaluate(name)[0].detach().numpy()
+    capped = np.where(R == 1, 1.0, CLIP)
+    squared = R * (1 - P) ** 2 + (1 - R) * P**2
+    assert found == pytest.approx(bce(P, R) / capped if name == "ips@published" else squared)
+
+
+def test_the_first_epochs_of_both_multi_task_forms_fit_the_propensity_alone():
+    for name in ("multi-ips@published", "multi-dr@published"):
+        warm, out = evaluate(name, "initial_objective")
+        assert warm.item() == pytest.approx(((PE - PI) ** 2).mean())
+        heads = (out.reward, out.imputation)
+        assert torch.autograd.grad(warm, heads, allow_unused=True) == (None, None)
+
+
 def test_rmf_is_the_squared_loss_of_its_paper_and_exactly_unbiased_for_it():
     expected = R / PI * (1 - P) ** 2 + (1 - R / PI) * P**2
     assert np.allclose(evaluate("rmf@published")[0].detach(), expected)

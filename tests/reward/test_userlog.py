@@ -1,9 +1,6 @@
 """The user's own log: what is read, what is refused, and that a saved model is the fitted one."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -147,12 +144,13 @@ def test_bad_input_is_one_sentence(changes, columns, message, frame, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_from_log_to_scores_on_the_command_line(path, tmp_path, frame):
+def test_from_log_to_scores_on_the_command_line(path, tmp_path, frame, capsys):
     def simbench(*arguments: str, code: int = 0) -> str:
-        command = [sys.executable, "-m", "simbench", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
-        assert done.returncode == code, done.stderr
-        return done.stdout + done.stderr
+        with pytest.raises(SystemExit) as stopped:
+            main(list(arguments))
+        said = capsys.readouterr()
+        assert stopped.value.code == code, said.err
+        return said.out + said.err
 
     out = str(tmp_path / "model")
     known = ["--features", "col:emb_", "--groups", "prompt", "--context", "activity,position"]

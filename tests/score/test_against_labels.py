@@ -1,5 +1,8 @@
 """Metrics against labels: closed forms against scikit-learn's on drawn labels."""
 
+import math
+from itertools import product
+
 import numpy as np
 import pytest
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
@@ -28,6 +31,20 @@ def test_the_closed_forms_are_the_means_over_labels():
         assert r2 == pytest.approx(1 - squared / labels.var(1).mean(), abs=0.01)
 
 
+def test_the_closed_forms_are_sums_over_all_labellings():
+    """Of six responses: 64 labellings, exactly."""
+    reward, predictions = REWARD[:6], PREDICTIONS[:, :6]
+    squared = absolute = spread = 0.0
+    for labels in product((0, 1), repeat=6):
+        chance = math.prod(g if label else 1 - g for g, label in zip(reward, labels, strict=True))
+        error = np.array(labels) - predictions
+        squared, absolute = squared + chance * (error**2).mean(1), absolute + chance * abs(error).mean(1)
+        spread += chance * np.var(labels)
+    assert expected_brier(predictions, reward) == pytest.approx(squared)
+    assert expected_mae(predictions, reward) == pytest.approx(absolute)
+    assert expected_r2(predictions, reward) == pytest.approx(1 - squared / spread)
+
+
 def test_at_sure_rewards_they_are_scikit_learns():
     sure = (REWARD > 0.5).astype(float)
     for p, r2, mae in zip(
@@ -41,7 +58,17 @@ def test_at_sure_rewards_they_are_scikit_learns():
 
 
 def test_where_labels_cannot_differ_there_is_no_r2():
-    assert np.isnan(expected_r2(np.full((2, 3), 0.5), np.ones(3))).all()
+    for reward in (np.ones(3), np.zeros(3), np.full(1, 0.4)):
+        found = expected_r2(np.full((2, len(reward)), 0.5), reward)
+        assert found.shape == (2,) and np.isnan(found).all()
+
+
+def test_labels_that_all_but_cannot_differ_have_an_r2():
+    """One response of a million is good by a chance of 1e-3: a variance of 1e-9."""
+    reward = np.zeros(1000)
+    reward[0] = 1e-3
+    brier, spread = 1e-6 * (1 - 1e-3), 1e-6 * (1 - 1e-3)  # to 1e-3 of it
+    assert expected_r2(np.zeros((1, 1000)), reward) == pytest.approx([1 - brier / spread], abs=2e-3)
 
 
 def test_a_shift_of_calibration_moves_r2_and_not_auroc():

@@ -26,7 +26,7 @@ from simbench.worlds.world import build
 
 def draw(n=500, d=3, k=2, seed=0):
     rng = np.random.default_rng(seed)
-    x, z, theta, eta = rng.normal(size=(n, d)), rng.normal(size=(n, k)), rng.normal(size=d + 1), None
+    x, z, theta = rng.normal(size=(n, d)), rng.normal(size=(n, k)), rng.normal(size=d + 1)
     eta = rng.normal(size=k + 1)
     tensors = [torch.as_tensor(v) for v in (theta, eta, x, z)]
     return x, z, theta, eta, ParametricModel(logistic, logistic, *tensors)

@@ -1,13 +1,10 @@
 """The conformance kit passes what conforms, and catches by name what does not."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from simbench_estimators.naive import Naive
 
+from simbench.cli import main
 from simbench.estimator.registry import find
 from simbench.study.conformance import examine
 
@@ -102,17 +99,18 @@ def test_an_error_is_a_finding():
     assert findings[0].detail == "KeyError: 'no such column'"
 
 
-def test_a_cheater_installed_from_outside_is_caught_by_name(tmp_path):
+def test_a_cheater_installed_from_outside_is_caught_by_name(tmp_path, monkeypatch, capsys):
     (tmp_path / "acme_cheat.py").write_text(CHEATER)
     info = tmp_path / "acme_cheat-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-cheat\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[simbench.estimators]\ntoo-good = acme_cheat:Cheater\n")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-m", "simbench", "check", "too-good"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
-    assert done.returncode == 1
-    assert "FAIL too-good: predictions do not change with a truth that was not told" in done.stderr
-    assert done.stderr.strip().endswith("simbench: does not conform: too-good.")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["check", "too-good"])
+    said = capsys.readouterr().err
+    assert end.value.code == 1
+    assert "FAIL too-good: predictions do not change with a truth that was not told" in said
+    assert said.strip().endswith("simbench: does not conform: too-good.")
     # nothing else is wrong with it
-    assert done.stderr.count("FAIL") == 1
+    assert said.count("FAIL") == 1

@@ -1,12 +1,11 @@
 """A dry run: what it says against what then happens."""
 
 import json
-import subprocess
-import sys
 import time
 
 import pytest
 
+from simbench.cli import main
 from simbench.estimator.registry import find
 from simbench.files.location import Location
 from simbench.study.cell import fit_cell
@@ -75,14 +74,16 @@ def test_a_pilot_that_does_not_end_gives_a_range(monkeypatch):
     assert 3 < span.high / span.low < 12
 
 
-def test_the_command_prints_and_writes_nothing(tmp_path):
+def test_the_command_prints_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("simbench.study.forecast.CALIBRATION", 0.2)
     arguments = ["--size", "300", "--replicates", "2", "--bias-level", "0,1", "--estimators", "naive,ips"]
-    command = [sys.executable, "-m", "simbench", "run", "--dry-run", *arguments, "--out", "out"]
     printed = {}
     for form in ("table", "json"):
-        done = subprocess.run([*command, "--format", form], capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        printed[form] = done.stdout
+        with pytest.raises(SystemExit) as end:
+            main(["run", "--dry-run", *arguments, "--out", "out", "--format", form])
+        assert end.value.code == 0
+        printed[form] = capsys.readouterr().out
     for said in ("cells: 4 to run", "time: about", "an estimate", "memory: about", "disk: about"):
         assert said in printed["table"]
     rows = json.loads(printed["json"])

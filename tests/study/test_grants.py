@@ -9,15 +9,22 @@ from scipy.special import logit
 
 from simbench.errors import BadInput
 from simbench.estimator.registry import find
-from simbench.log.feedback import FeedbackLog, Truth
 from simbench.study.cell import Cell, fit_cell, run_cell
 from simbench.study.config import StudyConfig, plan
-from simbench.study.grants import base, checked, granted, in_words, meanings, variants
+from simbench.study.grants import (
+    base,
+    checked,
+    granted,
+    in_words,
+    meanings,
+    parsed,
+    unavailable,
+    variants,
+)
 from simbench.study.shards import Shards
-from simbench.study.told_propensity import context_ratio, dispersed, exposure_experiment, shifted
+from simbench.study.told_propensity import exposure_experiment
 from simbench.training.device_log import DeviceLog
 from simbench.worlds.presets import PRESETS
-from simbench.worlds.world import build
 
 
 def cell(estimator="ips", grant=("propensity",), world="exclusive", replicates=3, **changes):
@@ -194,65 +201,131 @@ def test_a_grant_depends_on_the_seed_and_not_on_who_asks(name):
     assert not np.array_equal(here, elsewhere, equal_nan=True)
 
 
-def test_the_exposure_experiment_recovers_a_logit_law():
-    """2,000 shown: the standard error of a fitted logit is near .1."""
-    log, truth = build(PRESETS["exclusive"], 1.0, 4000, 0).draw(range(2))
-    found = exposure_experiment(log, truth, 2000, 0, "test")
-    assert np.abs(logit(found) - logit(truth.propensity)).mean() < 0.2
-    fewer = exposure_experiment(log, truth, 100, 0, "test")
-    assert np.abs(logit(fewer) - logit(truth.propensity)).mean() > 0.2
-
-
-def test_the_exposure_experiment_shows_good_responses_only():
-    """Two kinds of response, one good and always acted on, one bad and never: all are seen to act."""
-    features = np.repeat([[0.0], [1.0]], 500, axis=0).astype(np.float32)
-    feedback = np.tile([0.0, 1.0], 500)[None].astype(np.float32)
-    log = FeedbackLog(features, feedback, np.arange(1000))
-    good = features[:, 0].astype(float)
-    truth = Truth(good, np.where(good == 1, 1 - 1e-9, 1e-9), feedback > 0)
-    with pytest.raises(BadInput, match="one kind of user"):
-        exposure_experiment(log, truth, 200, 0)
-
-
-def context_log(ceiling, n=40_000):
-    """Two contexts; users of the first act with probability ``ceiling``, of the second with half of it."""
-    rng = np.random.default_rng(0)
-    first = np.arange(n) % 2
-    alpha = ceiling * np.where(first == 1, 1, 0.5)
-    feedback = (rng.random((2, n)) < 0.6 * alpha).astype(np.float32)
-    context = first[:, None].astype(np.float32)
-    log = FeedbackLog(rng.standard_normal((n, 2)).astype(np.float32), feedback, np.arange(n), context)
-    return log, alpha
-
-
-@pytest.mark.parametrize("ceiling", [1.0, 0.5])
-def test_context_gives_the_propensity_over_its_ceiling(ceiling):
-    """Click rates of .6·ceiling and half of it, n = 20,000 each: a ratio known to 1.5 %."""
-    log, alpha = context_log(ceiling)
-    assert context_ratio(log) == pytest.approx(np.tile(alpha / ceiling, (2, 1)), rel=0.06)
-
-
-@pytest.mark.parametrize("factor", [0.0, 0.5, 2.0])
-def test_the_dispersion_is_what_it_states(factor):
-    alpha = np.random.default_rng(0).uniform(0.01, 0.99, 500)
-    found = dispersed(alpha, factor)
-    assert found.mean() == pytest.approx(alpha.mean(), abs=1e-9)
-    assert np.ptp(logit(found) - factor * logit(alpha)) < 1e-9
-
-
-def test_the_shift_is_what_it_states_and_extremes_stay_probabilities():
-    alpha = np.random.default_rng(0).uniform(0.01, 0.99, 500)
-    assert logit(shifted(alpha, -1.5)) == pytest.approx(logit(alpha) - 1.5, abs=1e-9)
-    edges = np.array([1e-12, 0.5, 1.0])
-    for found in (dispersed(edges, 5.0), shifted(edges, 40.0), shifted(edges, -900.0)):
-        assert ((found > 0) & (found <= 1)).all()
-
-
 def test_a_distorted_prior_is_the_true_one_times_the_factor():
     true = told(cell(grant=("class prior",)))
     assert told(cell(grant=("class prior:distorted",))) == pytest.approx(1.3 * true)
     assert told(cell(grant=("class prior:distorted=0.5",))) == pytest.approx(true / 2)
     assert told(cell(grant=("class prior:distorted=9",))) == 0.99
+
+
+def test_a_strength_that_is_not_named_is_the_stated_one():
+    """2,000 shown, logits halved, logits plus 1, a rate of .2, 1.3 times the prior."""
+    for short, long in (
+        ("propensity:estimated", "propensity:estimated=2000"),
+        ("propensity:distorted", "propensity:distorted=0.5"),
+        ("propensity:shifted", "propensity:shifted=1"),
+        ("propensity:label-derived", "propensity:label-derived=0.2"),
+        ("class prior:distorted", "class prior:distorted=1.3"),
+    ):
+        assert parsed(short) == parsed(long)
+        assert checked([long]) == (short,)
+    alpha = told(cell())
+    assert logit(told(cell(grant=("propensity:shifted",)))) == pytest.approx(logit(alpha) + 1, abs=1e-6)
+    halved = logit(told(cell(grant=("propensity:distorted",))))
+    assert np.diff(halved) == pytest.approx(np.diff(logit(alpha)) / 2, abs=1e-6)
+    at = cell(grant=("propensity:estimated=500",), replicates=1)
+    expected = exposure_experiment(*at.built().draw(range(1)), 500, 0, "exposure", "exclusive")
+    assert told(at) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("least", [0.0, 50.0, 0.001, 0.01])
+def test_the_smallest_strength_is_allowed_and_anything_below_is_not(least):
+    name = {0.0: "labels", 50.0: "propensity:estimated", 0.001: "propensity:label-derived"}
+    kind = name.get(least, "class prior:distorted")
+    assert parsed(f"{kind}={least:g}") == (kind, least)
+    with pytest.raises(BadInput, match="of at least"):
+        parsed(f"{kind}={least - 1e-4:g}")
+
+
+def test_kappa_is_one_minus_the_bias_level_in_the_label_derived_propensity():
+    """``k = ρ / (r̄ + (1 - r̄) κ⁴)`` and ``k κ⁴``; κ = .3 at bias level .7."""
+    for grant, rate in (("propensity:label-derived", 0.2), ("propensity:label-derived=0.05", 0.05)):
+        at = cell(world="rating", grant=(grant,)).model_copy(update={"bias_level": 0.7})
+        clicks = at.built().draw(range(3))[0].feedback
+        found = told(at)
+        for own, row in zip(clicks, found, strict=True):
+            k = rate / (own.mean() + (1 - own.mean()) * 0.3**4)
+            expected = [min(1, k) if click == 1 else min(1, k * 0.3**4) for click in own]
+            assert row == pytest.approx(expected, rel=1e-5)
+
+
+def test_labels_are_of_the_stated_share_or_of_the_studys_own():
+    """6,000 draws: the share is within .03 but with probability 1e-6."""
+    at = cell(grant=("labels",))
+    _, truth = at.built().draw(range(3))
+    for grant, share in ((("labels",), 0.2), (("labels=0.6",), 0.6), (("labels=0",), 0.0)):
+        found = told(at.model_copy(update={"grant": grant}))
+        known = ~np.isnan(found)
+        assert known.mean() == pytest.approx(share, abs=0.031) and found.dtype == np.float32
+        assert np.array_equal(found[known], truth.preference[known])
+        assert share == 0 or not np.array_equal(known[0], known[1])
+    for other in ({"seed": 1}, {"world": PRESETS["exclusive"].model_copy(update={"name": "other"})}):
+        elsewhere = told(at.model_copy(update=other), log=at.built().draw(range(3))[0], truth=truth)
+        assert not np.array_equal(np.isnan(elsewhere), np.isnan(told(at)))
+
+
+def test_rates_are_of_the_truth_of_the_log():
+    at = cell(grant=("action rate",), world="shared")
+    assert told(at) == pytest.approx(at.built().train.propensity.mean()) == pytest.approx(0.3, abs=1e-6)
+    at = cell(grant=("always acts",), world="always")
+    assert np.array_equal(told(at), at.built().train.always_acts) and 0 < told(at).sum() < 500
+    assert told(cell(grant=("misclick",), world="misclick")) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("method", ["elkan-noto", "tice", "km2"])
+def test_an_estimated_prior_is_by_the_method_that_is_named_on_this_log_at_this_seed(method, monkeypatch):
+    asked = []
+
+    def named(name):
+        return lambda log, seed: asked.append((name, log.n_rows, seed)) or np.full(3, 0.25)
+
+    monkeypatch.setattr("simbench.study.grants.class_prior_method", named)
+    at = cell(grant=(f"class prior:{method}",)).model_copy(update={"seed": 4})
+    assert (told(at) == 0.25).all() and asked == [(method, 2000, 4)]
+
+
+def test_only_what_is_both_granted_and_asked_for_is_told():
+    at = cell(grant=("propensity:shifted=2", "class prior", "labels", "action rate"), replicates=1)
+    log, truth = at.built().draw(range(1))
+    asks = type("Asks", (find("naive"),), {"needs": frozenset({"action rate"}), "optional": frozenset()})
+    given, words = granted(at, asks, log, truth)
+    assert list(given) == ["action_rate"] and words == ["action rate"]
+    asks.optional = frozenset({"class prior", "propensity", "misclick"})
+    given, words = granted(at, asks, log, truth)
+    assert words == ["propensity (shifted 2)", "class prior", "action rate"]
+    assert set(given) == {"propensity", "class_prior", "action_rate"}
+
+
+def test_a_name_in_words_is_its_base_and_what_departs_from_it():
+    assert in_words("labels=0.01") == "labels (0.01)" and in_words("action rate") == "action rate"
+    assert [base(name) for name in ("labels=0.1", "class prior:distorted=2", "misclick:denied")] == [
+        "labels", "class prior", "misclick",
+    ]  # fmt: skip
+
+
+def test_what_a_world_cannot_give_is_named():
+    everything = ("propensity:context", "propensity:label-derived=0.3", "always acts")
+    at = cell(grant=everything, world="shared")
+    lacks = ["a world that logs context", "a world with the rating law", "a world with users who always act"]
+    assert unavailable(at) == lacks
+    assert unavailable(cell(grant=everything, world="exclusive")) == lacks[1:]
+    assert unavailable(cell(grant=everything, world="rating")) == [lacks[0], lacks[2]]
+    assert unavailable(cell(grant=everything, world="always")) == lacks[:2]
+    assert unavailable(cell(grant=("propensity",), world="shared")) == []
+
+
+def test_an_estimator_runs_with_every_combination_of_what_it_asks_for():
+    asks = type(
+        "Asks", (find("naive"),), {"needs": frozenset({"labels"}), "optional": frozenset({"propensity"})}
+    )
+    several = ("labels=0.1", "labels=0.2", "propensity", "propensity:shifted", "class prior")
+    assert variants(asks, several) == [
+        ("propensity", "labels=0.1"),
+        ("propensity", "labels=0.2"),
+        ("propensity:shifted", "labels=0.1"),
+        ("propensity:shifted", "labels=0.2"),
+    ]
+    assert variants(asks, ("labels",)) == [("labels",)] and variants(asks, ()) == [()]
 
 
 # -- through training --------------------------------------------------------------------------
@@ -261,7 +334,7 @@ def test_a_distorted_prior_is_the_true_one_times_the_factor():
 @pytest.mark.parametrize("name", ["propensity:estimated", "class prior:elkan-noto"])
 def test_what_is_told_per_replicate_follows_its_replicate_through_chunks(name, monkeypatch):
     """Training in chunks of one block gives what training all at once gives."""
-    from simbench.training import train as training
+    from simbench.training.train import train as training
 
     kind = "ips" if name.startswith("propensity") else "upu"
     at = cell(kind, (name,), replicates=20, size=300, parameters={"epochs": 2})

@@ -11,7 +11,7 @@ from simbench.study.cell import fit_cell
 from simbench.study.config import StudyConfig, plan
 from simbench.study.memory import memory_statement
 from simbench.study.run import run
-from simbench.training import train as training
+from simbench.training.train import train as training
 from simbench.worlds.presets import PRESETS
 
 SMALL = StudyConfig(

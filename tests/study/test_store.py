@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from simbench.cli import main
 from simbench.errors import BadInput
@@ -162,3 +163,49 @@ def test_predictions_that_lie_transposed_in_memory_come_back_as_they_are(tmp_pat
     shards, predictions = Shards(tmp_path), np.arange(6.0).reshape(3, 2).T
     shards.write("key", predictions, {})
     assert np.array_equal(shards.read("key")[0], predictions)
+
+
+def test_a_shard_keeps_float32_of_every_prediction_and_reads_float64(tmp_path):
+    """The file itself, as the format's own library reads it, and what comes back."""
+    shards, predictions = Shards(tmp_path / "shards"), np.array([[0.1, 1 / 3, 1e-12], [1.0, 0.7, 2.0**-20]])
+    shards.write("key", predictions, {"count": 3, "words": ["ε", None]})
+    assert files(tmp_path) == ["shards/key.safetensors"] and not shards.has("kex")
+    (name, stored), *more = load_file(tmp_path / "shards" / "key.safetensors").items()
+    assert name == "predictions" and not more and stored.dtype == np.float32 and stored.shape == (2, 3)
+    read, facts = shards.read("key")
+    assert read.dtype == np.float64 and facts == {"count": 3, "words": ["ε", None]}
+    for found in (read, stored):
+        assert found == pytest.approx(predictions, rel=2.0**-24, abs=0)
+    shards.write("key", 1 - predictions, {})
+    assert shards.read("key")[0] == pytest.approx(1 - predictions, rel=2.0**-24) and len(files(tmp_path)) == 1
+
+
+def test_a_shard_without_facts_is_damaged(tmp_path):
+    shards = Shards(tmp_path)
+    for tensors, facts in (({"predictions": np.zeros(2)}, None), ({"other": np.zeros(2)}, {"facts": "{}"})):
+        save_file(tensors, tmp_path / "key.safetensors", facts)
+        with pytest.raises(
+            BadInput, match=r"key.safetensors is damaged \('.*'\): delete it and run the same"
+        ):
+            shards.read("key")
+
+
+def test_json_is_written_as_people_read_it(tmp_path):
+    write_json(tmp_path / "a" / "b.json", {"name": "α", "rows": [1]})
+    assert (tmp_path / "a" / "b.json").read_text() == '{\n  "name": "α",\n  "rows": [\n    1\n  ]\n}'
+
+
+@pytest.mark.parametrize("code", UNUSABLE)
+def test_half_a_file_never_takes_the_old_ones_place(code, tmp_path):
+    """Room is made where there is none; elsewhere another folder is chosen."""
+    (tmp_path / "value").write_text("old")
+
+    def write(to):
+        to.write_text("ne")
+        fails(code)()
+
+    is_full = code in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "make room and run the same command again" if is_full else "choose another folder"
+    with pytest.raises(BadInput, match=rf"value: {UNUSABLE[code]}. Finished cells are kept; {remedy}\.$"):
+        write_whole(tmp_path / "value", write)
+    assert files(tmp_path) == ["value"] and (tmp_path / "value").read_text() == "old"

@@ -5,13 +5,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import brier_score_loss, log_loss
 
 from simbench.training.losses import (
+    click_nll,
+    cross_entropy,
     log1mexp,
+    log_click_given_action,
     log_feedback_probability,
     loss_negative,
     loss_positive,
     observed_nll,
+    squared_error,
 )
 
 EXTREME = np.array([-80.0, -40.0, -21.0, -17.0, -1.0, 0.0, 1.0, 17.0, 21.0, 40.0, 80.0])
@@ -118,3 +123,67 @@ def test_observed_nll_at_a_known_propensity(logit, propensity, feedback):
     # log α is rounded: where γ is near 1, 1 - α = 1 - e^(log α) holds only so many digits
     assert nll.item() == pytest.approx(expected, rel=1e-9, abs=1e-16)
     assert torch.isfinite(torch.autograd.grad(nll.sum(), leaf)[0]).all()
+
+
+TARGETS = np.array([-0.5, 0.0, 0.3, 1.0, 1.7])  # a pseudo-label may leave [0, 1]
+
+
+@either_dtype
+def test_a_soft_target_mixes_the_two_losses(dtype):
+    logit, target = (torch.tensor(v, dtype=dtype) for v in np.meshgrid(EXTREME, TARGETS))
+    h, t = np.meshgrid(EXTREME, TARGETS)
+    expected = t * np.logaddexp(0, -h) + (1 - t) * np.logaddexp(0, h)
+    assert np.allclose(cross_entropy(logit, target).double(), expected, rtol=1e-5, atol=1e-6)
+    p = 1 / (1 + np.exp(-h))
+    expected = t * (1 - p) ** 2 + (1 - t) * p**2
+    assert np.allclose(squared_error(logit, target).double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_losses_of_labels_are_those_of_scikit_learn():
+    """At both labels and some middling logits: the log loss, and the squared error of the probability."""
+    logit, label = np.array([-2.0, 0.3, 1.5, 4.0]), np.array([1, 0, 1, 0])
+    p, tensors = 1 / (1 + np.exp(-logit)), (torch.tensor(logit), torch.tensor(label))
+    assert cross_entropy(*tensors).mean().item() == pytest.approx(log_loss(label, p))
+    assert squared_error(*tensors).mean().item() == pytest.approx(brier_score_loss(label, p))
+
+
+@either_dtype
+@pytest.mark.parametrize("misclick", [None, 0.0, 0.02, 0.3])
+def test_a_misclick_lends_dissatisfied_users_its_share(dtype, misclick):
+    """``log(γ + (1-γ)ε)``, and times ``α`` the probability of a click."""
+    reward, action = torch.tensor(PAIRS.T, dtype=dtype)
+    gamma, bad = (np.exp(log_sigmoid(sign * PAIRS[:, 0])) for sign in (1, -1))
+    expected = np.log(gamma + bad * (misclick or 0.0))
+    tolerance = {"rtol": 10 * TOLERANCE[dtype], "atol": 1e-6 if dtype == torch.float32 else 1e-14}
+    assert np.allclose(log_click_given_action(reward, misclick).double(), expected, **tolerance)
+    log_alpha = torch.nn.functional.logsigmoid(action)
+    found = log_feedback_probability(reward, log_alpha, misclick).double()
+    assert np.allclose(found, expected + log_sigmoid(PAIRS[:, 1]), **tolerance)
+
+
+@pytest.mark.parametrize("misclick", [None, 0.1])
+@pytest.mark.parametrize("feedback", [0.0, 1.0])
+def test_observed_nll_is_the_log_loss_of_the_click_probability(misclick, feedback):
+    h, alpha = np.array([-3.0, -0.4, 0.7, 2.0]), np.array([0.9, 0.2, 0.5, 1.0])
+    gamma = 1 / (1 + np.exp(-h))
+    p = (gamma + (1 - gamma) * (misclick or 0.0)) * alpha
+    r = torch.full((4,), feedback, dtype=torch.float64)
+    found = observed_nll(torch.tensor(h), torch.tensor(np.log(alpha)), r, misclick)
+    expected = -np.log(p) if feedback else -np.log(1 - p)
+    assert found.numpy() == pytest.approx(expected, rel=1e-12)
+    assert click_nll(torch.tensor(np.log(p)), r).numpy() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_soft_feedback_mixes_click_and_missing_click():
+    log_p = torch.tensor([np.log(0.3)], dtype=torch.float64)
+    found = click_nll(log_p, torch.tensor([0.25], dtype=torch.float64)).item()
+    assert found == pytest.approx(-0.25 * np.log(0.3) - 0.75 * np.log(0.7))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_certain_click_is_kept_one_smallest_number_below_certainty(dtype):
+    """Not an epsilon: a probability of ``1 - 1e-20`` must stay what it is."""
+    log_p = log_feedback_probability(torch.tensor([1e4], dtype=dtype), torch.zeros(1, dtype=dtype))
+    assert log_p.item() == pytest.approx(-torch.finfo(dtype).tiny, rel=1e-6, abs=0)
+    small = log_feedback_probability(torch.tensor([46.0], dtype=dtype), torch.zeros(1, dtype=dtype))
+    assert small.item() == pytest.approx(-np.exp(-46), rel=1e-5, abs=0)

@@ -1,6 +1,7 @@
 """Mixed rows and representations as a training step hands them to a loss."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -55,7 +56,7 @@ def drawn_log(replicates: int) -> FeedbackLog:
 @pytest.mark.parametrize("wide", [False, True])
 def test_a_step_has_the_gradient_of_torch_nn_under_autograd(wide):
     """Two blocks of replicates, or one wide block; every parameter after a plain gradient step."""
-    estimator = Reads(hidden=HIDDEN, batch_size=ROWS, validation_share=0.0, epochs=1)
+    estimator = Reads(hidden=HIDDEN, batch_size=ROWS, validation_share=0.0, epochs=1, seed=8)
     count = block_width(HIDDEN) + 2
     log = drawn_log(count)
     trainer = Trainer(estimator, log, list(range(count)), (), Holdout(), Execution(wide))
@@ -63,11 +64,11 @@ def test_a_step_has_the_gradient_of_torch_nn_under_autograd(wide):
     steps = trainer._steps(torch.optim.SGD(trainer._parameters(), lr=0.01), estimator.objective)
     trainer._epoch(steps, stream("order"))
     order = stream("order").permutation(ROWS)
-    share = torch.as_tensor(stream(0, "mixing").beta(0.5, 0.5, ROWS), dtype=torch.float32)[order]
+    share = torch.as_tensor(stream(8, "mixing").beta(0.5, 0.5, ROWS), dtype=torch.float32)[order]
     x = torch.as_tensor(log.features[order])
     mixed = share[:, None] * x + (1 - share[:, None]) * x[[*range(1, ROWS), 0]]
     for number in (0, 1, count - 1):
-        peer = plain(stream(0, "init", "reward", number))
+        peer = plain(stream(8, "init", "reward", number))
         feedback = torch.as_tensor(log.feedback[number, order])
         reward = peer(x)[:, 0]
         loss = feedback * reward + share * peer(mixed)[:, 0] ** 2 + reward[[*range(1, ROWS), 0]] ** 3
@@ -105,3 +106,54 @@ def test_halves_of_a_batch_of_pairs_share_out_the_representation_by_rows():
     assert first.representation is not None and second.representation is not None
     assert torch.equal(torch.cat([first.representation, second.representation], -1), representation)
     assert first.representation.shape == (1, 4, 2)
+
+
+def test_a_mixed_row_is_its_share_of_the_row_and_the_rest_of_the_next():
+    x = torch.tensor([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
+    found = with_mixed_rows(x, torch.tensor([0.75, 1.0, 0.1]))
+    assert found[:3].tolist() == x.tolist()
+    expected = [[1.25, 12.5], [2.0, 20.0], [0.1 * 4 + 0.9 * 1, 0.1 * 40 + 0.9 * 10]]
+    assert found[3:].numpy() == pytest.approx(np.array(expected))
+    assert with_mixed_rows(x.bfloat16(), torch.tensor([0.5, 0.5, 0.5])).dtype == torch.bfloat16
+
+
+def test_partners_stand_next_along_the_rows():
+    values = torch.arange(6).view(2, 3)
+    assert partners(values).tolist() == [[1, 2, 0], [4, 5, 3]]
+    assert partners(values, 0).tolist() == [[3, 4, 5], [0, 1, 2]]
+
+
+def test_halves_of_a_batch_of_pairs_are_the_first_members_and_their_partners():
+    """Of all that has a value a row; what has one a replicate stays whole."""
+    row = torch.arange(4.0)
+    batch = Batch(
+        feedback=row.expand(2, 4),
+        feedback_rate=torch.tensor([[0.1], [0.2]]),
+        propensity=row,
+        class_prior=torch.tensor(0.5),
+        state={"row": row.expand(2, 4)},
+        misclick=0.1,
+        signals=row.expand(2, 3, 4),
+        negative_signals=(1,),
+    )
+    for half, expected in zip(batch.halves(), ([0, 1], [2, 3]), strict=True):
+        for value in (half.feedback, half.propensity, half.state["row"], half.signals):
+            assert value.shape[-1] == 2 and (value == torch.tensor(expected)).all()
+        assert half.feedback_rate.shape == (2, 1) and half.class_prior.item() == 0.5
+        assert half.misclick == 0.1 and half.negative_signals == (1,) and half.labels is None
+    out = Outputs(row.expand(2, 4), propensity=row.expand(2, 4) + 1, signals=row.expand(2, 3, 4))
+    for half, expected in zip(out.halves(), ([0, 1], [2, 3]), strict=True):
+        for value in (half.reward, half.propensity - 1, half.signals):
+            assert value.shape[-1] == 2 and (value == torch.tensor(expected)).all()
+
+
+def test_heads_of_signals_are_stacked_in_their_order_before_the_rows():
+    trainer = SimpleNamespace(
+        networks={Network(("signal:0", "reward", "signal:1")): 0, Network(("imputation",)): 0}
+    )
+    logits = torch.arange(24.0).view(3, 2, 4), torch.arange(8.0).view(1, 2, 4) - 100
+    out = Trainer._outputs(trainer, list(logits))
+    assert torch.equal(out.reward, logits[0][1]) and torch.equal(out.imputation, logits[1][0])
+    assert out.signals.shape == (2, 2, 4) and out.propensity is None
+    for number, head in enumerate((0, 2)):
+        assert torch.equal(out.signals[:, number], logits[0][head])

@@ -20,7 +20,7 @@ from simbench.training.train import train
 def test_a_replicate_is_the_same_alone_and_among_32(name, small_world):
     log, truth = small_world.draw(range(32))
     log = grant(log, propensity=truth.propensity, class_prior=0.5)
-    estimator = find(name)(epochs=15)
+    estimator = find(name)(epochs=4, lr=0.01)
     x = small_world.test.features
     among = train(estimator, log, range(32)).predict(x)
     alone = train(estimator, log.replicates(slice(9, 10)), range(9, 10)).predict(x)

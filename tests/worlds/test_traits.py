@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from scipy.special import logit
+from scipy.stats import zscore
 
 from simbench.errors import BadInput
 from simbench.log.rated_responses import load_responses
 from simbench.worlds.config import RealResponses, WorldConfig
 from simbench.worlds.presets import PRESETS
+from simbench.worlds.traits import trait_column, trait_salience
 from simbench.worlds.world import build
 
 
@@ -67,7 +69,28 @@ def test_it_may_be_a_numeric_column(answers):
         load_responses(path, features=path.with_name("features.npy"), trait="response")
 
 
-@pytest.mark.parametrize("trait", [None, "length", "feature:32", "feature:-1", "feature:x"])
+@pytest.mark.parametrize("trait", [None, "length", "feature:32", "feature:-1", "feature:x", "other:3"])
 def test_a_synthetic_trait_must_be_a_feature_that_is_there(trait):
     with pytest.raises(ValidationError, match="feature"):
         WorldConfig(name="w", salience="trait", trait=trait)
+
+
+def test_a_trait_that_nobody_acts_on_must_be_there_too():
+    with pytest.raises(ValidationError, match="K with K below 32"):
+        WorldConfig(name="w", trait="feature:32")
+    assert WorldConfig(name="w", trait="feature:31").salience == "context"
+
+
+def test_a_synthetic_trait_is_the_column_of_its_number():
+    assert trait_column("feature:0", 3) == 0 and trait_column("feature:12", 13) == 12
+    with pytest.raises(ValueError, match="K with K below 12, got 'feature:12'"):
+        trait_column("feature:12", 12)
+    with pytest.raises(ValueError, match="got 'column:1'"):
+        trait_column("column:1", 12)
+
+
+def test_responses_stand_out_by_the_logarithm_of_a_length_and_by_any_other_trait_itself():
+    values = np.array([0, 3, 10, 400, 25])
+    assert trait_salience("length", values) == pytest.approx(zscore(np.log(values + 1.0)))
+    for other in ("feature:2", "links"):
+        assert trait_salience(other, values) == pytest.approx(zscore(values.astype(float)))

@@ -44,6 +44,31 @@ def test_the_presets_hold_what_is_published():
         assert ratings.good_share == pytest.approx(rate, abs=1e-12)
 
 
+def test_the_presets_are_these_values():
+    shares = {
+        "twin:helpsteer": (0.03, 0.07, 0.216, 0.43, 0.254),
+        "twin:ultrafeedback": tuple(count / 2395 for count in ULTRAFEEDBACK_COUNTS.values()),
+        "twin:saferlhf": (0.47, 0.071, 0.279, 0.18),
+    }
+    scale = {"twin:helpsteer": 1.6, "twin:ultrafeedback": 3.06, "twin:saferlhf": 6.8}
+    for name, config in TWINS.items():
+        assert config.name == name and (config.law, config.salience, config.capped) == (
+            "rating",
+            "features",
+            True,
+        )
+        assert config.ratings.shares == pytest.approx(shares[name])
+        assert (config.action_rate, config.reward_scale, config.reward) == (0.2, scale[name], "linear")
+        assert config.base_rate == pytest.approx(PUBLISHED[name][4])
+    assert TWINS["twin:helpsteer"].ratings.levels == (0, 1, 2, 3, 4)
+    assert TWINS["twin:saferlhf"].ratings.levels == (0, 1, 2, 3)
+    auroc = {"twin:helpsteer": 0.815, "twin:ultrafeedback": 0.919, "twin:saferlhf": 0.975}
+    assert auroc == ATTAINABLE_AUROC
+    assert sum(ULTRAFEEDBACK_COUNTS.values()) == 2395
+    assert sum(t * n for t, n in ULTRAFEEDBACK_COUNTS.items()) == 16_428
+    assert sum(t * t * n for t, n in ULTRAFEEDBACK_COUNTS.items()) == 121_575
+
+
 def test_the_ratings_of_the_ultrafeedback_twin_are_those_of_the_subset(shared_data):
     with gzip.open(shared_data / "ultrafeedback1200.jsonl.gz", "rt") as lines:
         assert Counter(float(json.loads(line)["rating"]) for line in lines) == ULTRAFEEDBACK_COUNTS

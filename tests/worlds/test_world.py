@@ -1,44 +1,304 @@
-"""Worlds: what is drawn, and that it depends on what it should depend on."""
+"""Worlds: who acts on what, and that nothing depends on what it should not depend on."""
+
+import json
+from itertools import combinations
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.special import logit
+from scipy.stats import norm, zscore
 
 from simbench.errors import BadInput
+from simbench.streams import stream
+from simbench.worlds.config import RealResponses, WorldConfig
 from simbench.worlds.presets import PRESETS
+from simbench.worlds.signals import joint_propensity
 from simbench.worlds.world import build
 
+LEVEL, RATE = 1.3, 0.3
 
-def test_a_replicate_is_the_same_in_any_range(small_world):
-    alone, _ = small_world.draw(range(3, 4))
-    among, _ = small_world.draw(range(6))
-    assert np.array_equal(alone.feedback[0], among.feedback[3])
-    assert not np.array_equal(among.feedback[2], among.feedback[3])
+
+def world(name="exclusive", level=LEVEL, size=200, seed=0, **changes):
+    small = {"test_size": 100, "n_features": 8, **changes}
+    return build(PRESETS[name].model_copy(update=small), level, size, seed)
+
+
+def slopes(x, y):
+    """Coefficients of y in the columns of x, and the largest residual."""
+    design = np.column_stack([np.asarray(x, dtype=float), np.ones(len(x))])
+    found = np.linalg.lstsq(design, y, rcond=None)[0]
+    return found[:-1], np.abs(design @ found - y).max()
+
+
+def parts(built):
+    return built.train, built.test
+
+
+# What is built
+
+
+def test_training_and_test_responses_share_no_prompt():
+    built = world(size=203)
+    assert (len(built.train.reward), len(built.test.reward)) == (205, 100)  # 41 prompts of 5
+    assert not set(built.train.groups) & set(built.test.groups)
+    assert (built.config.name, built.bias_level, built.seed) == ("exclusive", LEVEL, 0)
+    assert built.description == "205 responses to 41 prompts, 8 features"
 
 
 def test_responses_do_not_depend_on_the_bias_level():
-    low, high = (build(PRESETS["shared"], level, 1000, 3) for level in (0.0, 2.0))
+    low, high = (world("shared", level, seed=3) for level in (0.0, 2.0))
     assert np.array_equal(low.train.features, high.train.features)
     assert np.array_equal(low.train.reward, high.train.reward)
     assert not np.allclose(low.train.propensity, high.train.propensity)
 
 
+@pytest.mark.parametrize("change", [{"seed": 1}, {"size": 210}, {"name": "shared"}], ids=str)
+def test_responses_depend_on_seed_size_and_name(change):
+    first, other = world().train, world(**change).train
+    assert not np.isin(first.features[:, 3], other.features[:, 3]).any()
+
+
 def test_context_is_logged_only_where_the_propensity_reads_it():
-    assert build(PRESETS["exclusive"], 1, 500, 0).train.context is not None
-    assert build(PRESETS["shared"], 1, 500, 0).train.context is None
+    assert world("exclusive").train.context.shape == (200, 4)
+    assert world("shared").train.context is None
+    assert world("exclusive", 0.5, law="rating").train.context is None
+
+
+def test_rows_are_taken_with_all_that_is_known_of_them():
+    of_all = world("signals", signals=3, always_share=0.3, trait="feature:2").train
+    rows = np.array([7, 0, 33])
+    part = of_all.take(rows)
+    for name in ("features", "groups", "reward", "propensity", "always_acts", "trait"):
+        assert np.array_equal(getattr(part, name), getattr(of_all, name)[rows]), name
+    assert np.array_equal(part.more_propensities, of_all.more_propensities[:, [7, 0, 33]])
+    assert part.context is None
+    of_context = world().train.take(rows)
+    assert np.array_equal(of_context.context, world().train.context[rows])
+    assert of_context.more_propensities is None and of_context.always_acts is None
+    drawn = world("twin:helpsteer", 0.5).train
+    assert np.array_equal(drawn.take(rows).rated.exceeds, drawn.rated.exceeds[:, rows])
+
+
+def test_propensities_are_those_of_every_signal_in_order():
+    several, one = world("signals", signals=3).train, world("shared").train
+    assert several.propensities.shape == (3, 200)
+    assert np.array_equal(several.propensities[0], several.propensity)
+    assert np.array_equal(several.propensities[1:], several.more_propensities)
+    assert np.array_equal(one.propensities, one.propensity[None])
+
+
+# Who acts
+
+
+def test_in_the_exclusive_world_activity_and_position_decide_and_nothing_else():
+    for part in parts(world()):
+        salience = zscore(part.context[:, 0].astype(float) + part.context[:, 1])
+        assert np.ptp(logit(part.propensity) - LEVEL * salience) < 1e-5
+        assert part.propensity.mean() == pytest.approx(RATE)
+
+
+def test_in_the_shared_world_a_direction_of_the_features_decides():
+    built = world("shared")
+    direction = stream(0, "salience", "shared").standard_normal(8)
+    for part in parts(built):
+        weight, off = slopes(part.features, logit(part.propensity))
+        assert off < 1e-9
+        assert weight / weight[0] == pytest.approx(direction / direction[0])
+        assert weight[0] * direction[0] > 0
+        assert logit(part.propensity).std() == pytest.approx(LEVEL)
+        assert part.propensity.mean() == pytest.approx(RATE)
+
+
+@pytest.mark.parametrize(("name", "seed"), [("signals", 0), ("shared", 1)])
+def test_that_direction_is_another_in_another_world_and_at_another_seed(name, seed):
+    first, other = (
+        slopes(built.train.features, logit(built.train.propensity))[0]
+        for built in (world("shared"), world(name, seed=seed))
+    )
+    assert abs(first @ other) < 0.95 * np.linalg.norm(first) * np.linalg.norm(other)
+
+
+@pytest.mark.parametrize("rho", [0.5, -0.7, 1.0])
+@pytest.mark.parametrize("name", ["confounded", "shared"])
+def test_confounding_is_the_correlation_with_the_logit_of_the_reward(name, rho):
+    built = world(name, confounding=rho)
+    for part in parts(built):
+        acts, good = logit(part.propensity), logit(part.reward)
+        assert np.corrcoef(acts, good)[0, 1] == pytest.approx(rho)
+        assert acts.std() == pytest.approx(LEVEL) and part.propensity.mean() == pytest.approx(RATE)
+        if name == "confounded" and abs(rho) < 1:
+            base = part.context[:, 0].astype(float) + part.context[:, 1]
+            weight, off = slopes(np.column_stack([base, good]), acts)
+            assert off < 1e-5 and weight[0] > 0
+
+
+def test_the_logit_of_a_certain_reward_is_cut_off(tmp_path):
+    """Real rewards may be 0 and 1: their logits are those of 1e-6 and 1 - 1e-6."""
+    lines = [{"prompt": f"p{i // 4}", "response": "x", "rating": i * i % 7} for i in range(120)]
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    np.save(tmp_path / "f.npy", np.random.default_rng(0).standard_normal((120, 3)))
+    where = {"path": str(tmp_path / "r.jsonl"), "features": str(tmp_path / "f.npy")}
+    votes = RealResponses(**where, link="logistic", slope=12.0)  # rewards from 1e-7 to 1 - 1e-15
+    for part in parts(build(WorldConfig(name="sure", confounding=0.5, real=votes), 1.0, 96, 0)):
+        sure = np.clip(part.reward, 1e-6, 1 - 1e-6)
+        assert (sure != part.reward).any()
+        assert np.corrcoef(logit(part.propensity), logit(sure))[0, 1] == pytest.approx(0.5)
+
+
+def test_users_act_on_the_rating_that_the_fifths_of_the_reward_make():
+    built = world("rating", 0.4, capped=False, action_rate=0.1)
+    rewards = np.concatenate([part.reward for part in parts(built)])
+    fifth = np.searchsorted(np.quantile(rewards, [0.2, 0.4, 0.6, 0.8]), built.train.reward, side="right")
+    weight = 0.6 ** (4 - fifth)
+    assert built.train.propensity == pytest.approx(0.1 * weight / weight.mean())
+    capped = world("rating", 0.8, action_rate=0.5).train
+    assert capped.propensity.mean() == pytest.approx(0.5) and capped.propensity.max() == pytest.approx(1)
+    assert world("rating", 0.8, action_rate=0.5, capped=False).train.propensity.mean() < 0.4
+
+
+def test_on_a_trait_users_act_and_on_nothing_else():
+    built = world("copyable", trait="feature:5", signals=2)
+    for part in parts(built):
+        assert np.ptp(logit(part.propensity) - LEVEL * zscore(part.features[:, 5].astype(float))) < 1e-5
+        weight, off = slopes(part.features, logit(part.more_propensities[0]))  # the copy reads all features
+        assert off < 1e-9 and (np.abs(weight) > 1e-3).all()
+
+
+def test_other_signals_weigh_the_features_in_their_own_way():
+    built = world("signals", signals=3, regenerate=True)
+    names = ("click", "copy", "upvote", "regenerate")
+    assert built.config.signal_names == names
+    for part in parts(built):
+        for name, alpha in zip(names, part.propensities, strict=True):
+            rng = stream(0, "salience", "signals", *(() if name == "click" else (name,)))
+            direction = rng.standard_normal(8)
+            weight, off = slopes(part.features, logit(alpha))
+            assert off < 1e-9
+            assert weight / weight[0] == pytest.approx(direction / direction[0])
+            assert logit(alpha).std() == pytest.approx(LEVEL) and alpha.mean() == pytest.approx(RATE)
+
+
+def test_other_signals_weigh_the_context_in_their_own_way():
+    built = world(signals=2)
+    rng = stream(0, "salience", "exclusive", "copy")
+    direction = rng.standard_normal(8 + 4)[8:]
+    for part in parts(built):
+        weight, off = slopes(part.context, logit(part.more_propensities[0]))
+        assert off < 1e-5
+        assert weight / weight[0] == pytest.approx(direction / direction[0], rel=1e-4)
+        assert logit(part.more_propensities[0]).std() == pytest.approx(LEVEL)
+
+
+def test_every_exposure_follows_the_law_of_the_click():
+    for name in ("exclusive", "shared"):
+        train = world(name, exposures=3).train
+        assert train.propensities.shape == (3, 200)
+        of_one = world(name).train.propensity
+        assert all(alpha == pytest.approx(of_one) for alpha in train.propensities)
+
+
+def test_users_who_always_act_do_and_the_others_keep_the_rate():
+    built = world("always", always_share=0.2, size=400)
+    drawn = stream(0, "always acts", "always").random(100)  # 80 prompts to train, 20 to test
+    for part in parts(built):
+        always = part.always_acts
+        assert np.array_equal(always, [drawn[prompt] < 0.2 for prompt in part.groups])
+        assert 0 < always.mean() < 0.3
+        assert part.propensity[always] == pytest.approx(1)
+        assert part.propensity.mean() == pytest.approx(RATE)
+        others = logit(part.propensity[~always])
+        assert others.std() == pytest.approx(LEVEL)
+        assert slopes(part.features[~always], others)[1] < 1e-9
+        rate = (RATE - always.mean()) / (1 - always.mean())
+        assert part.propensity[~always].mean() == pytest.approx(rate)
+    assert world("shared").train.always_acts is None
+    for change in ({"seed": 1}, {"name": "shared"}):
+        other = world(**{"name": "always", **change}, always_share=0.2, size=400).train.always_acts
+        assert not np.array_equal(other, built.train.always_acts)
+
+
+def test_the_others_of_a_rating_world_follow_it_too():
+    train = world("rating", 0.5, always_share=0.1, size=400, test_size=400).train
+    assert train.always_acts.any() and train.propensity[train.always_acts] == pytest.approx(1)
+    assert train.propensity.mean() == pytest.approx(RATE)
+
+
+def test_more_sure_actions_than_the_rate_allows_are_refused():
+    with pytest.raises(BadInput, match=r"users who always act, more than the action rate 0\.3"):
+        world("always", always_share=0.45)
+
+
+# What is realised
+
+
+def test_what_is_realised_is_the_mean_over_the_responses():
+    train = (built := world("misclick", size=60)).train
+    rows = list(zip(train.reward, train.propensity, strict=True))
+    ranked = sorted(train.propensity)
+    assert built.realised() == {
+        "positive_rate": pytest.approx(sum(g for g, _ in rows) / 60),
+        "action_rate": pytest.approx(sum(a for _, a in rows) / 60),
+        "feedback_rate": pytest.approx(sum(a * (g + 0.05 * (1 - g)) for g, a in rows) / 60),
+        "positives_without_feedback": pytest.approx(
+            sum(g * (1 - a) for g, a in rows) / sum(g for g, _ in rows)
+        ),
+        "smallest_propensity": pytest.approx(ranked[0]),
+        "propensity_1_percent": pytest.approx(0.41 * ranked[0] + 0.59 * ranked[1]),  # at 59 · .01
+    }
+
+
+def test_where_ratings_are_drawn_all_who_act_count_as_acting():
+    built = world("twin:helpsteer", 0.6)
+    rated = built.train.rated
+    acting = (rated.level_propensity[:, None] * rated.level_probability).sum(0).mean()
+    assert built.realised()["action_rate"] == pytest.approx(acting)
+    assert built.train.propensity.mean() > acting + 0.01
+    # of those who like the response
+    assert built.realised()["smallest_propensity"] == pytest.approx(min(built.train.propensity))
+    assert min(built.train.propensity) > min(rated.action_probability) + 0.001
+    assert built.train.reward == pytest.approx(rated.reward)
+    assert built.train.propensity == pytest.approx(rated.propensity_of_good)
+
+
+def test_rates_of_the_signals_are_expectations_over_the_draws():
+    built = world("signals", signals=3, regenerate=True, misclick=0.2)
+    gamma, alphas = built.train.reward, built.train.propensities
+    assert built.signal_rates() == {
+        "click": pytest.approx((alphas[0] * (gamma + 0.2 * (1 - gamma))).mean()),
+        "copy": pytest.approx((alphas[1] * gamma).mean()),
+        "upvote": pytest.approx((alphas[2] * gamma).mean()),
+        "regenerate": pytest.approx((alphas[3] * (1 - gamma)).mean()),
+    }
+    again = world("shared", exposures=2, misclick=0.2)
+    gamma, alpha = again.train.reward, again.train.propensity
+    assert again.signal_rates() == {
+        "click": pytest.approx((alpha * (gamma + 0.2 * (1 - gamma))).mean()),
+        "click:2": pytest.approx((alpha * gamma).mean()),
+    }
+
+
+def test_the_realised_dependence_is_the_mean_over_pairs_of_positive_signals():
+    built = world("signals", signals=3, regenerate=True, signal_dependence=0.4, size=30)
+    found = []
+    for a, b in combinations(built.train.propensities[:3], 2):
+        spread = np.sqrt(a * (1 - a) * b * (1 - b))
+        found.append(((joint_propensity(a, b, 0.4) - a * b) / spread).mean())
+    assert built.realised_dependence() == pytest.approx(np.mean(found))
+    assert world("shared").realised_dependence() == 0
+    assert world("signals", signals=2).realised_dependence() == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_feedback_has_its_expectation(name):
     """Mean feedback over 40 draws; normal bound with family-wise error 1e-6 over the presets."""
-    world = build(PRESETS[name], 0.6, 4000, 1)
-    log, truth = world.draw(range(40))
-    eps = world.config.misclick
-    p = world.train.propensity * (truth.reward + (1 - truth.reward) * eps)
+    built = world(name, 0.6, 2000, 1, n_features=32)
+    log, truth = built.draw(range(40))
+    eps = built.config.misclick
+    p = built.train.propensity * (truth.reward + (1 - truth.reward) * eps)
     error = np.sqrt((p * (1 - p)).sum() / 40) / len(p)
     assert abs(log.feedback.mean() - p.mean()) < norm.isf(1e-6 / len(PRESETS) / 2) * error
-    assert world.realised()["positive_rate"] == pytest.approx(world.config.base_rate, abs=1e-9)
-    assert world.realised()["action_rate"] == pytest.approx(world.config.action_rate, abs=1e-6)
+    assert built.realised()["positive_rate"] == pytest.approx(built.config.base_rate, abs=1e-9)
+    assert built.realised()["action_rate"] == pytest.approx(built.config.action_rate, abs=1e-6)
     if eps == 0:
         assert not (log.feedback.astype(bool) & ~truth.preference).any()
     else:
@@ -48,12 +308,13 @@ def test_feedback_has_its_expectation(name):
 def test_no_global_randomness_is_used():
     np.random.seed(5)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    build(PRESETS["rating"], 0.5, 500, 0).draw(range(2))
+    world("rating", 0.5).draw(range(2))
     assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
 
 
 def test_impossible_worlds_are_refused():
     with pytest.raises(BadInput, match="must not be negative"):
-        build(PRESETS["shared"], -1, 500, 0)
-    with pytest.raises(BadInput, match="at least 10"):
-        build(PRESETS["shared"], 1, 3, 0)
+        world(level=-0.01)
+    with pytest.raises(BadInput, match="at least 10 responses, got 9"):
+        world(size=9)
+    assert len(world(level=0, size=10).train.reward) == 10

@@ -84,6 +84,7 @@ def nodes(tmp_path_factory):
         subprocess.run(["rm", "-rf", f"/tmp/sb{port}"], check=True)
 
 
+@pytest.mark.slow  # a minute; what needs no cluster is in test_ray_tasks.py
 def test_a_node_killed_in_mid_study_costs_nothing(nodes, tmp_path):
     address, second = nodes
     out = tmp_path / "out"

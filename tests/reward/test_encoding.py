@@ -1,0 +1,99 @@
+"""How columns become features and context: every entry by hand, also of data that the fit did not see."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simbench.errors import BadInput
+from simbench.files.matrix import MappedMatrix
+from simbench.log.encoding import ContextColumn, feature_scale, raw_features, scaled_features
+
+PATH = Path("log.parquet")
+
+
+def test_numbers_are_standardised_by_the_mean_and_spread_of_the_log():
+    column = ContextColumn.of(pd.Series([1, 2, 3, 6], name="age"))
+    assert (column.name, column.kind, column.levels) == ("age", "number", ())
+    assert column.mean == pytest.approx(3) and column.spread == pytest.approx(np.sqrt(14 / 4))
+    own = column.encode(pd.Series([1, 2, 3, 6]))
+    assert own.shape == (4, 1) and own.dtype == np.float32
+    assert own[:, 0] == pytest.approx(np.array([-2, -1, 0, 3]) / np.sqrt(3.5))
+    assert own.mean() == pytest.approx(0, abs=1e-7) and own.std() == pytest.approx(1)
+
+
+def test_other_data_are_encoded_by_the_statistics_of_the_log():
+    column = ContextColumn.of(pd.Series([0.0, 4.0], name="age"))
+    assert column.encode(pd.Series([10, 12]))[:, 0] == pytest.approx([4, 5])
+
+
+def test_a_constant_is_centred_and_not_divided_by_zero():
+    column = ContextColumn.of(pd.Series([5, 5, 5], name="age"))
+    assert column.spread == 1 and column.encode(pd.Series([5, 7]))[:, 0] == pytest.approx([0, 2])
+
+
+def test_truth_values_are_numbers():
+    column = ContextColumn.of(pd.Series([True, False, False, False], name="logged_in"))
+    assert column.kind == "number"
+    assert column.encode(pd.Series([True, False]))[:, 0] == pytest.approx(np.array([3, -1]) / np.sqrt(3))
+
+
+def test_text_has_an_indicator_a_level_in_alphabetical_order_and_none_for_an_unseen_level():
+    column = ContextColumn.of(pd.Series(["phone", "desk", "tv", "desk"], name="device"))
+    assert (column.kind, column.levels) == ("levels", ("desk", "phone", "tv"))
+    encoded = column.encode(pd.Series(["tv", "watch", "desk", "phone"]))
+    assert encoded.dtype == np.float32
+    assert encoded.tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0], [0, 1, 0]]
+
+
+def test_fifty_levels_are_a_context_and_one_more_an_identifier():
+    texts = pd.Series([f"d{number}" for number in range(50)], name="device")
+    assert len(ContextColumn.of(texts).levels) == 50
+    with pytest.raises(BadInput, match="51 different texts: at most 50 levels"):
+        ContextColumn.of(pd.concat([texts, pd.Series(["one more"])]).rename("device"))
+
+
+FRAME = pd.DataFrame(
+    {
+        "emb_1": [1.0, 2.0],
+        "other": [9.0, 9.0],
+        "emb_0": [3, 4],
+        "emb_name": ["a", "b"],
+        "my_emb_2": [7.0, 7.0],
+    }
+)
+
+
+def test_features_are_the_columns_of_numbers_whose_name_begins_so_in_the_order_of_the_file():
+    found = raw_features("col:emb_", FRAME, PATH)
+    assert found.tolist() == [[1, 3], [2, 4]] and found.dtype == np.float32
+    with pytest.raises(BadInput, match="begins with 'emb_n'"):
+        raw_features("col:emb_n", FRAME, PATH)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_feature_that_is_not_finite_is_named(value):
+    frame = FRAME.assign(emb_0=[3, value])
+    with pytest.raises(BadInput, match="row 1, column 'emb_0': a feature is missing or not finite"):
+        raw_features("col:emb_", frame, PATH)
+
+
+def test_features_of_a_file_have_one_row_a_response(tmp_path):
+    np.save(tmp_path / "e.npy", np.array([[1, 2], [3, 4]], np.float32))
+    assert raw_features(str(tmp_path / "e.npy"), FRAME, PATH).tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(BadInput, match="one row each"):
+        raw_features(str(tmp_path / "e.npy"), FRAME.iloc[:1], PATH)
+
+
+def test_one_factor_brings_the_mean_square_to_1():
+    matrix = np.array([[1, 2, 2], [4, 0, 1]], np.float32)
+    scale = feature_scale(matrix)
+    assert scale == pytest.approx(1 / np.sqrt((1 + 4 + 4 + 16 + 0 + 1) / 6))
+    scaled = scaled_features(matrix, scale)
+    assert (scaled**2).mean() == pytest.approx(1, rel=1e-6) and scaled.dtype == np.float32
+    assert scaled == pytest.approx(matrix * scale, rel=1e-6)
+    on_disk = scaled_features(MappedMatrix(matrix), scale)
+    assert isinstance(on_disk, MappedMatrix) and on_disk[:] == pytest.approx(scaled, rel=1e-6)
+    with pytest.raises(BadInput, match="all zero"):
+        feature_scale(np.zeros((2, 2), np.float32))
