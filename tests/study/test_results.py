@@ -297,13 +297,14 @@ def test_swapped_are_the_replicates_that_clearly_rank_like_the_propensity():
         test.propensity**9,
         np.full(len(test.reward), 0.5),  # ranks nothing
         1 - test.propensity,
+        test.propensity**2,
     ]
     lean = [leaning(test, row) if np.ptp(row) else 0 for row in rows]
     assert 0.02 < lean[1] < 0.08 and 0.12 < lean[2] < 0.18
     shards = Shards("memory://swapped")
     shards.write(cell.key, np.stack(rows), {"knows": "nothing", "weights": {}, "restarts": {}})
     made = table(CONFIG, [Outcome(cell, "ok", "", 0.0)], shards).set_index("metric")
-    assert made.value["swapped_share"] == pytest.approx(2 / 6)
+    assert made.value["swapped_share"] == pytest.approx(3 / 7)
 
 
 def test_no_one_is_swapped_where_all_act_alike():
