@@ -16,7 +16,7 @@ from simbench.errors import BadInput
 from simbench.study.cell import Outcome
 from simbench.study.config import StudyConfig, plan
 from simbench.study.executors import local, worker
-from simbench.study.executors.executor import find_executor
+from simbench.study.executors.find import find_executor
 from simbench.study.executors.local import Local
 from simbench.study.shards import Shards
 from simbench.worlds.presets import PRESETS
@@ -128,7 +128,7 @@ def test_a_memory_of_one_process_is_not_shared():
 def test_flags_of_ray_are_refused_elsewhere(tmp_path):
     command = [sys.executable, "-m", "simbench", "run", "--cpus-per-cell", "2", "--out", str(tmp_path / "o")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 2 and "--cpus-per-cell is of --executor ray" in done.stderr
+    assert done.returncode == 2 and "--cpus-per-cell belongs to --executor ray" in done.stderr
 
 
 def test_an_interrupt_that_python_ignores_is_remembered():
