@@ -1,17 +1,17 @@
-"""Bias² and variance of the fitted reward, per estimator, against the bias level."""
+"""Draws bias² and variance of the fitted reward of every estimator against the bias level."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simbench.errors import BadInput
 from simbench_figures.paper import (
     DOUBLE,
     bars,
     in_print,
     legend,
     looks,
+    moments,
     note,
     plain_ticks,
     replicates_of,
@@ -19,6 +19,11 @@ from simbench_figures.paper import (
     with_told,
 )
 
+SHOWS = "How the bias and the variance of every estimator's reward grow as users act more unequally."
+NEEDS = (
+    "a study over several bias levels: simbench run --bias-level 0,0.5,1,2,3 --out DIR; one level gives "
+    "a chart of dots"
+)
 STEPS = ("bias-level",)  # of the reproduction, whose folders hold what it shows
 
 PANELS = {"bias2": "bias² of the reward", "variance": "variance of the reward"}
@@ -42,12 +47,9 @@ def draw(table: pd.DataFrame) -> Figure:
     Raises
     ------
     BadInput
-        If no cell finished.
+        If no cell finished, or all with one replicate.
     """
-    finished = table[(table.status == "ok") & table.metric.isin(list(PANELS))]
-    if finished.empty:
-        raise BadInput("no cell of this study finished: there is nothing to draw.")
-    finished = with_told(finished)
+    finished = with_told(moments(table))
     situations = list(finished.groupby(["world", "size"], sort=False))
     single = finished.bias_level.nunique() == 1
     height = (0.16 * finished.who.nunique() + 0.7) if single else 2.6
@@ -61,7 +63,7 @@ def draw(table: pd.DataFrame) -> Figure:
             level = f", bias level {here.bias_level.iloc[0]:g}" if single else ""
             axis.set_title(f"{title}\n{world}{level}, {size:,} responses")
     if not single:
-        legend(figure, axes[0][0], 3)
+        legend(figure, 3)
     note(figure, _footnote(table))
     return figure
 
@@ -108,9 +110,8 @@ def _scale(axis: Axes, which: str, part: pd.DataFrame) -> None:
 
 def _footnote(table: pd.DataFrame) -> str:
     lines = [
-        f"In brackets: what it was told. {replicates_of(table)}; bars are bootstrap intervals over "
-        f"replicates. "
-        "Axis is linear below 0.0001: the unbiased estimate of bias² may fall below 0."
+        f"In brackets: what it was told. {replicates_of(table)}. "
+        "The axis is linear below 0.0001: the unbiased estimate of bias² may fall below 0."
     ]
     ended = table[table.status != "ok"].drop_duplicates(["estimator", "status"])
     lines += [f"{row.estimator}: {row.status}, {row.reason}" for row in ended.itertuples()]

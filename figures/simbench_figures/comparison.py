@@ -1,4 +1,4 @@
-"""The main comparison: every estimator on every data set, under both protocols."""
+"""Draws the main comparison of every estimator on every data set, under both protocols."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from simbench.errors import BadInput
 from simbench.files.location import Location
 from simbench.study.table import read_table
-from simbench_figures.palette import style
+from simbench_figures.palette import styles
 from simbench_figures.paper import (
     DOUBLE,
     bars,
@@ -23,10 +23,17 @@ from simbench_figures.paper import (
     sheet,
 )
 
+SHOWS = (
+    "How well every estimator recovers the preferences on each data set, under the published evaluation "
+    "and an honest one."
+)
+NEEDS = (
+    "studies of both protocols: simbench run --study twins-published --out DIR/twins-published, and the "
+    "same with twins-honest"
+)
 STEPS = ("twins-published", "twins-honest")  # of the reproduction, whose folders hold what it shows
 
 PUBLISHED, HONEST = "published", "honest"
-STEPS = ("twins-published", "twins-honest")
 METRICS = {"r2": "R²", "mae": "MAE", "auroc": "AUROC"}  # RMSE is a function of R²
 LOWEST_R2 = -1.5  # below it an estimator failed; how far does not matter
 
@@ -78,11 +85,9 @@ def draw(table: pd.DataFrame) -> Figure:
     _key(figure)
     note(
         figure,
-        f"{replicates_of(rows)}; bars: bootstrap intervals over them, none where there is one replicate. "
-        f"R² below "
-        f"{LOWEST_R2:g} is not shown. In the order of the honest R², mean over data sets; under the "
-        f"published "
-        "protocol an estimator is its published variant, where there is one. RMSE is a function of R².",
+        f"{replicates_of(rows)}. R² below {LOWEST_R2:g} is not shown. In the order of the honest R², mean "
+        "over data sets; under the published protocol an estimator is its published variant, where there is "
+        "one. RMSE is a function of R².",
     )
     return figure
 
@@ -100,10 +105,11 @@ def _described(here: pd.DataFrame, world: str) -> str:
 
 
 def _panel(axis: Axes, here: pd.DataFrame, names: list[str]) -> None:
+    style = styles(names)
     for protocol, shift in ((HONEST, -0.17), (PUBLISHED, 0.17)):
         part = here[here.protocol == protocol]
         for (name, _), row in part.groupby(["estimator", "knows"], sort=False):
-            colour, marker = style(str(name))
+            colour, marker = style[str(name)]
             place = [names.index(str(name)) + shift] * len(row)
             face = colour if protocol == HONEST else "white"
             looks: dict[str, Any] = {

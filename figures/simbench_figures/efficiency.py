@@ -1,4 +1,4 @@
-"""Efficiency against the bias level: the Cramér-Rao bound over each estimator's MSE."""
+"""Draws the efficiency of every estimator, the Cramér-Rao bound over its MSE, against the bias level."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from simbench.errors import BadInput
 from simbench_figures.paper import (
     DOUBLE,
+    bars,
     in_print,
     legend,
     looks,
@@ -17,6 +18,11 @@ from simbench_figures.paper import (
     with_told,
 )
 
+SHOWS = "How near the error of every estimator comes to the smallest that is possible with what it was told."
+NEEDS = (
+    "a study in worlds whose bound is known, best over several bias levels: simbench run --study "
+    "efficiency --out DIR"
+)
 STEPS = ("efficiency",)  # of the reproduction, whose folders hold what it shows
 
 SMALLEST = 0.01  # of the axis; below it an estimator has diverged
@@ -52,9 +58,9 @@ def draw(table: pd.DataFrame) -> Figure:
         _panel(axis, here)
         axis.set_title(f"{world}, {size:,} responses")
     axes[0].set_ylabel("Cramér-Rao bound / MSE")
-    legend(figure, axes[0], 3)
+    legend(figure, 3)
     told = "Told the propensity: against the bound that knows it; else the joint one."
-    note(figure, f"{replicates_of(table)}, bootstrap intervals. {told} At the lowest tick: that or less.")
+    note(figure, f"{replicates_of(rows)}. {told} At the lowest tick: that or less.")
     return figure
 
 
@@ -65,7 +71,7 @@ def _panel(axis: Axes, here: pd.DataFrame) -> None:
         part = here[here.who == name].sort_values("bias_level")
         shift = (number - (len(names) - 1) / 2) * 0.012 * max(1.0, levels[-1] - levels[0])
         value = part.value.clip(lower=SMALLEST)
-        reach = [(value - part.low).clip(lower=0), (part.high - value).clip(lower=0)]
+        reach = bars(part.assign(value=value))
         axis.errorbar(part.bias_level + shift, value, yerr=reach, label=name, **looks(here, name))
     axis.axhline(1, color="#888888", linewidth=1)
     axis.set(yscale="log", ylim=(0.8 * SMALLEST, 1.6))

@@ -1,4 +1,4 @@
-"""The four latent groups, what the log shows of them, and who is in them, as a world realised them."""
+"""Draws the four latent groups of responses, what a log shows of them, and who is in them."""
 
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from matplotlib.patches import Rectangle
 from simbench.files.location import Location
 from simbench_figures.paper import DOUBLE, in_print, note, require, sheet
 
+SHOWS = "What a log hides: a response without feedback may be a bad one, or a good one on which nobody acted."
+NEEDS = "any study: simbench run --bias-level 2 --out DIR; its first world at the highest bias level is drawn"
 STEPS = ("bias-level",)  # of the reproduction, whose folders hold what it shows
 
 BINS = 10

@@ -1,14 +1,19 @@
-"""The map of identification: what is known against worlds; the reward's error; do restarts agree?"""
+"""Draws the map of identification, the reward's error by what is known and in which world."""
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, to_hex
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from simbench.errors import BadInput
+from simbench_figures.palette import on
 from simbench_figures.paper import DOUBLE, in_print, note, plain_ticks, replicates_of, sheet
 
+SHOWS = "What must be known beside the log for a reward to be found, and how far off it is otherwise."
+NEEDS = "a study over grants and worlds: simbench run --study identification --out DIR"
 STEPS = ("identification",)  # of the reproduction, whose folders hold what it shows
 
 KNOWLEDGE = (
@@ -27,7 +32,10 @@ KNOWLEDGE = (
     "propensity",
 )
 SMALLEST, LARGEST = 0.05, 0.5  # RMSE, of the colours
-LIGHT_BELOW = 0.24  # RMSE at which text turns from dark on light to light on dark
+SHADES = colormaps["Blues"]
+COLUMN = ["base", "bias_level", "size", "protocol"]
+MOST_COLUMNS = 7  # side by side; letters of a cell need the room
+HEIGHT = 0.46  # inches a row: three lines of letters
 
 
 @in_print
@@ -42,8 +50,9 @@ def draw(table: pd.DataFrame) -> Figure:
     Returns
     -------
     Figure
-        Rows are knowledge, columns worlds and bias levels; a cell holds the RMSE with its interval, the share
-        of logs whose restarts disagree, and the share of swapped rewards.
+        Rows are knowledge, and the estimator where several had the same; columns are worlds and bias levels.
+        A cell holds the RMSE with its interval, the share of logs whose restarts disagree, and the share of
+        swapped rewards.
 
     Raises
     ------
@@ -54,30 +63,46 @@ def draw(table: pd.DataFrame) -> Figure:
     if not (finished.metric == "mse").any():
         raise BadInput("this study has no mean squared error of an estimator: there is nothing to map.")
     cells = _cells(finished)
-    rows = [name for name in KNOWLEDGE if name in set(cells.knowledge)]
-    rows += sorted(set(cells.knowledge) - set(rows))
-    levels = sorted(cells.bias_level.unique())
-    there = set(zip(cells.base, cells.bias_level, strict=True))
-    columns = [(base, level) for base in cells.base.unique() for level in levels if (base, level) in there]
-    figure = sheet(DOUBLE, 1.2 + 0.46 * len(rows))
-    axis = figure.subplots()
-    _fill(axis, cells, rows, columns)
+    rows = _rows(cells)
+    columns = list(
+        cells[COLUMN].drop_duplicates().sort_values("bias_level").itertuples(index=False, name=None)
+    )
+    bases = list(cells.base.unique())
+    columns.sort(key=lambda column: bases.index(column[0]))
+    each = -(-len(columns) // -(-len(columns) // MOST_COLUMNS))
+    parts = [columns[start : start + each] for start in range(0, len(columns), each)]
+    figure = sheet(DOUBLE, 0.75 + (0.45 + HEIGHT * len(rows)) * len(parts))
+    axes = figure.subplots(len(parts), 1, squeeze=False)[:, 0]
+    images = [_fill(axis, cells, rows, part) for axis, part in zip(axes, parts, strict=True)]
+    bar = figure.colorbar(images[0], ax=list(axes), pad=0.01, aspect=40)
+    bar.set_label("RMSE of the reward (probability)")
+    plain_ticks(bar.ax, "y", [0.05, 0.1, 0.2, 0.5])
     note(figure, _footnote(table))
     return figure
 
 
 def _cells(ok: pd.DataFrame) -> pd.DataFrame:
-    """One row a cell of the map."""
-    index = ["world", "bias_level", "estimator", "knows"]
+    """One row a cell of the map; ``row`` is what was known, and the estimator where several knew it."""
+    ok = ok.assign(protocol=ok.get("protocol", ""))
+    index = ["world", "bias_level", "size", "protocol", "estimator", "knows"]
     wide = ok.pivot_table(index=index, columns="metric", values="value", sort=False).reset_index()
-    bounds = ok[ok.metric == "mse"][[*index, "low", "high"]]
-    cells = wide.merge(bounds, on=index)
+    cells = wide.merge(ok[ok.metric == "mse"][[*index, "low", "high"]], on=index).dropna(subset=["mse"])
     cells["base"] = cells.world.str.split("-").str[0]
     cells["knowledge"] = [
         _knowledge(world, knows) for world, knows in zip(cells.world, cells.knows, strict=True)
     ]
     variant = cells.world != cells.base
-    return cells[~variant | cells.knowledge.str.contains("signals|exposures|always")]
+    cells = cells[~variant | cells.knowledge.str.contains("signals|exposures|always")]
+    crowded = set(cells[cells.duplicated([*COLUMN, "knowledge"])].knowledge)
+    several = cells.knowledge.isin(crowded)
+    return cells.assign(row=cells.knowledge.where(~several, cells.knowledge + "\n" + cells.estimator))
+
+
+def _rows(cells: pd.DataFrame) -> list[str]:
+    """Rows of the map from the least known to the most; estimators in the order of the table."""
+    known = [name for name in KNOWLEDGE if name in set(cells.knowledge)]
+    known += sorted(set(cells.knowledge) - set(known))
+    return [row for name in known for row in cells[cells.knowledge == name].row.unique()]
 
 
 def _knowledge(world: str, knows: str) -> str:
@@ -86,32 +111,52 @@ def _knowledge(world: str, knows: str) -> str:
     return told.replace("signals", "exposures") if "exposures" in world else told
 
 
-def _fill(axis: Axes, cells: pd.DataFrame, rows: list[str], columns: list[tuple[str, float]]) -> None:
+def _fill(axis: Axes, cells: pd.DataFrame, rows: list[str], columns: list[tuple]) -> AxesImage:
     shade = np.full((len(rows), len(columns)), np.nan)
+    norm = LogNorm(SMALLEST, LARGEST, clip=True)
     for cell in cells.itertuples():
-        place = rows.index(cell.knowledge), columns.index((cell.base, cell.bias_level))
-        rmse, low, high = np.sqrt(np.clip([cell.mse, cell.low, cell.high], 0, None))
+        column = (cell.base, cell.bias_level, cell.size, cell.protocol)
+        if column not in columns:
+            continue
+        place = rows.index(cell.row), columns.index(column)
+        rmse = float(np.sqrt(max(cell.mse, 0)))
         shade[place] = rmse
-        colour = "black" if rmse < LIGHT_BELOW else "white"
-        text = f"{_short(rmse)}\n[{_short(low)}, {_short(high)}]{_marks(cell)}"
+        colour = on(to_hex(SHADES(norm(rmse))))
+        text = f"{_short(rmse)}{_interval(cell)}{_marks(cell)}"
         axis.text(place[1], place[0], text, ha="center", va="center", fontsize=7, color=colour)
-    image = axis.imshow(shade, cmap="Blues", norm=LogNorm(SMALLEST, LARGEST), aspect="auto")
-    bar = axis.figure.colorbar(image, ax=axis, pad=0.01, aspect=40)
-    bar.set_label("RMSE of the reward (probability)")
-    plain_ticks(bar.ax, "y", [0.05, 0.1, 0.2, 0.5])
+    image = axis.imshow(shade, cmap=SHADES, norm=norm, aspect="auto")
     axis.set_yticks(range(len(rows)), [_spelled(row) for row in rows])
-    axis.set_xticks(range(len(columns)), [f"{base}\nbias level {level:g}" for base, level in columns])
+    axis.set_xticks(range(len(columns)), [_titled(column, cells) for column in columns])
     axis.xaxis.tick_top()
     axis.set_ylabel("known, beside the log")
+    return image
+
+
+def _titled(column: tuple, cells: pd.DataFrame) -> str:
+    base, level, size, protocol = column
+    lines = [base, f"bias level {level:g}"]
+    lines += [f"{size:,} responses"] if cells["size"].nunique() > 1 else []
+    return "\n".join([*lines, protocol] if cells.protocol.nunique() > 1 else lines)
+
+
+def _interval(cell) -> str:
+    """Second line of a cell; none where one replicate gives none."""
+    if np.isnan(cell.low) or np.isnan(cell.high):
+        return ""
+    low, high = np.sqrt(np.clip([cell.low, cell.high], 0, None))
+    return f"\n[{_short(low)}, {_short(high)}]"
 
 
 def _spelled(knowledge: str) -> str:
     """``"labels (0.01)"`` -> ``"labels of 1 %"``; signals and exposures in full."""
+    if "\n" in knowledge:
+        known, estimator = knowledge.split("\n")
+        return f"{_spelled(known)}\n{estimator}"
     if knowledge.startswith("labels ("):
         return f"labels of {100 * float(knowledge[8:-1]):g} %"
     return {
         "nothing": "nothing",
-        "always acts": "who always acts (5 %)",
+        "always acts": "who always acts",
         "2 exposures": "2 users a response",
         "4 exposures": "4 users a response",
     }.get(knowledge, knowledge)
@@ -133,10 +178,10 @@ def _marks(cell) -> str:
 
 
 def _footnote(table: pd.DataFrame) -> str:
+    sizes = ", ".join(f"{size:,}" for size in sorted(table["size"].unique()))
     return (
-        f"{replicates_of(table)}, {int(table['size'].iloc[0]):,} responses. Brackets: interval by "
-        f"bootstrap over "
-        "replicates. ≠: share of logs on which fits of equal held-out likelihood are over 0.2 apart (RMS). "
+        f"{replicates_of(table, 'brackets:')}; {sizes} responses. "
+        "≠: share of logs on which fits of equal held-out likelihood are over 0.2 apart (RMS). "
         "⇄: share of rewards ranked like the propensity. Empty: not tried. Context that moves the propensity "
         "is logged in exclusive and confounded, none in shared."
     )

@@ -1,4 +1,4 @@
-"""The worth of each leak: what an estimator loses when one leak of the published protocol is closed."""
+"""Draws the worth of each leak, what an estimator loses when one leak of the published protocol is closed."""
 
 from pathlib import Path
 
@@ -26,6 +26,13 @@ from simbench_figures.paper import (
     sheet,
 )
 
+SHOWS = (
+    "How much each thing that the published evaluation allows itself beyond the log flatters every estimator."
+)
+NEEDS = (
+    "a study with a protocol published and others off: ..., with its shards: simbench run --study leaks "
+    "--out DIR"
+)
 STEPS = ("leaks",)  # of the reproduction, whose folders hold what it shows
 
 PUBLISHED, OFF = "published", "off: "
@@ -114,9 +121,9 @@ def draw(worth: pd.DataFrame) -> Figure:
     plain_ticks(bar.ax, "y", [-1, -0.1, 0, 0.1, 1])
     note(
         figure,
-        f"Each leak closed alone, all others open; all: the honest protocol. {replicates_of(worth)}, in "
-        "pairs by replicate. Above 0 the leak flatters. Bold: the interval of the difference is on one side "
-        "of 0. Empty: the estimator only ranks. *: the published variant.",
+        "Each leak closed alone, all others open; all: the honest protocol. Above 0 the leak flatters. "
+        f"{replicates_of(worth, 'in pairs; bold: 0 is outside the')}. Empty: the estimator only ranks. "
+        "*: the published variant.",
     )
     return figure
 

@@ -1,4 +1,4 @@
-"""Sensitivity to the learning rate: R² and AUROC of every estimator."""
+"""Draws how sensitive R² and AUROC of every estimator are to the learning rate."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -19,6 +19,8 @@ from simbench_figures.paper import (
     with_told,
 )
 
+SHOWS = "How much the result of every estimator depends on the learning rate."
+NEEDS = "a study at several learning rates, with a column lr: simbench repro --only learning-rate --out DIR"
 STEPS = ("learning-rate",)  # of the reproduction, whose folders hold what it shows
 
 METRICS = {"r2": "R² against the preference", "auroc": "AUROC"}
@@ -52,12 +54,11 @@ def draw(table: pd.DataFrame) -> Figure:
             axis.set_title(f"{world}, bias level {level:g}, {size:,} responses")
             if metric == "r2":
                 axis.set_ylim(bottom=max(axis.get_ylim()[0], LOWEST_R2))
-    legend(figure, axes[0][0], 3)
+    legend(figure, 3)
     note(
         figure,
-        f"In brackets: what it was told. {replicates_of(rows)}, bootstrap intervals. Shaded: the range "
-        f"that the paper "
-        f"says it searched. R² below {LOWEST_R2:g} is not shown.",
+        f"In brackets: what it was told. {replicates_of(rows)}. Shaded: the range "
+        f"that the paper says it searched. R² below {LOWEST_R2:g} is not shown.",
     )
     return figure
 

@@ -1,9 +1,13 @@
 """One colour and marker an estimator, the same in every figure; safe for the colour-blind."""
 
-import hashlib
+from collections.abc import Iterable
+
+from matplotlib.colors import to_hex, to_rgb
+
+Style = tuple[str, str | tuple[int, int, int]]  # colour (hex), marker of matplotlib
 
 # Okabe and Ito (2008) and Tol (2021); families share a hue neighbourhood, markers tell them apart
-STYLES = {
+STYLES: dict[str, Style] = {
     "oracle": ("#000000", "*"),
     "naive": ("#999999", "o"),
     "naive-sqrt": ("#666666", "s"),
@@ -54,12 +58,59 @@ STYLES = {
     "ubpr@published": ("#2F6F8F", "<"),
     "upl@published": ("#9467BD", "<"),
 }
-SPARE = [("#332288", "h"), ("#999933", "<"), ("#CC6677", ">"), ("#44AA99", "p"), ("#661100", "8")]
+# rows of a table of policies that nothing was fitted for
+NOT_FITTED: dict[str, Style] = {"truth": ("#000000", ""), "reference": ("#555555", "")}
+# far from one another and from the default estimators for every kind of colour vision (a test measures it);
+# stars with few points and hexagons mark no installed estimator
+SPARE_COLOURS = ("#a500ff", "#a57800", "#3c2da5", "#c3a55a", "#a50000", "#692d69", "#d24bff")
+SPARE_MARKERS = ((4, 1, 0), (3, 1, 0), "H", (6, 1, 0), (4, 1, 45), (3, 1, 180))
+SPARES = [
+    (SPARE_COLOURS[number % len(SPARE_COLOURS)], SPARE_MARKERS[number % len(SPARE_MARKERS)])
+    for number in range(len(SPARE_COLOURS) * len(SPARE_MARKERS))  # without a common divisor: no pair twice
+]
 
 
-def style(estimator: str) -> tuple[str, str]:
-    """Colour (hex) and marker of an estimator; unknown ones get a stable spare by their name."""
-    for name in (estimator, f"{estimator}@published"):
-        if name in STYLES:
-            return STYLES[name]
-    return SPARE[hashlib.sha256(estimator.encode()).digest()[0] % len(SPARE)]
+def styles(estimators: Iterable[str]) -> dict[str, Style]:
+    """Colour (hex) and marker of every estimator of one figure.
+
+    Parameters
+    ----------
+    estimators : iterable of str
+        All of the figure, in any order; a name may come twice.
+
+    Returns
+    -------
+    dict
+        From name to colour and marker. Installed estimators have theirs in every figure. The others get
+        spares that differ from one another, in the order of their names.
+    """
+    names = sorted(set(estimators))
+    found = {name: known for name in names if (known := _known(name)) is not None}
+    strangers = [name for name in names if name not in found]
+    return found | {name: SPARES[place % len(SPARES)] for place, name in enumerate(strangers)}
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG defines it, from 0 (black) to 1 (white)."""
+    parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def ink(colour: str) -> str:
+    """The colour, as dark as letters on white must be to be read: a contrast of 4.5 to 1."""
+    darker = colour
+    for share in range(100, 0, -2):
+        darker = to_hex([share / 100 * part for part in to_rgb(colour)])
+        if 1.05 / (luminance(darker) + 0.05) >= 4.5:
+            break
+    return darker
+
+
+def on(colour: str) -> str:
+    """Black or white letters, whichever are read better on this colour."""
+    return "black" if luminance(colour) > 0.179 else "white"
+
+
+def _known(estimator: str) -> Style | None:
+    known = STYLES | NOT_FITTED
+    return known.get(estimator) or known.get(f"{estimator}@published")

@@ -11,12 +11,14 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend import Legend
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from simbench.errors import BadInput
-from simbench_figures.palette import style
+from simbench_figures.palette import styles
 
 SINGLE, DOUBLE = 3.3, 6.9  # inches: one column, both
+TALLEST = 9.2  # inches: a page
 SMALLEST_LETTERS = 7  # points, in print
 LETTERS_AN_INCH = 19  # of the notes
 STYLE: Any = {
@@ -37,6 +39,7 @@ STYLE: Any = {
     "pdf.fonttype": 42,  # letters stay letters
     "savefig.dpi": 300,
 }
+BROKEN = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))  # lines of an estimator that was told something else
 Arguments = ParamSpec("Arguments")
 
 
@@ -58,22 +61,35 @@ def sheet(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
 
 
+def wrapped(text: str, width: float) -> str:
+    """Text of a note, broken into lines that fit a width in inches."""
+    letters = int(width * LETTERS_AN_INCH)
+    return "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, letters))
+
+
 def note(figure: Figure, text: str) -> None:
     """What a reader must know, under the figure."""
-    width = int(figure.get_figwidth() * LETTERS_AN_INCH)
-    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, width)]
-    figure.supxlabel("\n".join(lines), fontsize=SMALLEST_LETTERS, x=0.01, ha="left")
+    lines = wrapped(text, figure.get_figwidth())
+    figure.supxlabel(lines, fontsize=SMALLEST_LETTERS, x=0.01, ha="left")
 
 
-def legend(figure: Figure, axis: Axes, columns: int, title: str | None = None) -> None:
-    """The labels of one panel, above all of them."""
-    handles, labels = axis.get_legend_handles_labels()
-    columns = min(columns, len(labels))
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns, title=title, columnspacing=1.2)
+def legend(figure: Figure, columns: int) -> Legend:
+    """The labels of all panels, each once, above them."""
+    found = {}
+    for axis in figure.axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    columns = min(columns, len(found))
+    return figure.legend(
+        list(found.values()), list(found), loc="outside upper center", ncols=columns, columnspacing=1.2
+    )
 
 
 def bars(rows: pd.DataFrame) -> np.ndarray:
-    """Lengths of the interval below and above the value, shape (2, n); 0 where there is no interval."""
+    """Lengths of the interval below and above the value, shape (2, n).
+
+    0 where there is no interval, and on the side on which an interval does not reach the value.
+    """
     below, above = rows.value - rows.low, rows.high - rows.value
     return np.nan_to_num(np.stack([below, above]).clip(min=0))
 
@@ -101,20 +117,27 @@ def require(table: pd.DataFrame, *columns: str) -> None:
 
 
 def with_told(rows: pd.DataFrame) -> pd.DataFrame:
-    """A column ``who``: the estimator, and in brackets what it was told."""
+    """Columns ``who`` (the estimator, and in brackets what it was told), ``colour`` and ``marker``."""
     under: str | pd.Series = ""
     if "protocol" in rows and rows.protocol.nunique() > 1:
         under = ("; " + rows.protocol).where(rows.protocol != rows.knows, "")
-    return rows.assign(who=rows.estimator + " (" + rows.knows + under + ")")
+    style = styles(rows.estimator)
+    return rows.assign(
+        who=rows.estimator + " (" + rows.knows + under + ")",
+        colour=[style[name][0] for name in rows.estimator],
+        marker=[style[name][1] for name in rows.estimator],
+    )
 
 
 def looks(here: pd.DataFrame, who: str) -> dict[str, Any]:
-    """Colour and marker of an estimator; the same one told something else is dashed and hollow."""
-    name = here[here.who == who].estimator.iloc[0]
-    colour, marker = style(name)
-    variant = list(here[here.estimator == name].who.unique()).index(who)
-    hollow = {} if variant == 0 else {"markerfacecolor": "white", "linestyle": ("--", ":")[variant % 2]}
-    return {"color": colour, "marker": marker, **hollow}
+    """Colour and marker of a ``who`` of :func:`with_told`.
+
+    The same estimator, told something else, is hollow and broken.
+    """
+    first = here[here.who == who].iloc[0]
+    variant = list(here[here.estimator == first.estimator].who.unique()).index(who)
+    hollow = {"markerfacecolor": "white", "linestyle": BROKEN[(variant - 1) % len(BROKEN)]} if variant else {}
+    return {"color": first.colour, "marker": first.marker, **hollow}
 
 
 def plain_ticks(axis: Axes, which: str, places: list[float]) -> None:
@@ -125,7 +148,38 @@ def plain_ticks(axis: Axes, which: str, places: list[float]) -> None:
     ruler.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def replicates_of(table: pd.DataFrame) -> str:
-    """``"20 replicates"``; a range where cells differ."""
+def replicates_of(table: pd.DataFrame, marks: str = "bars:") -> str:
+    """``"20 replicates, bars: bootstrap intervals over them"``; a range where cells differ.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With a column ``n_replicates``.
+    marks : str
+        What shows the intervals; it is followed by what they are.
+    """
     low, high = int(table.n_replicates.min()), int(table.n_replicates.max())
-    return f"{low} replicates" if low == high else f"{low} to {high} replicates"
+    if high == 1:
+        return "1 replicate: there are no intervals"
+    number = f"{low} replicates" if low == high else f"{low} to {high} replicates"
+    alone = ", none where there is 1" if low == 1 else ""
+    return f"{number}, {marks} bootstrap intervals over them{alone}"
+
+
+def moments(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of bias² and variance of the cells that finished.
+
+    Raises
+    ------
+    BadInput
+        If there are none, or none of several replicates.
+    """
+    rows = table[(table.status == "ok") & table.metric.isin(["bias2", "variance"])]
+    if rows.empty:
+        raise BadInput("no cell of this study finished with a bias: there is nothing to draw.")
+    rows = rows.dropna(subset=["value"])
+    if rows.empty:
+        raise BadInput(
+            "one replicate shows neither bias nor variance: use simbench run --replicates 2 or more."
+        )
+    return rows

@@ -1,4 +1,4 @@
-"""Reliability diagrams: the true reward of responses, by the reward that was fitted to them."""
+"""Draws reliability diagrams, the true reward of responses against the reward that was fitted to them."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +23,11 @@ from simbench_figures.paper import (
     with_told,
 )
 
+SHOWS = "Whether a fitted reward of .7 means that seven of ten responses are good, for every estimator."
+NEEDS = (
+    "any finished study with its shards: simbench run --bias-level 2 --out DIR; its first world at the "
+    "highest bias level is drawn"
+)
 STEPS = ("bias-level",)  # of the reproduction, whose folders hold what it shows
 
 BINS = 10  # of equal mass, in every replicate
@@ -112,8 +117,7 @@ def draw(table: pd.DataFrame) -> Figure:
     note(
         figure,
         f"World {first.world}, bias level {first.bias_level:g}, {int(first['size']):,} responses; held-out "
-        f"responses "
-        f"in ten bins of equal mass; {replicates_of(table)}, bootstrap intervals. On the line: calibrated; "
+        f"responses in ten bins of equal mass; {replicates_of(table)}. On the line: calibrated; "
         f"below it: "
         "rewards too high.",
     )

@@ -1,7 +1,8 @@
-"""Exact bias of every risk: a row an estimator, a panel a case."""
+"""Draws the exact bias of every risk, a row an estimator and a panel a case."""
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,9 +10,14 @@ from matplotlib.figure import Figure
 from simbench.errors import BadInput
 from simbench.files.location import Location
 from simbench.study.table import read_table
-from simbench_figures.palette import style
+from simbench_figures.palette import styles
 from simbench_figures.paper import DOUBLE, in_print, note, plain_ticks, require, sheet
 
+SHOWS = (
+    "Whether the expected loss of every estimator is that of the true preferences, computed exactly "
+    "without a simulation."
+)
+NEEDS = "verdicts: simbench check --out DIR"
 STEPS = ("risk",)  # of the reproduction, whose folders hold what it shows
 
 SMALLEST, LARGEST = 1e-4, 100.0  # of the axis; what is exact stands at its left end
@@ -67,9 +73,10 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _panel(axis: Axes, part: pd.DataFrame, names: list[str]) -> None:
+    style = styles(names)
     for row in part.itertuples():
-        colour, marker = style(row.estimator)
-        size, reach = abs(row.bias), (row.high - row.low) / 2
+        colour, marker = style[row.estimator]
+        size, reach = abs(row.bias), max(float(np.nan_to_num(row.high - row.low)) / 2, 0.0)
         unbiased = row.verdict == "exactly unbiased" or row.verdict.endswith("no bias found")
         axis.errorbar(
             [0.0 if row.verdict == "exactly unbiased" else size],

@@ -1,5 +1,4 @@
-"""Speed of stacked training: against a plain DataLoader loop, and against the machine's own matrix
-product."""
+"""Draws the speed of stacked training against a plain loop and the machine's own matrix product."""
 
 import io
 from pathlib import Path
@@ -13,6 +12,8 @@ from simbench.errors import BadInput
 from simbench.files.location import Location
 from simbench_figures.paper import DOUBLE, in_print, note, plain_ticks, require, sheet
 
+SHOWS = "How much faster many replicates train at once than one after another in a plain loop."
+NEEDS = "its benchmark, no study: python benchmarks/throughput.py --out DIR"
 STEPS = ("throughput",)  # of the reproduction, whose folders hold what it shows
 
 FILE = "throughput.parquet"

@@ -1,17 +1,15 @@
-"""A finished study as people read it: tables on a terminal, in Markdown, in LaTeX."""
+"""The long table of a study as people read it on a terminal."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig
 from simbench.study.notes import notes
-from simbench.study.summary import caption, main_table, number, to_latex, to_markdown
+from simbench.study.summary import caption, main_table, number, situations
 from simbench.worlds.presets import DESCRIPTIONS
 from simbench.worlds.world import World
 
@@ -28,38 +26,9 @@ OTHER_METRICS = {
 }
 
 
-@dataclass(frozen=True)
-class Part:
-    """The part of a study's long table that belongs to one protocol, world, bias level and size."""
-
-    protocol: str
-    world: World
-    rows: pd.DataFrame
-
-    def title(self, config: StudyConfig) -> str:
-        """In words, for the heading of a table."""
-        size, world = int(self.rows["size"].iloc[0]), self.world
-        protocol = f", protocol {self.protocol}" if len(config.protocols) > 1 else ""
-        return f"{world.config.name}, bias level {world.bias_level:g}, {size:,} responses{protocol}"
-
-
-def parts_of(table: pd.DataFrame, config: StudyConfig) -> Iterator[Part]:
-    """Every situation of a study, from its long table."""
-    cells = {(cell.protocol.name, cell.world, cell.bias_level, cell.size): cell for cell in plan(config)}
-    for cell in cells.values():
-        protocol, world = cell.protocol.name, cell.built()
-        here = table[
-            (table.world == world.config.name)
-            & (table.bias_level == world.bias_level)
-            & (table.protocol == protocol)
-            & (table["size"] == cell.size)
-        ]
-        yield Part(protocol, world, here)
-
-
-def print_study(parts: Iterator[Part], config: StudyConfig, console: Console) -> None:
+def print_study(table: pd.DataFrame, config: StudyConfig, console: Console) -> None:
     """Two tables a situation, against the truth and of ranking, calibration and decisions; and its notes."""
-    for part in parts:
+    for part in situations(table, config):
         console.print()
         if len(config.protocols) > 1:
             console.print(f"protocol {part.protocol}", highlight=False)
@@ -69,18 +38,6 @@ def print_study(parts: Iterator[Part], config: StudyConfig, console: Console) ->
         console.print(_other_table(part.rows, config))
         for note in notes(part.rows, part.world, config):
             console.print(note, highlight=False, soft_wrap=True)
-
-
-def in_markdown(parts: Iterator[Part], config: StudyConfig) -> str:
-    """The main table of every situation, in Markdown."""
-    tables = [f"**{part.title(config)}**\n\n{to_markdown(main_table(part.rows))}" for part in parts]
-    return "\n".join([*tables, f"{config.replicates} replicates. {caption(config)}\n"])
-
-
-def in_latex(parts: Iterator[Part], config: StudyConfig) -> str:
-    """The main table of every situation, in LaTeX with booktabs."""
-    below = f"{config.replicates} replicates. {caption(config)}"
-    return "\n".join(to_latex(main_table(part.rows), part.title(config), below) for part in parts)
 
 
 def situation_lines(world: World) -> list[str]:

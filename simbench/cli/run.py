@@ -215,7 +215,7 @@ def run(
         return
     with CellProgress(memory_statement(config)) as progress:
         table = run_study(config, out, executor, progress)
-    _print(table, config, output.format)
+    _print(table, config, out, output.format)
     _print_places(config, out)
     if (table.status == "failed").any():
         names = ", ".join(sorted(table[table.status == "failed"].estimator.unique()))
@@ -225,7 +225,7 @@ def run(
 
 def _executor(how: HowRun) -> "Executor":
     """Where cells are to run."""
-    from simbench.study.executors.executor import find_executor
+    from simbench.study.executors.find import find_executor
 
     of_ray = ("ray_address", "cpus_per_cell", "gpus_per_cell")
     options = {name: value for name in ("jobs", *of_ray) if (value := getattr(how, name)) is not None}
@@ -247,20 +247,20 @@ def _forecast(config: "StudyConfig", out: "Location", jobs: int | None, format: 
     dry_run(config, out, jobs, format)
 
 
-def _print(table: "pd.DataFrame", config: "StudyConfig", format: RunFormat) -> None:
+def _print(table: "pd.DataFrame", config: "StudyConfig", out: "Location", format: RunFormat) -> None:
     """The results on stdout."""
-    from simbench.cli import report
     from simbench.cli.output import console, emit
+    from simbench.cli.report import print_study
 
-    if format in (RunFormat.json, RunFormat.csv):
-        emit(table, format)
-        return
-    parts = report.parts_of(table, config)
     if format is RunFormat.table:
-        report.print_study(parts, config, console())
+        print_study(table, config, console())
+    elif format in (RunFormat.json, RunFormat.csv):
+        emit(table, format)
     else:
-        write = report.in_latex if format is RunFormat.latex else report.in_markdown
-        print(write(parts, config), end="")
+        from simbench.study.results import Results
+
+        found = Results(table, config, out)
+        print(found.to_latex() if format is RunFormat.latex else found.to_markdown(), end="")
 
 
 def _print_places(config: "StudyConfig", out: "Location") -> None:

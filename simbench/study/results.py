@@ -4,8 +4,7 @@ import html
 import json
 import tempfile
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -17,46 +16,16 @@ from matplotlib.figure import Figure
 from simbench.errors import BadInput
 from simbench.files.location import Location
 from simbench.study import figures
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig
 from simbench.study.executors.local import Local
 from simbench.study.file import Source, settings_of, study_from
 from simbench.study.notes import notes
 from simbench.study.run import run as run_study
-from simbench.study.summary import caption, main_table, to_latex, to_markdown
+from simbench.study.summary import Situation, caption, main_table, situations, to_latex, to_markdown
 from simbench.study.table import read_table
 from simbench.worlds.config import WorldConfig
-from simbench.worlds.world import World
 
 _numbers = count()
-
-
-@dataclass(frozen=True)
-class Situation:
-    """One protocol, world, bias level and size of a study, and the rows of the long table about it."""
-
-    protocol: str
-    world: World
-    size: int
-    rows: pd.DataFrame
-
-    def title(self, config: StudyConfig) -> str:
-        """In words, for the heading of a table."""
-        protocol = f", protocol {self.protocol}" if len(config.protocols) > 1 else ""
-        name = self.world.config.name
-        return f"{name}, bias level {self.world.bias_level:g}, {self.size:,} responses{protocol}"
-
-
-def situations(table: pd.DataFrame, config: StudyConfig) -> Iterable[Situation]:
-    """Every situation of a study, in the order in which it is run."""
-    cells = {(cell.protocol.name, cell.world, cell.bias_level, cell.size): cell for cell in plan(config)}
-    for cell in cells.values():
-        here = table[
-            (table.protocol == cell.protocol.name)
-            & (table.world == cell.world.name)
-            & (table.bias_level == cell.bias_level)
-            & (table["size"] == cell.size)
-        ]
-        yield Situation(cell.protocol.name, cell.built(), cell.size, here)
 
 
 class Results:

@@ -2,10 +2,13 @@
 
 import math
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pandas as pd
 
-from simbench.study.config import StudyConfig
+from simbench.study.config import StudyConfig, plan
+from simbench.worlds.world import World
 
 TRUTH_METRICS = {"bias2": "bias²", "variance": "variance", "mse": "MSE", "excess_bias2": "excess bias²"}
 COLUMNS = ("estimator", "told", *TRUTH_METRICS.values(), "verdict")
@@ -14,6 +17,35 @@ IN_LATEX = {
     **{"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"},
     **{"²": "$^2$", "–": "--", "±": "$\\pm$", "α": "$\\alpha$", "γ": "$\\gamma$", "λ": "$\\lambda$"},
 }
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One protocol, world, bias level and size of a study, and the rows of the long table about it."""
+
+    protocol: str
+    world: World
+    size: int
+    rows: pd.DataFrame
+
+    def title(self, config: StudyConfig) -> str:
+        """In words, for the heading of a table."""
+        protocol = f", protocol {self.protocol}" if len(config.protocols) > 1 else ""
+        name = self.world.config.name
+        return f"{name}, bias level {self.world.bias_level:g}, {self.size:,} responses{protocol}"
+
+
+def situations(table: pd.DataFrame, config: StudyConfig) -> Iterable[Situation]:
+    """Every situation of a study, in the order in which it is run."""
+    cells = {(cell.protocol.name, cell.world, cell.bias_level, cell.size): cell for cell in plan(config)}
+    for cell in cells.values():
+        here = table[
+            (table.protocol == cell.protocol.name)
+            & (table.world == cell.world.name)
+            & (table.bias_level == cell.bias_level)
+            & (table["size"] == cell.size)
+        ]
+        yield Situation(cell.protocol.name, cell.built(), cell.size, here)
 
 
 def main_table(here: pd.DataFrame) -> pd.DataFrame:

@@ -150,7 +150,7 @@ class Trainable(Parameters):
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
         """What a training step minimises, shape (...,): the mean loss unless it is no sum."""
-        return (self.reward_loss(out, batch) + self.auxiliary_loss(out, batch)).mean(-1)
+        return (self.loss_of_samples(out, batch) + self.auxiliary_loss(out, batch)).mean(-1)
 
     def initial_objective(self, out: Outputs, batch: Batch) -> Tensor:
         """What the ``initial_epochs`` before training minimise, shape (...,): where the source says from
@@ -195,30 +195,12 @@ class Trainable(Parameters):
         """
         loss, rows = self.reward_loss(out, batch), out.reward.shape
         pairs = (*rows[:-1], rows[-1] // 2)
-        if loss.shape == rows or (self.reads_pairs and loss.shape == pairs):
+        if not self.sums_over_samples or loss.shape == rows or (self.reads_pairs and loss.shape == pairs):
             return loss
         raise BadInput(
             f"reward_loss of {self.name or type(self).__name__} returns shape {tuple(loss.shape)} for a "
             f"batch of shape {tuple(rows)}: return one value a sample, and leave the mean to the bench."
         )
-
-    def check_shapes(self, out: Outputs, batch: Batch) -> None:
-        """Hold the losses of one batch against the contract, once before training.
-
-        Raises
-        ------
-        BadInput
-            If the loss is no value a sample, or the objective no value a replicate.
-        """
-        states_a_loss = type(self).reward_loss is not Trainable.reward_loss
-        if states_a_loss and self.sums_over_samples:
-            self.loss_of_samples(out, batch)
-        objective, replicates = self.objective(out, batch), out.reward.shape[:-1]
-        if objective.shape != replicates:
-            raise BadInput(
-                f"the objective of {self.name or type(self).__name__} has shape {tuple(objective.shape)} for "
-                f"{tuple(replicates)} replicates: return one value a replicate, the mean over the last axis."
-            )
 
     @classmethod
     def heads(cls) -> set[str]:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simbench.errors import BadInput
 from simbench.files.matrix import IN_MEMORY
 from simbench.log.feedback import FeedbackLog
 from simbench.streams import seed_of, stream
@@ -106,7 +107,6 @@ class Trainer:
             stacked.shift_outputs(self._initial_shifts(network))
             stacked.parameters_changed()
         self.state: dict[str, Tensor] = {}
-        self.shapes_checked = False
         # a stream of its own, so that mixing changes no other estimator's batches
         self.mixing_order = stream(estimator.seed, "mixing", *order_axes)
         self.mixing = None if estimator.mixup is None else torch.empty(log.n_rows, device=self.device)
@@ -224,13 +224,15 @@ class Trainer:
         }
         hidden = self._representation()
         out = self._training_outputs(list(logits.values()), hidden, len(rows))
-        if not self.shapes_checked and objective == self.estimator.objective:
-            with torch.no_grad():
-                self.estimator.check_shapes(out, batch)
-            self.shapes_checked = True
         # Autograd ends at what the loss reads; the networks' own backward pass goes on from there.
         leaves = [*logits.values(), *hidden.values()]
-        gradients = torch.autograd.grad(objective(out, batch).sum(), leaves)
+        risk = objective(out, batch)
+        if risk.shape != out.reward.shape[:-1]:
+            raise BadInput(
+                f"the objective of {self.estimator.name} has shape {tuple(risk.shape)} for {len(out.reward)} "
+                "replicates: return one value a replicate, the mean over the last axis."
+            )
+        gradients = torch.autograd.grad(risk.sum(), leaves)
         of_logits = dict(zip(logits, gradients[: len(logits)], strict=True))
         of_hidden = dict(zip(hidden, gradients[len(logits) :], strict=True))
         for key, network in self.networks.items():

@@ -142,7 +142,7 @@ def test_variants_of_a_grant_are_rows_of_their_own(tmp_path):
 
 def test_a_failing_estimator_is_a_row_and_the_exit_code(tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from simbench.estimator import Estimator\n"
+        "from simbench import Estimator\n"
         "class Mine(Estimator):\n"
         "    name = 'mine'\n"
         "    def reward_loss(self, out, batch):\n"

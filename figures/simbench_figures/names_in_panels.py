@@ -1,0 +1,145 @@
+"""Puts names beside marks where there is room, and numbers elsewhere; all lengths are points."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from matplotlib.textpath import TextPath
+
+LETTERS = 7  # points
+MARK = 2.6  # half the width of a mark
+AIR = 1.2  # between letters and what is beside them
+NEAR, FAR, STEP = 5.0, 44.0, 3.0  # how far from its mark a number may stand
+LEADER_FROM = 8.0  # at this distance a line joins letters and mark
+DIRECTIONS = 24
+
+
+class Box(NamedTuple):
+    """A rectangle, from lower left to upper right."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def meets(self, other: "Box") -> bool:
+        """Whether the two have an area in common."""
+        across = min(self.right, other.right) > max(self.left, other.left)
+        return across and min(self.top, other.top) > max(self.bottom, other.bottom)
+
+    def within(self, width: float, height: float) -> bool:
+        """Whether it lies in a panel of this size."""
+        return self.left >= 1 and self.bottom >= 1 and self.right <= width - 1 and self.top <= height - 1
+
+
+class Spot(NamedTuple):
+    """A mark in a panel, and the ends of its error bars."""
+
+    label: str
+    x: float
+    y: float
+    bars: Box
+
+    def obstacles(self) -> list[Box]:
+        """The mark and its two bars."""
+        return [
+            Box(self.x - MARK, self.y - MARK, self.x + MARK, self.y + MARK),
+            Box(self.bars.left, self.y - 0.4, self.bars.right, self.y + 0.4),
+            Box(self.x - 0.4, self.bars.bottom, self.x + 0.4, self.bars.top),
+        ]
+
+
+def width_of(text: str) -> float:
+    """Width of letters in print."""
+    return float(TextPath((0, 0), text, size=LETTERS).get_extents().width) + AIR
+
+
+def place_names(spots: Sequence[Spot], size: tuple[float, float]) -> dict[str, Box]:
+    """Boxes for the names that have room right beside their marks; the others have none.
+
+    Parameters
+    ----------
+    spots : sequence of Spot
+        Of one panel; labels differ.
+    size : (float, float)
+        Width and height of the panel.
+    """
+    taken = [box for spot in spots for box in spot.obstacles()]
+    found: dict[str, Box] = {}
+    for spot in sorted(spots, key=lambda spot: _neighbours(spot, spots)):
+        box = next((box for box in _beside(spot) if _free(box, taken, size)), None)
+        if box is not None:
+            found[spot.label] = box
+            taken.append(box)
+    return found
+
+
+def place_numbers(
+    spots: Sequence[Spot], numbers: dict[str, int], names: dict[str, Box], size: tuple[float, float]
+) -> dict[str, Box]:
+    """Boxes for the numbers of the spots without a name, as near to their marks as there is room.
+
+    Parameters
+    ----------
+    spots, size
+        As of :func:`place_names`.
+    numbers : dict of int
+        From label to number.
+    names : dict of Box
+        What :func:`place_names` found.
+    """
+    taken = [*names.values(), *(box for spot in spots for box in spot.obstacles())]
+    found: dict[str, Box] = {}
+    for spot in sorted(spots, key=lambda spot: -spot.y):
+        if spot.label in names:
+            continue
+        around = list(_around(spot, width_of(str(numbers[spot.label]))))
+        letters = [*names.values(), *found.values()]
+        strict = (box for box in around if _free(box, taken, size))
+        loose = (box for box in around if _free(box, letters, size))
+        box = next(strict, None) or next(loose, around[0])
+        found[spot.label] = box
+        taken.append(box)
+    return found
+
+
+def needs_leader(spot: Spot, box: Box) -> bool:
+    """Whether letters stand so far from their mark that a line must join them."""
+    across = max(box.left - spot.x, spot.x - box.right, 0)
+    up = max(box.bottom - spot.y, spot.y - box.top, 0)
+    return math.hypot(across, up) > LEADER_FROM
+
+
+def _beside(spot: Spot) -> Iterator[Box]:
+    """Right, left, above and below, then the corners."""
+    width, height, gap = width_of(spot.label), LETTERS + AIR, MARK + AIR
+    right, left = spot.x + gap, spot.x - gap - width
+    above, below, level = spot.y + gap, spot.y - gap - height, spot.y - height / 2
+    middle = spot.x - width / 2
+    corners = [(right, level), (left, level), (middle, above), (middle, below)]
+    corners += [(x, y) for y in (spot.y + AIR, spot.y - AIR - height) for x in (right, left)]
+    # a bar at the right or left: beyond its end
+    corners += [(spot.bars.right + AIR, level), (spot.bars.left - AIR - width, level)]
+    corners += [(middle, spot.bars.top + AIR), (middle, spot.bars.bottom - AIR - height)]
+    for x, y in corners:
+        yield Box(x, y, x + width, y + height)
+
+
+def _around(spot: Spot, width: float) -> Iterator[Box]:
+    height = LETTERS + AIR
+    rings = math.ceil((FAR - NEAR) / STEP)
+    for reach in (NEAR + STEP * ring for ring in range(rings)):
+        for turn in range(DIRECTIONS):
+            angle = 2 * math.pi * turn / DIRECTIONS
+            x = spot.x + (reach + width / 2) * math.cos(angle) - width / 2
+            y = spot.y + (reach + height / 2) * math.sin(angle) - height / 2
+            yield Box(x, y, x + width, y + height)
+
+
+def _free(box: Box, taken: list[Box], size: tuple[float, float]) -> bool:
+    return box.within(*size) and not any(box.meets(other) for other in taken)
+
+
+def _neighbours(spot: Spot, spots: Sequence[Spot]) -> int:
+    """How many marks are near: who stands alone is named first."""
+    return sum(abs(other.x - spot.x) < 60 and abs(other.y - spot.y) < 12 for other in spots)
