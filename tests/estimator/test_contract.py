@@ -14,6 +14,7 @@ from simbench.log.feedback import FeedbackLog
 from simbench.training.contract import MEMORY_BUDGET, Network
 from simbench.training.holdout import Holdout
 from simbench.training.samples import Batch, Outputs
+from simbench.training.trainer import Execution
 
 LOGIT = torch.tensor([[0.4, -1.0, 2.0], [0.0, 3.0, -2.0]])
 BATCH = Batch(torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]), torch.tensor([[0.5], [0.5]]))
@@ -99,7 +100,7 @@ def test_hyper_parameters_are_the_documented_ones():
         "device": "cpu",
     }
     assert Terms().get_params() == defaults
-    assert (Terms.precision, Terms.memory_budget) == ("fp32", MEMORY_BUDGET) == ("fp32", 2 * 1024**3)
+    assert MEMORY_BUDGET == 2 * 1024**3 and Execution().precision == "fp32"
     given = {name: f"the {name}" for name in defaults}
     assert Terms(**given).get_params() == given
 
@@ -130,16 +131,17 @@ def test_what_an_estimator_needs_is_refused_where_the_log_lacks_it(need):
 def test_replicates_are_numbered_from_zero_and_stopped_as_the_study_says(monkeypatch):
     seen = []
 
-    def train(estimator, log, replicates, holdout=None):
-        seen.append((estimator, log, list(replicates), holdout))
+    def train(estimator, log, replicates, holdout=None, execution=None):
+        seen.append((estimator, log, list(replicates), holdout, execution))
         return "fitted"
 
-    monkeypatch.setattr("simbench.training.train", train)
+    monkeypatch.setattr("simbench.estimator.estimator.train", train)
     log = FeedbackLog(X, np.array([[0.0, 1, 1, 0]] * 3), np.arange(4))
     estimator, holdout = Terms(), Holdout("sample")
     assert estimator.fit_replicates(log) == "fitted"
-    assert estimator.fit_replicates(log, [7, 5, 6], holdout) == "fitted"
-    assert seen == [(estimator, log, [0, 1, 2], None), (estimator, log, [7, 5, 6], holdout)]
+    how = Execution(precision="bf16")
+    assert estimator.fit_replicates(log, [7, 5, 6], holdout, how) == "fitted"
+    assert seen == [(estimator, log, [0, 1, 2], None, None), (estimator, log, [7, 5, 6], holdout, how)]
 
 
 def test_what_a_run_grants_is_put_into_the_log():
@@ -199,10 +201,7 @@ def test_a_fit_that_is_not_identified_says_so():
         Advised().fit(X, [0, 1, 1, 0])
 
 
-def test_a_clone_keeps_how_it_runs_and_nothing_that_was_fitted():
-    estimator = Noted(lr=0.5).fit(X, [0, 1, 1, 0])
-    estimator.precision, estimator.memory_budget = "bf16", 5
-    other = clone(estimator)
-    assert (other.precision, other.memory_budget, other.lr) == ("bf16", 5, 0.5)
+def test_a_clone_keeps_the_parameters_and_nothing_that_was_fitted():
+    other = clone(Noted(lr=0.5).fit(X, [0, 1, 1, 0]))
+    assert other.get_params() == Noted(lr=0.5).get_params()
     assert not hasattr(other, "model_") and not hasattr(other, "log_")
-    assert "precision" not in vars(clone(Noted()))

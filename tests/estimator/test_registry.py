@@ -71,9 +71,7 @@ def test_what_is_no_estimator_is_refused_with_a_hint_where_a_class_was_forgotten
     with pytest.raises(BadInput, match=r"'odd' is not a subclass .* \(try odd:ClassName\)"):
         find("odd")
     for name in ("math:sqrt", "fractions:Fraction"):
-        with pytest.raises(
-            BadInput, match=rf"'{name}' is not a subclass of simbench.estimator.estimator.Estimator\."
-        ):
+        with pytest.raises(BadInput, match=rf"'{name}' is not a subclass of simbench.Estimator\."):
             find(name)
     assert find("simbench.estimator:Estimator") is Estimator
 

@@ -91,14 +91,14 @@ def bce(s, y):
     return log(1 + exp(s)) - y * s
 
 
-@pytest.mark.parametrize("clip", [None, 0.2])
+@pytest.mark.parametrize("clip", [0.0, 0.2])
 def test_snips_scales_each_replicates_weights_to_its_prior(clip):
     """No click in the last: all that is left is the loss of a missing click."""
     batch = Batch(BATCH.feedback, BATCH.feedback_rate, tensor(ALPHA), tensor(PRIORS)[:, None])
     for method in ("risk", "objective", "selection_loss"):
         found = getattr(SNIPS(clip=clip), method)(OUT, batch)
         for row, (logits, clicks) in enumerate(zip(LOGITS, CLICKS, strict=True)):
-            weights = [r / max(a, clip or 0) for r, a in zip(clicks, ALPHA, strict=True)]
+            weights = [r / max(a, clip) for r, a in zip(clicks, ALPHA, strict=True)]
             expected = sum(bce(s, 0) for s in logits) / 5
             if sum(weights):
                 gain = sum(w * -s for w, s in zip(weights, logits, strict=True))

@@ -61,7 +61,7 @@ def fits(monkeypatch):
         def __init__(self, **parameters):
             self.parameters = parameters
 
-        def fit_replicates(self, log, replicates, holdout):
+        def fit_replicates(self, log, replicates, holdout, execution):
             made.append((self.parameters, log, replicates, holdout))
             return len(made)
 

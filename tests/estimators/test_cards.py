@@ -17,8 +17,8 @@ BASE = {
     "seed": 0,
     "device": "cpu",
 }
-CLIP, EM = {"clip": None}, {"e_step": "batch", "restarts": 1}
-SAR_EM = {"e_step": "epoch", "hidden": (), "lr": 0.03, "epochs": 150, "patience": 12}
+EM = {"e_step": "batch", "restarts": 1}
+SAR_EM = {"restarts": 1, "e_step": "epoch", "hidden": (), "lr": 0.03, "epochs": 150, "patience": 12}
 KNOWN_TO_IMPLICITRM = "labels, misclick, action rate, always acts"
 
 # name: (must be told, may be told, heads of each network with what it reads, defaults other than BASE)
@@ -34,17 +34,17 @@ CARDS = {
     "ips-scar": ("", "", "reward", {}),
     "pusb": ("class prior", "", "reward", {}),
     "vpu": ("", "", "reward", {}),
-    "ips": ("propensity", "", "reward", CLIP),
-    "ips-clipped": ("propensity", "", "reward", CLIP),
-    "snips": ("propensity, class prior", "", "reward", CLIP),
-    "dr": ("propensity", "", "reward / imputation", CLIP),
-    "mrdr": ("propensity", "", "reward / imputation", CLIP),
-    "stable-dr": ("propensity", "", "reward / propensity / imputation", CLIP),
-    "dr@click-observed": ("propensity", "", "reward / imputation", CLIP),
-    "multi-ips": ("propensity", "", "reward propensity", CLIP),
-    "multi-dr": ("propensity", "", "reward propensity imputation", CLIP),
-    "ome-ips": ("propensity, misclick", "", "reward", {"omission": 0.0, "clip": None}),
-    "ome-dr": ("propensity, misclick", "", "reward / imputation", {"omission": 0.0, "clip": None}),
+    "ips": ("propensity", "", "reward", {"clip": 0.0}),
+    "ips-clipped": ("propensity", "", "reward", {"clip": 0.1}),
+    "snips": ("propensity, class prior", "", "reward", {"clip": 0.0}),
+    "dr": ("propensity", "", "reward / imputation", {"clip": 0.1}),
+    "mrdr": ("propensity", "", "reward / imputation", {"clip": 0.1}),
+    "stable-dr": ("propensity", "", "reward / propensity / imputation", {"clip": 0.01}),
+    "dr@click-observed": ("propensity", "", "reward / imputation", {"clip": 0.1}),
+    "multi-ips": ("propensity", "", "reward propensity", {"clip": 0.01}),
+    "multi-dr": ("propensity", "", "reward propensity imputation", {"clip": 0.1}),
+    "ome-ips": ("propensity, misclick", "", "reward", {"omission": 0.0, "clip": 0.0}),
+    "ome-dr": ("propensity, misclick", "", "reward / imputation", {"omission": 0.0, "clip": 0.1}),
     "sar-em": ("", "", "reward / propensity of context", SAR_EM),
     "lbe": ("", "", "reward / propensity", EM),
     "recrec": ("", "", "reward / propensity", EM),
@@ -59,11 +59,11 @@ CARDS = {
     "ubpr": ("propensity", "", "reward", {}),
     "cubpr": ("propensity", "", "reward", {}),
     "upl": ("propensity", "", "reward / imputation", {}),
-    "ips@published": ("propensity", "", "reward", CLIP),
-    "multi-ips@published": ("propensity", "", "reward propensity", CLIP),
-    "multi-dr@published": ("propensity", "", "reward propensity imputation", CLIP),
-    "stable-dr@published": ("propensity", "", "reward / propensity / imputation", CLIP),
-    "rmf@published": ("propensity", "", "reward", CLIP),
+    "ips@published": ("propensity", "", "reward", {"clip": 0.1}),
+    "multi-ips@published": ("propensity", "", "reward propensity", {"clip": 0.1}),
+    "multi-dr@published": ("propensity", "", "reward propensity imputation", {"clip": 0.1}),
+    "stable-dr@published": ("propensity", "", "reward / propensity / imputation", {"clip": 0.1}),
+    "rmf@published": ("propensity", "", "reward", {"clip": 1e-8}),
     "upu@published": ("", "class prior", "reward", {}),
     "nnpu@published": ("", "class prior", "reward", {}),
     "recrec@published": ("", "", "reward / propensity", EM),
@@ -122,8 +122,6 @@ def those(value, *chosen):
 SCORES_REPORTED = ("bpr@published", "ubpr@published", "upl@published")
 NO_SUMS = ("snips", "nnpu", "nnpu@published", "pusb", "vpu", "stable-dr", "counter-if", "capture-recapture")
 SWITCHES = {  # attribute: (its usual value, who departs from it)
-    "default_clip": (0.1, {**those(0.0, "ips", "snips", "ome-ips"), "rmf@published": 1e-8}
-        | those(0.01, "multi-ips", "stable-dr")),
     "reads_pairs": (False, those(True, *PAIRWISE, *SCORES_REPORTED, "counter-if")),
     "ranks_only": (False, those(True, *PAIRWISE)),
     "sums_over_samples": (True, those(False, *NO_SUMS)),

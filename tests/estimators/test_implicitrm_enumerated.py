@@ -22,6 +22,7 @@ from simbench.errors import BadInput
 from simbench.log.feedback import FeedbackLog
 from simbench.training.holdout import Holdout
 from simbench.training.samples import Batch, Outputs
+from simbench.training.trainer import Execution
 
 LOGITS = [(0.4, -0.7), (-1.3, 1.1), (2.1, -3.2), (-3.0, -0.1)]
 
@@ -234,8 +235,8 @@ def test_restarts_begin_on_both_sides_of_an_even_split():
 def test_restarts_are_for_those_who_fit_a_propensity(monkeypatch):
     seen = []
 
-    def recorded(estimator, log, replicates, restarts, holdout):
-        seen.append((estimator.name, list(replicates), restarts, holdout))
+    def recorded(estimator, log, replicates, restarts, holdout, execution):
+        seen.append((estimator.name, list(replicates), restarts, holdout, execution))
 
     monkeypatch.setattr("simbench_estimators.implicitrm.train_restarts", recorded)
     rng = np.random.default_rng(0)
@@ -245,8 +246,9 @@ def test_restarts_are_for_those_who_fit_a_propensity(monkeypatch):
     log = FeedbackLog(features, feedback, np.arange(20), propensity=np.full(20, 0.5))
     ImplicitRM(restarts=3).fit_replicates(log)
     held_out = Holdout("sample")
-    ImplicitRM(restarts=2).fit_replicates(log, range(5, 7), held_out)
-    assert seen == [("implicitrm", [0, 1], 3, None), ("implicitrm", [5, 6], 2, held_out)]
+    how = Execution(precision="bf16")
+    ImplicitRM(restarts=2).fit_replicates(log, range(5, 7), held_out, how)
+    assert seen == [("implicitrm", [0, 1], 3, None, None), ("implicitrm", [5, 6], 2, held_out, how)]
     short = {"epochs": 1, "batch_size": 20}
     assert ImplicitRMKnown(restarts=3, **short).fit_replicates(log).predict(features).shape == (2, 20)
     assert ImplicitRM(restarts=1, **short).fit_replicates(log).predict(features).shape == (2, 20)

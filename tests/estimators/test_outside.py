@@ -16,8 +16,8 @@ from simbench.streams import seed_of
 
 PACKAGE = '''
 import numpy as np
-from simbench.estimator import Estimator
-from simbench.training.losses import loss_negative, loss_positive
+from simbench import Estimator
+from simbench import loss_negative, loss_positive
 
 class Acme(Estimator):
     """Naive under another name."""
@@ -105,7 +105,7 @@ def test_classifiers_are_found_by_their_class_name(name):
         ("sklearn:LinearSVC", "sklearn:LinearSVC has no predict_proba"),
         ("sklearn:Ridge", "no classifier"),
         ("implicitrn", "Did you mean 'implicitrm'"),
-        ("json:JSONDecoder", "is not a subclass of simbench.estimator.estimator.Estimator"),
+        ("json:JSONDecoder", "is not a subclass of simbench.Estimator"),
         ("json:NoSuchThing", "cannot be imported"),
         ("sklearn", "is not a subclass .*try sklearn:ClassName"),
     ],

@@ -28,7 +28,7 @@ def test_wmf_is_least_at_the_reweighted_click_probability(weight):
     """Witness: algebra, ``p / (p + w (1 - p))``, at which the expected loss has no gradient."""
     p = np.linspace(0.05, 0.95, 10)
     leaf = torch.as_tensor(logit(p / (p + weight * (1 - p)))).requires_grad_()
-    (gradient,) = torch.autograd.grad(WMF(weight).objective(Outputs(leaf), batch_of(p)), leaf)
+    (gradient,) = torch.autograd.grad(WMF(weight=weight).objective(Outputs(leaf), batch_of(p)), leaf)
     assert gradient.abs().max() < 1e-12
 
 

@@ -46,7 +46,7 @@ def test_time_and_bytes_are_near_what_the_study_then_takes(tmp_path):
 
 def test_what_is_finished_skipped_or_fails_is_said_and_costs_nothing(tmp_path, monkeypatch):
     (tmp_path / "broken.py").write_text(
-        "from simbench.estimator import Estimator\n"
+        "from simbench import Estimator\n"
         "class Broken(Estimator):\n"
         "    name = 'broken'\n"
         "    def reward_loss(self, out, batch):\n"

@@ -11,6 +11,7 @@ from simbench.training.contract import Network
 from simbench.training.losses import cross_entropy
 from simbench.training.precision import product_dtype, products_in
 from simbench.training.train import chunk_of_shape, chunk_size, train
+from simbench.training.trainer import Execution
 
 
 class Plain(Estimator):
@@ -45,12 +46,12 @@ BYTES = {
 def test_a_chunk_is_as_many_whole_blocks_as_fit(case):
     kind = {"workspace": Working, "mixed batches of 1500": Mixed}.get(case, Plain)
     estimator = kind(batch_size=1500 if "1500" in case else 512)
-    estimator.precision = "bf16" if case == "bf16" else "fp32"
+    precision = "bf16" if case == "bf16" else "fp32"
     shape = (3000, 64, 2 if case == "two networks" else 1, 3 if case == "three signals" else 0)
     for blocks in (2, 5):
         memory = 8 * blocks * BYTES[case]
-        assert chunk_of_shape(estimator, *shape, memory) == 8 * blocks
-        assert chunk_of_shape(estimator, *shape, memory - 1) == 8 * (blocks - 1)
+        assert chunk_of_shape(estimator, *shape, memory, precision) == 8 * blocks
+        assert chunk_of_shape(estimator, *shape, memory - 1, precision) == 8 * (blocks - 1)
     assert chunk_of_shape(estimator, *shape, 1) == 8  # at least one block
 
 
@@ -81,12 +82,11 @@ def test_the_shape_is_that_of_the_log(kind, signals):
     assert chunk_size(kind(hidden=(), device="cuda"), small_log(2, signals), 10**9) == 10**9 // each
 
 
-def test_chunks_are_of_the_estimators_budget_unless_another_is_given():
+def test_chunks_fit_the_budget_that_is_given():
     log, estimator = small_log(33), Plain(hidden=(), epochs=1)
     whole = train(estimator, log, range(33))
     assert len(whole.epochs) == 33 and not hasattr(whole, "models")
-    estimator.memory_budget = 1
-    chunks = train(estimator, log, range(33))
+    chunks = train(estimator, log, range(33), memory_budget=1)
     assert [len(model.epochs) for model in chunks.models] == [16, 16, 1]
     assert chunks.predict(log.features) == pytest.approx(whole.predict(log.features), abs=1e-5)
     assert not hasattr(train(estimator, log, range(33), memory_budget=1 << 30), "models")
@@ -129,13 +129,13 @@ def test_features_are_rounded_to_bfloat16_where_the_precision_says_so():
 
     class Watches(Plain):
         def reward_loss(self, out, batch):
-            seen[self.precision] = out.reward.detach().clone()
+            seen[precision] = out.reward.detach().clone()
             return super().reward_loss(out, batch)
 
     for precision in ("fp32", "bf16"):
         estimator = Watches(hidden=(), epochs=1, lr=0.0, validation_share=0.0)
-        estimator.precision = precision
-        assert train(estimator, log, range(1)).precision == precision
+        how = Execution(precision=precision)
+        assert train(estimator, log, range(1), execution=how).precision == precision
     assert len(seen["fp32"][0].unique()) == 2 and len(seen["bf16"][0].unique()) == 1
 
 
@@ -148,8 +148,7 @@ def test_training_in_bfloat16_follows_that_in_float32():
     logits = {}
     for precision in ("fp32", "bf16"):
         estimator = Plain(hidden=(16,), lr=0.03, epochs=60, patience=60, validation_share=0.0)
-        estimator.precision = precision
-        p = train(estimator, log, range(1)).predict(x)
+        p = train(estimator, log, range(1), execution=Execution(precision=precision)).predict(x)
         logits[precision] = np.log(p / (1 - p))
     assert np.abs(logits["fp32"]).mean() > 1
     assert np.abs(logits["bf16"] - logits["fp32"]).mean() < 0.1 * np.abs(logits["fp32"]).mean()

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sklearn.base import clone
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -140,8 +139,8 @@ def test_bfloat16_moves_predictions_a_little(told, small_world):
     x, found = small_world.test.features, {}
     for precision in ("fp32", "bf16"):
         estimator = find("implicitrm-known")(epochs=10, hidden=(64, 32))
-        estimator.precision = precision
-        found[precision] = train(estimator, told, range(10)).predict(x)
+        how = Execution(precision=precision)
+        found[precision] = train(estimator, told, range(10), execution=how).predict(x)
     gap = np.sqrt(np.mean((found["bf16"] - found["fp32"]) ** 2))
     assert 1e-5 < gap < 0.02
 
@@ -149,10 +148,8 @@ def test_bfloat16_moves_predictions_a_little(told, small_world):
 def test_a_precision_that_is_not_there_is_refused(told):
     estimator = find("naive")(epochs=1)
     for precision, message in (("tf32", "tf32 is a mode of NVIDIA GPUs"), ("fp8", "must be one of")):
-        estimator.precision = precision
         with pytest.raises(BadInput, match=message):
-            train(estimator, told, range(10))
-    assert clone(estimator).precision == "fp8"
+            train(estimator, told, range(10), execution=Execution(precision=precision))
 
 
 def test_pytorchs_switch_is_set_for_the_training_alone(told, monkeypatch):
