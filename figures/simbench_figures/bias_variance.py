@@ -105,7 +105,7 @@ def _scale(axis: Axes, which: str, part: pd.DataFrame) -> None:
     set_scale("symlog", linthresh=LINEAR_BELOW, linscale=0.4)
     set_limits = axis.set_xlim if which == "x" else axis.set_ylim
     set_limits(min(lowest * 1.5, -0.3 * LINEAR_BELOW), max(highest * 1.6, 10 * LINEAR_BELOW))
-    plain_ticks(axis, which, [0, 1e-4, 1e-3, 1e-2, 1e-1, 1])
+    plain_ticks(axis, which, [-0.1, -1e-2, -1e-3, 0, 1e-4, 1e-3, 1e-2, 1e-1, 1])
 
 
 def _footnote(table: pd.DataFrame) -> str:

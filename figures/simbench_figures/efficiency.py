@@ -26,6 +26,7 @@ NEEDS = (
 STEPS = ("efficiency",)  # of the reproduction, whose folders hold what it shows
 
 SMALLEST = 0.01  # of the axis; below it an estimator has diverged
+LARGEST = 1.6  # of the axis; few replicates may leave an interval without an upper end
 
 
 @in_print
@@ -71,10 +72,10 @@ def _panel(axis: Axes, here: pd.DataFrame) -> None:
         part = here[here.who == name].sort_values("bias_level")
         shift = (number - (len(names) - 1) / 2) * 0.012 * max(1.0, levels[-1] - levels[0])
         value = part.value.clip(lower=SMALLEST)
-        reach = bars(part.assign(value=value))
+        reach = bars(part.assign(value=value, high=part.high.clip(upper=10 * LARGEST)))
         axis.errorbar(part.bias_level + shift, value, yerr=reach, label=name, **looks(here, name))
     axis.axhline(1, color="#888888", linewidth=1)
-    axis.set(yscale="log", ylim=(0.8 * SMALLEST, 1.6))
+    axis.set(yscale="log", ylim=(0.8 * SMALLEST, LARGEST))
     plain_ticks(axis, "x", levels)
     plain_ticks(axis, "y", [0.01, 0.03, 0.1, 0.3, 1])
     axis.set_xlabel("bias level λ (dodged for legibility)")

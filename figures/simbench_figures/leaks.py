@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import SymLogNorm
+from matplotlib.colors import SymLogNorm, to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
@@ -16,6 +17,7 @@ from simbench.score.labels import expected_r2
 from simbench.score.moments import over_replicates
 from simbench.score.ranking import expected_auroc
 from simbench.study.finished import FinishedCell, read_study, situations
+from simbench_figures.palette import on
 from simbench_figures.paper import (
     DOUBLE,
     in_print,
@@ -37,7 +39,7 @@ STEPS = ("leaks",)  # of the reproduction, whose folders hold what it shows
 
 PUBLISHED, OFF = "published", "off: "
 METRICS = {"r2": "R²", "auroc": "AUROC"}
-DARK = 0.1  # cells beyond it have white letters
+SHADES = colormaps["PuOr_r"]
 STRONGEST, LINEAR = 1.0, 0.02  # of the colours: .02 is plainly seen, and 3 does not hide it
 
 
@@ -130,19 +132,18 @@ def draw(worth: pd.DataFrame) -> Figure:
 
 def _panel(axis: Axes, here: pd.DataFrame, leaks: list[str], names: list[str]) -> AxesImage:
     shade = np.full((len(leaks), len(names)), np.nan)
+    norm = SymLogNorm(LINEAR, vmin=-STRONGEST, vmax=STRONGEST)
     for row in here.itertuples():
         place = leaks.index(row.leak), names.index(row.estimator)
         shade[place] = row.value
         sure = row.low > 0 or row.high < 0
-        colour = "white" if abs(row.value) > DARK else "black"
+        colour = on(to_hex(SHADES(norm(np.clip(row.value, -STRONGEST, STRONGEST)))))
         weight = "bold" if sure else "normal"
         text = _short(row.value)
         axis.text(place[1], place[0], text, ha="center", va="center", fontsize=7, color=colour, weight=weight)
     axis.set_yticks(range(len(leaks)), leaks)
     axis.tick_params(length=0)
-    return axis.imshow(
-        shade, cmap="PuOr_r", norm=SymLogNorm(LINEAR, vmin=-STRONGEST, vmax=STRONGEST), aspect="auto"
-    )
+    return axis.imshow(shade, cmap=SHADES, norm=norm, aspect="auto")
 
 
 def _short(value: float) -> str:

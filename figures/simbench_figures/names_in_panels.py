@@ -9,6 +9,7 @@ from matplotlib.textpath import TextPath
 LETTERS = 7  # points
 MARK = 2.6  # half the width of a mark
 AIR = 1.2  # between letters and what is beside them
+BESIDE = 4.0  # between two numbers, which else are read as one
 NEAR, FAR, STEP = 5.0, 44.0, 3.0  # how far from its mark a number may stand
 LEADER_FROM = 8.0  # at this distance a line joins letters and mark
 DIRECTIONS = 24
@@ -67,7 +68,9 @@ def place_names(spots: Sequence[Spot], size: tuple[float, float]) -> dict[str, B
     taken = [box for spot in spots for box in spot.obstacles()]
     found: dict[str, Box] = {}
     for spot in sorted(spots, key=lambda spot: _neighbours(spot, spots)):
-        box = next((box for box in _beside(spot) if _free(box, taken, size)), None)
+        others = [other for other in spots if other is not spot]
+        free = (box for box in _beside(spot) if _free(box, taken, size) and _is_nearest(spot, box, others))
+        box = next(free, None)
         if box is not None:
             found[spot.label] = box
             taken.append(box)
@@ -93,7 +96,7 @@ def place_numbers(
     for spot in sorted(spots, key=lambda spot: -spot.y):
         if spot.label in names:
             continue
-        around = list(_around(spot, width_of(str(numbers[spot.label]))))
+        around = list(_around(spot, width_of(str(numbers[spot.label])) + BESIDE))
         letters = [*names.values(), *found.values()]
         strict = (box for box in around if _free(box, taken, size))
         loose = (box for box in around if _free(box, letters, size))
@@ -105,9 +108,19 @@ def place_numbers(
 
 def needs_leader(spot: Spot, box: Box) -> bool:
     """Whether letters stand so far from their mark that a line must join them."""
+    return _distance(spot, box) > LEADER_FROM
+
+
+def _distance(spot: Spot, box: Box) -> float:
     across = max(box.left - spot.x, spot.x - box.right, 0)
     up = max(box.bottom - spot.y, spot.y - box.top, 0)
-    return math.hypot(across, up) > LEADER_FROM
+    return math.hypot(across, up)
+
+
+def _is_nearest(spot: Spot, box: Box, others: list[Spot]) -> bool:
+    """Whether no other mark is nearer to the letters, so that nobody takes them for its name."""
+    own = _distance(spot, box)
+    return all(_distance(other, box) > own + AIR for other in others)
 
 
 def _beside(spot: Spot) -> Iterator[Box]:

@@ -1,10 +1,12 @@
 """One colour and marker an estimator, the same in every figure; safe for the colour-blind."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 from matplotlib.colors import to_hex, to_rgb
 
-Style = tuple[str, str | tuple[int, int, int]]  # colour (hex), marker of matplotlib
+Marker = str | tuple[int, Literal[0, 1, 2], int]  # as matplotlib takes them
+Style = tuple[str, Marker]  # with the colour (hex)
 
 # Okabe and Ito (2008) and Tol (2021); families share a hue neighbourhood, markers tell them apart
 STYLES: dict[str, Style] = {
@@ -63,7 +65,7 @@ NOT_FITTED: dict[str, Style] = {"truth": ("#000000", ""), "reference": ("#555555
 # far from one another and from the default estimators for every kind of colour vision (a test measures it);
 # stars with few points and hexagons mark no installed estimator
 SPARE_COLOURS = ("#a500ff", "#a57800", "#3c2da5", "#c3a55a", "#a50000", "#692d69", "#d24bff")
-SPARE_MARKERS = ((4, 1, 0), (3, 1, 0), "H", (6, 1, 0), (4, 1, 45), (3, 1, 180))
+SPARE_MARKERS: tuple[Marker, ...] = ((4, 1, 0), (3, 1, 0), "H", (6, 1, 0), (4, 1, 45), (3, 1, 180))
 SPARES = [
     (SPARE_COLOURS[number % len(SPARE_COLOURS)], SPARE_MARKERS[number % len(SPARE_MARKERS)])
     for number in range(len(SPARE_COLOURS) * len(SPARE_MARKERS))  # without a common divisor: no pair twice
@@ -100,7 +102,8 @@ def ink(colour: str) -> str:
     """The colour, as dark as letters on white must be to be read: a contrast of 4.5 to 1."""
     darker = colour
     for share in range(100, 0, -2):
-        darker = to_hex([share / 100 * part for part in to_rgb(colour)])
+        red, green, blue = (share / 100 * part for part in to_rgb(colour))
+        darker = to_hex((red, green, blue))
         if 1.05 / (luminance(darker) + 0.05) >= 4.5:
             break
     return darker

@@ -1,6 +1,7 @@
 """Draws all estimators in the plane of bias² against variance, a panel a situation and what was told."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ SITUATION = ["world", "protocol", "size", "bias_level"]
 FLOOR = 1e-5  # smaller estimates are drawn on it, hollow
 EQUAL_MSE = (0.003, 0.01, 0.03, 0.1)
 TICKS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1)
+FINE_TICKS = tuple(digit * 10.0**power for power in range(-5, 0) for digit in (1, 2, 5))
 KEY_COLUMNS = 4
 MEASURES = {"bias2": "x", "variance": "y"}
 
@@ -155,7 +157,8 @@ def panel_of(
 
     x, y = at(rows.x, 0), at(rows.y, 1)
     bars = zip(at(rows.x_low, 0), at(rows.y_low, 1), at(rows.x_high, 0), at(rows.y_high, 1), strict=True)
-    spots = [Spot(*spot, Box(*bar)) for *spot, bar in zip(rows.label, x, y, bars, strict=True)]
+    found = zip(rows.label, x, y, bars, strict=True)
+    spots = [Spot(label, across, up, Box(*ends)) for label, across, up, ends in found]
     return Panel(rows, spots, place_names(spots, size))
 
 
@@ -197,7 +200,12 @@ def _label(
         if text not in panel.names:
             text = str(numbers[text])
         middle = ((box.left + box.right) / 2 / size[0], (box.bottom + box.top) / 2 / size[1])
-        place = {"xycoords": "axes fraction", "textcoords": "axes fraction", "ha": "center", "va": "center"}
+        place: Any = {
+            "xycoords": "axes fraction",
+            "textcoords": "axes fraction",
+            "ha": "center",
+            "va": "center",
+        }
         line = {"arrowstyle": "-", "color": colours[spot.label], "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2}
         axis.annotate(
             text,
@@ -213,7 +221,9 @@ def _label(
 def _frame(axis: Axes, grid: Grid, line: int, column: int, told: str) -> None:
     """Ticks everywhere, their numbers only at the outer panels; at the right what was told."""
     plain_ticks(axis, "x", [1e-4, 1e-2, 1])
-    plain_ticks(axis, "y", [tick for tick in TICKS if axis.get_ylim()[0] < tick < axis.get_ylim()[1]])
+    low, high = axis.get_ylim()
+    ticks = TICKS if high > 50 * low else FINE_TICKS
+    plain_ticks(axis, "y", [tick for tick in ticks if low < tick < high])
     axis.grid()
     lowest = line == len(grid.heights) - 1
     axis.tick_params(labelbottom=lowest, labelleft=grid.is_first(column))

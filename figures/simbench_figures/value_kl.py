@@ -73,8 +73,8 @@ def draw(table: pd.DataFrame) -> Figure:
     lines = wrapped(words, DOUBLE).count("\n") + 1
     figure = sheet(DOUBLE, 2.25 * len(situations) + key + 0.125 * lines + 0.15)
     _fill(figure, situations, KINDS | (OF_LOGIT if reward == "logit" else {}))
-    for handle in legend(figure, 3).legend_handles:
-        handle.set_linewidth(LINE)
+    for line in legend(figure, 3).get_lines():
+        line.set_linewidth(LINE)
     note(figure, words)
     figure.draw_without_rendering()  # where panels lie is known from here
     for axis in figure.axes:

@@ -36,8 +36,8 @@ def explained(here: pd.DataFrame, world: str) -> str:
 
 def comparison_kl(here: pd.DataFrame) -> float:
     """The KL nearest to 1 nat among those that were measured."""
-    there = here[(here.policy == TILTED) & (here.estimator == TRUTH)].strength.unique()
-    return float(min(there, key=lambda kl: (abs(kl - USUAL_KL), kl)))
+    there = here.strength[(here.policy == TILTED) & (here.estimator == TRUTH)].tolist()
+    return min(there, key=lambda kl: (abs(kl - USUAL_KL), kl))
 
 
 def attitude(here: pd.DataFrame, kl: float) -> str | None:

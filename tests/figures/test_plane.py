@@ -148,6 +148,17 @@ def test_letters_lie_neither_on_marks_nor_on_one_another():
     assert not any(box.meets(mark) for box in names.values() for mark in marks)
 
 
+def test_no_name_stands_nearer_to_anothers_mark():
+    spots = [Spot("one", 50, 50, Box(40, 50, 60, 50)), Spot("two", 52, 60, Box(50, 60, 54, 60))]
+    names = place_names(spots, (120, 100))
+    assert names
+    for spot, other in (spots, spots[::-1]):
+        if box := names.get(spot.label):
+            up = [max(box.bottom - place.y, place.y - box.top, 0) for place in (spot, other)]
+            across = [max(box.left - place.x, place.x - box.right, 0) for place in (spot, other)]
+            assert np.hypot(across[0], up[0]) < np.hypot(across[1], up[1])
+
+
 def test_without_a_finished_cell_there_is_nothing_to_draw():
     with pytest.raises(BadInput, match="nothing to draw"):
         draw(table())
