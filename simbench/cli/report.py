@@ -31,13 +31,13 @@ def print_study(table: pd.DataFrame, config: StudyConfig, console: Console) -> N
     for part in situations(table, config):
         console.print()
         if len(config.protocols) > 1:
-            console.print(f"protocol {part.protocol}", highlight=False)
+            console.print(f"protocol {part.protocol}", highlight=False, markup=False)
         for line in situation_lines(part.world):
-            console.print(line, highlight=False, soft_wrap=True)
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
         console.print(_truth_table(part.rows, config))
         console.print(_other_table(part.rows, config))
         for note in notes(part.rows, part.world, config):
-            console.print(note, highlight=False, soft_wrap=True)
+            console.print(note, highlight=False, soft_wrap=True, markup=False)
 
 
 def situation_lines(world: World) -> list[str]:

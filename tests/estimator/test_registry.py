@@ -73,7 +73,7 @@ def test_what_is_no_estimator_is_refused_with_a_hint_where_a_class_was_forgotten
     for name in ("math:sqrt", "fractions:Fraction"):
         with pytest.raises(BadInput, match=rf"'{name}' is not a subclass of simbench.Estimator\."):
             find(name)
-    assert find("simbench.estimator:Estimator") is Estimator
+    assert find("simbench:Estimator") is Estimator
 
 
 def test_methods_for_the_class_prior_are_a_group_of_their_own(installed):

@@ -81,7 +81,8 @@ def import_libraries() -> None:
     import pytest  # noqa: F401
     import scipy.stats  # noqa: F401
     import sklearn.linear_model  # noqa: F401
-    import torch  # noqa: F401
+    import sklearn.utils.estimator_checks  # noqa: F401
+    import torch._dynamo  # noqa: F401
 
 
 def copy_tree(into: Path) -> Path:
@@ -104,8 +105,9 @@ def run_tests(root: Path, paths: tuple[str, ...], output: Path) -> int:
         handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(handle, 1)
         os.dup2(handle, 2)
-        sys.path.insert(0, str(root))
-        os.environ["PYTHONPATH"] = str(root)
+        packages = [str(root), str(root / "estimators"), str(root / "figures")]
+        sys.path[:0] = packages
+        os.environ["PYTHONPATH"] = os.pathsep.join(packages)
         sys.dont_write_bytecode = True
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         import pytest

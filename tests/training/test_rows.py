@@ -221,7 +221,7 @@ def test_oracle_stopping_sees_the_clean_labels_of_the_held_out_rows(log, chunks)
     estimator = Halved(**settings(epochs=1))
     estimator.note = lambda *_: None
     log = FeedbackLog(X, feedback, GROUPS)
-    budget = 1 if chunks else None
+    budget = 1 if chunks else MEMORY_BUDGET
     holdout = Holdout(oracle_labels=clean)
     model = train(estimator, log, range(count), memory_budget=budget, holdout=holdout)
     assert hasattr(model, "models") == chunks
@@ -270,6 +270,6 @@ def test_what_training_is_told_of_each_replicate_is_its_own_in_every_chunk(log):
             return (told + 100 * batch.feedback_rate + 1000 * batch.misclick)[:, 0]
 
     expected = own["propensity"][:, split()[1]].mean(1) + 10 * own["class_prior"] + 100 * feedback.mean(1)
-    for budget, chunks in ((None, [count] * count), (1, [16] * 16 + [3] * 3)):
+    for budget, chunks in ((MEMORY_BUDGET, [count] * count), (1, [16] * 16 + [3] * 3)):
         model = train(Asks(**settings(epochs=1)), log, range(count), memory_budget=budget)
         assert model.held_out_loss == pytest.approx(expected + 10 * np.array(chunks), abs=1e-3)
