@@ -80,7 +80,7 @@ def import_libraries() -> None:
     import pyarrow.parquet  # noqa: F401
     import pytest  # noqa: F401
     import scipy.stats  # noqa: F401
-    import sklearn.linear_model  # noqa: F401
+    import sklearn.linear_model
     import sklearn.utils.estimator_checks  # noqa: F401
     import torch._dynamo  # noqa: F401
 
