@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+from matplotlib.image import imread
 
 from simbench.study.config import StudyConfig
+from simbench.study.run import run
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
@@ -55,6 +57,18 @@ def test_the_python_example_of_the_readme_runs_as_printed(capsys):
     assert verdicts["oracle"] == "reference" and verdicts["naive"] == "biased"
     assert "| naive | nothing |" in capsys.readouterr().out
     assert names["log"].n_replicates == 5 and names["truth"].preference.shape == names["log"].feedback.shape
+
+
+def test_the_example_figure_of_contributing_is_drawn_as_printed(tmp_path):
+    code = block("CONTRIBUTING.md", "python", "<!-- example figure -->")
+    assert len(code.splitlines()) < 25
+    (tmp_path / "mine.py").write_text(code)
+    run(StudyConfig(sizes=(400,), replicates=3, estimators=("oracle", "naive")), tmp_path / "OUT")
+    command = block("CONTRIBUTING.md", "bash", "<!-- example figure -->").split()
+    assert command[:2] == ["simbench", "figure"]
+    subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, check=True)
+    assert imread(tmp_path / "OUT" / "mine.png")[..., :3].std() > 0.05
+    assert (tmp_path / "OUT" / "mine.pdf").stat().st_size > 5000
 
 
 def test_the_study_of_the_readme_is_valid():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from simbench_figures.paper import DOUBLE, TALLEST
 
-LEFT, RIGHT, ACROSS, BETWEEN, TITLE, BOTTOM = 0.58, 0.2, 0.12, 0.09, 0.38, 0.42
+LEFT, RIGHT, ACROSS, BETWEEN, TITLE, BOTTOM = 0.7, 0.2, 0.12, 0.09, 0.38, 0.42
 LINE = 0.125  # of a note
 UNDER = 1.3  # the most that key and notes may take
 MOST_COLUMNS = 3

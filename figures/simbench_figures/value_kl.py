@@ -83,9 +83,14 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _numbered(table: pd.DataFrame) -> pd.DataFrame:
-    """Column ``number``: of every estimator and what it was told, from 1; 0 where nothing was fitted."""
+    """Columns ``number``, from 1, 0 where nothing was fitted, and ``again``: the estimator came before.
+
+    A number stands for an estimator and what it was told.
+    """
     fitted = table.who[~table.estimator.isin([TRUTH, REFERENCE])].unique()
-    return table.assign(number=table.who.map({who: i for i, who in enumerate(fitted, start=1)}).fillna(0))
+    again = table.who != table.groupby("estimator").who.transform("first")
+    numbers = {who: number for number, who in enumerate(fitted, start=1)}
+    return table.assign(number=table.who.map(numbers).fillna(0), again=again)
 
 
 def _number_of(line: Line2D) -> str:
@@ -133,8 +138,9 @@ def _panel(axis: Axes, here: pd.DataFrame, metric: str, kind: str) -> None:
             color=first.colour,
             marker=first.marker,
             markevery=(int(number) % apart, apart),
-            markeredgecolor="white",
-            markeredgewidth=0.4,
+            markerfacecolor="white" if first.again else first.colour,
+            markeredgecolor=first.colour if first.again else "white",
+            markeredgewidth=0.8 if first.again else 0.4,
             linewidth=width[who],
             label=f"{int(number)} {who}",
         )

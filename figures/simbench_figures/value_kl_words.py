@@ -134,4 +134,4 @@ def _at(here: pd.DataFrame, metric: str, kl: float) -> pd.DataFrame:
 
 
 def _spelled(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{round(value, 2) + 0.0:.2f}"  # no -0.00

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from simbench_figures.palette import STYLES
 
 from simbench.study.figures import find
 
@@ -138,6 +139,24 @@ def knowledge_map() -> pd.DataFrame:
     return table[table.estimator.isin(["oracle", "implicitrm", "implicitrm-known"])]
 
 
+def many_estimators() -> pd.DataFrame:
+    """Two situations of thirty estimators, half of them in a crowd, with variances over three decades."""
+    generator = np.random.default_rng(0)
+    frames = []
+    for world in ("exclusive", "shared"):
+        for number, name in enumerate([name for name in STYLES if "@" not in name][:30]):
+            knows = (
+                "truth" if name == "oracle" else ("nothing", "propensity", "class prior, context")[number % 3]
+            )
+            spread = 0.15 if number % 2 else 1.0
+            for metric, centre in (("bias2", 0.02), ("variance", 0.004)):
+                value = min(centre * 10 ** (spread * generator.normal()), 0.5)
+                row = {"world": world, "estimator": name, "knows": knows, "metric": metric, "value": value}
+                frames.append(row | {"low": 0.7 * value, "high": 1.4 * value})
+    table = pd.DataFrame(frames)
+    return table.assign(bias_level=2.0, size=10_000, status="ok", n_replicates=20, protocol="honest")
+
+
 TABLES = {
     "groups": group_shares,
     "bias-variance": over_levels,
@@ -150,7 +169,7 @@ TABLES = {
     "reliability": reliability_bins,
     "value-kl": policies,
     "throughput": speeds,
-    "plane": over_levels,
+    "plane": many_estimators,
 }
 
 

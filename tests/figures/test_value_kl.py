@@ -68,6 +68,12 @@ def test_curves_apart_are_of_one_width():
     assert len(widths) == 1
 
 
+def test_the_same_estimator_told_something_else_has_hollow_marks():
+    figure = value_kl.draw(table(rows("ips", "propensity"), rows("ips", "propensity (estimated)", 0.3)))
+    faces = {str(line.get_label()): line.get_markerfacecolor() for line in figure.axes[0].lines}
+    assert faces["1 ips (propensity)"] != "white" and faces["2 ips (propensity (estimated))"] == "white"
+
+
 def test_where_the_truth_likes_the_trait_too_it_is_said_why_naive_passes_the_oracle():
     figure = value_kl.draw(
         table(
@@ -89,7 +95,12 @@ def test_where_the_truth_likes_the_trait_too_it_is_said_why_naive_passes_the_ora
 
 
 @pytest.mark.parametrize(
-    ("of_truth", "words"), [(20.0, "which the true reward hardly reads"), (-300.0, "prefers less of it")]
+    ("of_truth", "words"),
+    [
+        (-0.001, "hardly reads (its own policy moves it from 1,000 to 1,000"),
+        (20.0, "which the true reward hardly reads"),
+        (-300.0, "prefers less of it"),
+    ],
 )
 def test_a_trait_without_worth_is_called_that(of_truth, words):
     figure = value_kl.draw(table(rows("oracle", "truth"), rows("naive", trait=900), truth_trait=of_truth))
