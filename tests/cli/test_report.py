@@ -1,17 +1,21 @@
 """The report that people read: every number with its digits, its interval, its column and its row."""
 
 import io
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from simbench.cli import report
 from simbench.errors import BadInput
+from simbench.study import notes as module
 from simbench.study.config import StudyConfig
 from simbench.study.protocol import Protocol
+from simbench.study.summary import TRUTH_METRICS, number, with_interval
 
 NAN = float("nan")
 CONFIG = StudyConfig()
@@ -57,15 +61,41 @@ def rows_of(estimator, metrics, knows="nothing", **columns):
     return rows
 
 
-def printed(rows, worlds, config=CONFIG) -> str:
-    console = Console(file=io.StringIO(), width=250)
-    report.print_study(pd.DataFrame(rows), config, worlds, console)
-    return console.file.getvalue()
+@dataclass(frozen=True)
+class Named:
+    """What tells one protocol, or one configured world, from another."""
+
+    name: str
+
+
+def cell(protocol, there, size=100):
+    """What the report reads of a planned cell: a world has about as many responses as were asked for."""
+    return SimpleNamespace(
+        protocol=Named(protocol),
+        world=Named(there.config.name),
+        bias_level=there.bias_level,
+        size=size,
+        built=lambda: there,
+    )
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """What is printed of these rows by a study that plans these cells."""
+
+    def of(rows, cells, config=CONFIG) -> str:
+        monkeypatch.setattr("simbench.study.summary.plan", lambda given: cells)
+        console = Console(file=io.StringIO(), width=250)
+        report.print_study(pd.DataFrame(rows), config, console)
+        return console.file.getvalue()
+
+    return of
 
 
 def as_lists(table) -> list[list[str]]:
-    """Titles and rows of a table."""
-    columns = [[str(column.header), *map(str, column.cells)] for column in table.columns]
+    """Titles and rows of a table as they are read: brackets that markup would swallow are missing."""
+    columns = [[column.header, *column.cells] for column in table.columns]
+    columns = [[Text.from_markup(text).plain for text in column] for column in columns]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -91,8 +121,8 @@ def as_lists(table) -> list[list[str]]:
     ],
 )
 def test_a_number_has_its_digits_and_no_leading_zero(value, digits, text):
-    assert report._number(value, digits) == text
-    assert digits != 4 or report._number(value) == text
+    assert number(value, digits) == text
+    assert digits != 4 or number(value) == text
 
 
 def indexed(metrics) -> pd.DataFrame:
@@ -101,9 +131,9 @@ def indexed(metrics) -> pd.DataFrame:
 
 def test_an_interval_stands_low_before_high_behind_its_value():
     rows = indexed({"bias2": (0.02, -0.001, 0.0456), "mse": (1.5,), "variance": (NAN,)})
-    assert report._interval(rows, "bias2") == r".0200 \[-.0010, .0456]"
-    assert report._interval(rows, "mse") == "1.50" and report._interval(rows, "variance") == "–"
-    assert report._interval(rows, "excess_bias2") == "–"
+    assert with_interval(rows, "bias2") == ".0200 [-.0010, .0456]"
+    assert with_interval(rows, "mse") == "1.50" and with_interval(rows, "variance") == "–"
+    assert with_interval(rows, "excess_bias2") == "–"
 
 
 def test_half_an_interval_stands_behind_its_value():
@@ -134,13 +164,13 @@ def test_the_truth_stands_under_its_titles_in_the_order_of_the_study():
     assert as_lists(table) == [
         ["estimator", "told", "bias²", "variance", "MSE", "excess bias²", "verdict"],
         [
-            *("naive", "nothing", r".1800 \[.1700, .1900]", r".0020 \[.0010, .0030]"),
-            *(r".1820 \[.1720, .1920]", r".1000 \[.0900, .1100]", "biased"),
+            *("naive", "nothing", ".1800 [.1700, .1900]", ".0020 [.0010, .0030]"),
+            *(".1820 [.1720, .1920]", ".1000 [.0900, .1100]", "biased"),
         ],
-        ["ips", "propensity", r".2000 \[.1000, .3000]", "–", r".3000 \[.2000, .4000]", "–", "no oracle"],
+        ["ips", "propensity", ".2000 [.1000, .3000]", "–", ".3000 [.2000, .4000]", "–", "no oracle"],
         ["bpr", "nothing", "–", "–", "–", "–", "ranks only"],
-        ["dr", "misclick", "", "", "", "", r"skipped: needs \[x] first"],
-        ["ips", "propensity (x)", "–", "–", ".5000", r".0000 \[-.1000, .1000]", "undecided"],
+        ["dr", "misclick", "", "", "", "", "skipped: needs [x] first"],
+        ["ips", "propensity (x)", "–", "–", ".5000", ".0000 [-.1000, .1000]", "undecided"],
     ]
     assert table.title == "Against the true reward, 20 replicates"
     assert table.caption == (
@@ -174,7 +204,7 @@ def test_ranking_calibration_and_decisions_stand_under_their_titles():
         *("auroc", "pairwise_accuracy", "brier", "nll", "calibration_shift", "ece", "regret"),
         *("efficiency", "swapped_share"),
     ]
-    assert list(report.TRUTH_METRICS) == ["bias2", "variance", "mse", "excess_bias2"]
+    assert list(TRUTH_METRICS) == ["bias2", "variance", "mse", "excess_bias2"]
 
 
 def test_a_situation_says_what_was_realised():
@@ -198,7 +228,7 @@ def test_several_signals_are_told_with_their_rates():
     assert report.situation_lines(of_two)[3:] == [rates + dependence]
 
 
-def test_a_situation_shows_its_own_rows_only():
+def test_a_situation_shows_its_own_rows_only(printed):
     """Each of world, level, size and protocol differs in turn; brackets are printed as they are."""
     places = [
         {},
@@ -215,17 +245,17 @@ def test_a_situation_shows_its_own_rows_only():
     )
     config = StudyConfig(protocols=(Protocol(name="honest"), Protocol(name="published")))
     cases = [
-        ("honest", world(size=110)),  # about 100: prompts are kept whole
-        ("honest", world("shared")),
-        ("honest", world(level=2.0)),
-        ("honest", world(size=290)),
-        ("published", world()),
+        cell("honest", world(size=110)),  # about 100: prompts are kept whole
+        cell("honest", world("shared")),
+        cell("honest", world(level=2.0)),
+        cell("honest", world(size=290), 300),
+        cell("published", world()),
     ]
     for k, case in enumerate(cases):
         said = printed(rows, [case], config)
         found = [line.split()[1:] for line in said.splitlines() if "naive " in line and "ranks" in line]
         assert found == [["nothing", "–", "–", f".1{k}00", "–", "ranks", "only"]], k
-        assert f"protocol {case[0]}\n" in said and "responses [as drawn]\n" in said
+        assert f"protocol {case.protocol.name}\n" in said and "responses [as drawn]\n" in said
         assert ("failed: ValueError: shape [n] and [k]" in said) is (k == 0)
     both = printed(rows, cases[:2], config)
     order = [both.index(text) for text in ("world exclusive:", ".1000", "world shared:", ".1100")]
@@ -234,16 +264,16 @@ def test_a_situation_shows_its_own_rows_only():
     assert both.count("Against the true reward, 20 replicates") == both.count("Ranking, calibration") == 2
 
 
-def test_the_notes_are_printed_as_they_are():
+def test_the_notes_are_printed_as_they_are(printed):
     reason = "excess bias² 0.0100 [nan, nan] against a margin of 0.0025"
     rows = rows_of("naive", {"excess_bias2": (0.01, NAN, NAN, "undecided")}, reason=reason)
     rows += rows_of("ips", TRUTH, "propensity")
-    said = printed(rows, [("honest", world())])
+    said = printed(rows, [cell("honest", world())])
     assert f"naive (nothing): undecided, {reason}\n" in said and said.count("undecided, ") == 1
 
 
 def notes(rows, world, config=CONFIG):
-    return report.notes(pd.DataFrame(rows), world, config)
+    return module.notes(pd.DataFrame(rows), world, config)
 
 
 HELP = (
@@ -354,7 +384,7 @@ def test_the_dependence_of_three_signals_is_tested_in_up_to_20_replicates(
         correlations = np.array([0.1, 0.2, 0.3]) * (replicate % 4)
         return SimpleNamespace(p_value=p_values[replicate % 4], correlations=correlations)
 
-    monkeypatch.setattr("simbench.log.dependence.dependence_test", tested)
+    monkeypatch.setattr("simbench.study.notes.dependence_test", tested)
     config = StudyConfig(level=level, replicates=replicates)
     assert notes(rows_of("naive", TRUTH), world(signals=3), config) == [
         f"signals: independence given the response is rejected at level {expected:.2g} in "
@@ -371,7 +401,7 @@ def test_two_signals_cannot_be_tested_and_a_log_may_be_too_small(monkeypatch):
     def refused(log, replicate):
         raise BadInput("too few responses")
 
-    monkeypatch.setattr("simbench.log.dependence.dependence_test", refused)
+    monkeypatch.setattr("simbench.study.notes.dependence_test", refused)
     assert notes(rows_of("naive", TRUTH), world(signals=3)) == ["signals: too few responses"]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from stand_ins import Fit, StandIn
 
+from simbench.estimator import registry
 from simbench.log.feedback import FeedbackLog
 from simbench.reward.diagnosis import advice as module
 from simbench.reward.diagnosis.advice import (
@@ -138,10 +139,11 @@ def worths(monkeypatch):
     known = StandIn(fit)
     made = {}
 
-    def find(name):
+    def likelihood(propensity_is_told):
+        name = registry.likelihood(propensity_is_told).name
         return lambda **parameters: made.update({name: parameters}) or known
 
-    monkeypatch.setattr(module, "find", find)
+    monkeypatch.setattr(module, "likelihood", likelihood)
     real = module._redraw
 
     def marked(log, reward, propensity, seed, number):
@@ -192,7 +194,7 @@ def test_few_fits_are_each_taken_once(monkeypatch):
     monkeypatch.setattr(
         module, "_redraw", lambda log, reward, *rest: taken.append(reward[0]) or real(log, reward, *rest)
     )
-    monkeypatch.setattr(module, "find", lambda name: lambda **parameters: half)
+    monkeypatch.setattr(module, "likelihood", lambda propensity_is_told: lambda **parameters: half)
     half = StandIn(lambda log, own: Fit(lambda x: np.full((1, len(x)), 0.5)), **dict.fromkeys(HYPER, 0))
     rewards = np.repeat([[0.8], [0.3]], ROWS, 1)
     worth_of_knowledge(a_log(), rewards, rewards, half)

@@ -10,6 +10,7 @@ from simbench_estimators.implicitrm import ImplicitRMKnown
 from stand_ins import Fit, StandIn
 
 from simbench.errors import BadInput
+from simbench.estimator import registry
 from simbench.log.feedback import FeedbackLog
 from simbench.reward import intervals as module
 from simbench.reward.intervals import (
@@ -202,9 +203,12 @@ def test_what_identifies_is_asked_of_five_restarts_with_the_same_heads(monkeypat
 
 def test_maximum_likelihood_knows_what_is_told(monkeypatch):
     made = []
-    monkeypatch.setattr(
-        module, "find", lambda name: lambda **own: made.append((name, own)) or StandIn(lambda *given: None)
-    )
+
+    def noted(propensity_is_told):
+        name = registry.likelihood(propensity_is_told).name
+        return lambda **own: made.append((name, own)) or StandIn(lambda *given: None)
+
+    monkeypatch.setattr(module, "likelihood", noted)
     _, log, _ = told(1, 50)
     maximum_likelihood(log)
     maximum_likelihood(replace(log, propensity=None))

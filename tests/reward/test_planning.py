@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from simbench_estimators.implicitrm import ImplicitRM, ImplicitRMKnown
 from stand_ins import Fit
 
 from simbench.cli import main
@@ -69,8 +70,8 @@ def test_what_is_needed_grows_with_the_square_of_the_measured_error(monkeypatch)
     assert (joint.knows, joint.estimator) == ("nothing but the log", "implicitrm")
     assert known.by_bound == 1001 and known.rmse_there == 0.08
     assert asked.sizes == [(60, True, 0.05), (60, False, 0.05)]
-    names = ("implicitrm-known", "implicitrm")
-    assert asked.simulated == [(TINY, 1.5, 1001, name, 3, 7) for name in names]
+    kinds = (ImplicitRMKnown, ImplicitRM)
+    assert asked.simulated == [(TINY, 1.5, 1001, kind, 3, 7) for kind in kinds]
 
 
 def test_an_error_below_the_target_needs_no_less_than_the_bound(monkeypatch):
@@ -86,7 +87,7 @@ def test_too_large_a_size_is_not_simulated_and_too_small_a_one_at_100(monkeypatc
     assert asked.simulated[0][2] == 100 and rows[0].by_bound == 40 and rows[0].needed == 160
 
 
-def test_the_simulated_error_is_the_root_mean_square_over_replicates_and_test_responses(monkeypatch):
+def test_the_simulated_error_is_the_root_mean_square_over_replicates_and_test_responses():
     made, fitted = {}, []
     off = np.array([[0.1], [-0.2], [0.3]])
     world = build(TINY, 1.5, 80, 7)
@@ -99,9 +100,9 @@ def test_the_simulated_error_is_the_root_mean_square_over_replicates_and_test_re
             fitted.append(log)
             return Fit(lambda x: off + world.test.reward)
 
-    monkeypatch.setattr(module, "find", lambda name: made.update(name=name) or Estimator)
-    assert simulated_rmse(TINY, 1.5, 80, "x", 3, 7) == pytest.approx(math.sqrt((0.01 + 0.04 + 0.09) / 3))
-    assert made == {**MAXIMUM_LIKELIHOOD, "name": "x", "batch_size": 80, "seed": 7}
+    found = simulated_rmse(TINY, 1.5, 80, Estimator, 3, 7)
+    assert found == pytest.approx(math.sqrt((0.01 + 0.04 + 0.09) / 3))
+    assert made == {**MAXIMUM_LIKELIHOOD, "batch_size": 80, "seed": 7}
     log, truth = world.draw(range(3))
     assert np.array_equal(fitted[0].feedback, log.feedback)
     assert fitted[0].propensity == pytest.approx(truth.propensity)

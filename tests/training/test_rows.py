@@ -11,6 +11,7 @@ from sklearn.metrics import log_loss
 from simbench.estimator.estimator import Estimator, grant
 from simbench.log.feedback import FeedbackLog
 from simbench.streams import stream
+from simbench.training.contract import MEMORY_BUDGET
 from simbench.training.holdout import Holdout
 from simbench.training.losses import cross_entropy
 from simbench.training.network import block_width
