@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, ClassVar, dataclass_transform, get_origin
 
+WRITTEN = "is_written_from_parameters"  # marks the constructors that are ours, and not a person's
+
 
 def parameters_of(kind: type) -> dict[str, inspect.Parameter]:
     """Parameters of a class: the annotated attributes of it and of its bases, the bases' first.
@@ -40,12 +42,12 @@ def _is_class_variable(annotation: Any) -> bool:
 class Parameters:
     """Base that writes the constructor: it takes the parameters by keyword, and stores them.
 
-    A subclass that writes its own ``__init__`` keeps it.
+    A subclass that writes its own ``__init__`` keeps it, and hands it on to its subclasses.
     """
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
-        if "__init__" not in cls.__dict__:
+        if cls.__init__ is object.__init__ or hasattr(cls.__init__, WRITTEN):
             cls.__init__ = _constructor(cls)
 
 
@@ -75,4 +77,5 @@ def _constructor(kind: type):
     # required ones may follow those with a default: all are given by keyword
     __init__.__signature__ = inspect.Signature([own, *parameters.values()])  # pyright: ignore[reportFunctionMemberAccess]
     __init__.__qualname__ = f"{kind.__qualname__}.__init__"
+    setattr(__init__, WRITTEN, True)
     return __init__
