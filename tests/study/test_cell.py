@@ -9,6 +9,7 @@ from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import find
 from simbench.log.feedback import FeedbackLog
 from simbench.study import cell as module
+from simbench.study import supervision
 from simbench.study.cell import (
     Cell,
     Outcome,
@@ -20,6 +21,7 @@ from simbench.study.cell import (
 from simbench.study.protocol import Protocol
 from simbench.study.shards import Shards
 from simbench.training.contract import Network
+from simbench.training.trainer import Execution
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
@@ -66,7 +68,7 @@ def test_every_field_is_part_of_the_key(field):
 def test_the_key_names_the_version_and_not_the_memory(monkeypatch):
     assert changed(memory_budget=1 << 20).key == AT.key == changed().key
     before = AT.key
-    monkeypatch.setattr(module, "__version__", "0.0.0")
+    monkeypatch.setattr(module, "VERSION", "0.0.0")
     assert AT.key != before and len(before) == 20 and int(before, 16) >= 0
 
 
@@ -138,18 +140,33 @@ def test_settings_are_those_that_an_estimator_has_each_once_behind_the_shipped_o
     assert changed(protocol=Protocol(settings=tries, untuned=("naive",))).settings(Plain) == [{}]
 
 
-def test_a_setting_is_laid_over_the_parameters_and_the_way_it_runs_is_the_cells():
+def test_a_setting_is_laid_over_the_parameters_and_the_way_it_runs_is_the_cells(monkeypatch):
+    asked, executions = [], []
+
+    def chunk_size(estimator, log, budget, precision):
+        asked.append((budget, precision))
+        return log.n_replicates
+
+    class Runs(Plain):
+        def __init__(self, rate=0.0, seed=0, hidden=(4,)):
+            super().__init__(rate, seed)
+            self.hidden = hidden
+
+        def fit_replicates(self, log, replicates=None, holdout=None, execution=None):
+            executions.append(execution)
+            return super().fit_replicates(log, replicates, holdout)
+
+    monkeypatch.setattr(supervision, "chunk_size", chunk_size)
+    monkeypatch.setattr(Runs, "seen", [])
     at = changed(
         parameters={"rate": 0.5},
         protocol=Protocol(settings=({"rate": 1.0},)),
         precision="tf32",
         memory_budget=1 << 21,
     )
-    seen, facts = fitted(at)
-    assert [(one.rate, one.seed, one.precision, one.memory_budget) for one, _ in seen] == [
-        (0.5, 5, "tf32", 1 << 21),
-        (1.0, 5, "tf32", 1 << 21),
-    ]
+    _, facts = fit_cell(at, Runs)
+    assert [(one.rate, one.seed) for one, _ in Runs.seen] == [(0.5, 5), (1.0, 5)]
+    assert asked == [(1 << 21, "tf32")] * 2 and executions == [Execution.on("cpu", "tf32")] * 2
     assert facts["settings"] == [0, 0] and facts["restarts"] == {} == facts["weights"]
 
 

@@ -8,11 +8,11 @@ from pydantic import ValidationError
 
 from simbench.files.location import Location
 from simbench.score.moments import over_replicates
+from simbench.study import run as study
 from simbench.study.config import StudyConfig, plan
 from simbench.study.policies import COLUMNS, downstream_table
 from simbench.study.policy_settings import Downstream
 from simbench.study.protocol import Protocol
-from simbench.study.run import run as study
 from simbench.study.shards import Shards
 from simbench.worlds.presets import PRESETS
 

@@ -15,7 +15,7 @@ from simbench.worlds.presets import PRESETS
 
 WORLD = PRESETS["exclusive"].model_copy(update={"test_size": 100, "n_features": 3, "n_context": 2})
 COSTS = """
-from simbench.estimator import Estimator
+from simbench import Estimator
 
 class Costs(Estimator):
     name = "costs"
@@ -53,7 +53,7 @@ def clock(monkeypatch, tmp_path):
     def fit_cell(cell, kind, world):
         clock.pilots.append(cell)
         clock.now += BEFORE
-        if hasattr(kind(), "hidden"):
+        if "hidden" in kind().get_params():
             for _ in range(clock.epochs):
                 clock.now += EPOCH
                 kind().selection_loss(None, None)

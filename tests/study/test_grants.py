@@ -9,6 +9,7 @@ from scipy.special import logit
 
 from simbench.errors import BadInput
 from simbench.estimator.registry import find
+from simbench.study import supervision
 from simbench.study.cell import Cell, fit_cell, run_cell
 from simbench.study.config import StudyConfig, plan
 from simbench.study.grants import (
@@ -24,6 +25,7 @@ from simbench.study.grants import (
 from simbench.study.shards import Shards
 from simbench.study.told_propensity import exposure_experiment
 from simbench.training.device_log import DeviceLog
+from simbench.training.network import block_width
 from simbench.worlds.presets import PRESETS
 
 
@@ -334,19 +336,17 @@ def test_an_estimator_runs_with_every_combination_of_what_it_asks_for():
 @pytest.mark.parametrize("name", ["propensity:estimated", "class prior:elkan-noto"])
 def test_what_is_told_per_replicate_follows_its_replicate_through_chunks(name, monkeypatch):
     """Training in chunks of one block gives what training all at once gives."""
-    from simbench.training.train import train as training
-
     kind = "ips" if name.startswith("propensity") else "upu"
     at = cell(kind, (name,), replicates=20, size=300, parameters={"epochs": 2})
     whole, facts = fit_cell(at, find(kind))
     assert facts["knows"] == in_words(name)
     sizes = []
 
-    def one_block(estimator, log, budget):
-        sizes.append(training.block_width(estimator.hidden))
+    def one_block(estimator, log, budget, precision):
+        sizes.append(block_width(estimator.hidden))
         return sizes[-1]
 
-    monkeypatch.setattr(training, "chunk_size", one_block)
+    monkeypatch.setattr(supervision, "chunk_size", one_block)
     assert np.array_equal(whole, fit_cell(at, find(kind))[0])
     assert sizes and sizes[0] < 20
 

@@ -6,12 +6,13 @@ import weakref
 import pytest
 
 from simbench.cli import main
+from simbench.estimator import estimator as face
 from simbench.estimator.registry import find
 from simbench.study.cell import fit_cell
 from simbench.study.config import StudyConfig, plan
 from simbench.study.memory import memory_statement
 from simbench.study.run import run
-from simbench.training.train import train as training
+from simbench.training import train as training
 from simbench.worlds.presets import PRESETS
 
 SMALL = StudyConfig(
@@ -40,7 +41,7 @@ def test_a_study_in_chunks_is_the_study(tmp_path, monkeypatch):
 
 
 def test_the_fitted_networks_of_a_chunk_do_not_outlive_it(monkeypatch):
-    models, original = [], training.train
+    models, original = [], face.train
 
     def watched(*arguments, **options):
         gc.collect()
@@ -49,7 +50,7 @@ def test_the_fitted_networks_of_a_chunk_do_not_outlive_it(monkeypatch):
         models.append(weakref.ref(fitted))
         return fitted
 
-    monkeypatch.setattr(training, "train", watched)
+    monkeypatch.setattr(face, "train", watched)
     predictions, _ = fit_cell(plan(FRUGAL)[0], find("naive"))
     assert len(models) >= 2 and predictions.shape[0] == 20
 

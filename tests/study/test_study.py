@@ -14,6 +14,7 @@ import torch
 from simbench import __version__
 from simbench.errors import BadInput
 from simbench.files.location import Location
+from simbench.study import run as study
 from simbench.study.cell import Outcome
 from simbench.study.config import StudyConfig, plan, under, validate
 from simbench.study.executors.local import Local
@@ -23,7 +24,6 @@ from simbench.study.interrupt import remembered
 from simbench.study.policy_settings import Downstream
 from simbench.study.protocol import Protocol
 from simbench.study.run import environment, is_of, run
-from simbench.study.run import run as study
 from simbench.study.shards import Shards
 from simbench.study.table import read_table
 from simbench.worlds.presets import PRESETS

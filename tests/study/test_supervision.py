@@ -9,11 +9,12 @@ from sklearn.isotonic import IsotonicRegression
 
 from simbench.estimator.estimator import Estimator
 from simbench.streams import seed_of
+from simbench.study import supervision
 from simbench.study.protocol import Protocol
 from simbench.study.supervision import fit_under, holdout_of
 from simbench.training.batches import split_by_prompt
 from simbench.training.holdout import Holdout
-from simbench.training.train import train as training
+from simbench.training.trainer import Execution
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
@@ -182,8 +183,8 @@ class Chunked(Estimator):
         self.restarts, self.hidden = restarts, hidden
         self.validation_share, self.seed = validation_share, seed
 
-    def fit_replicates(self, log, replicates=None, holdout=None):
-        self.calls.append((list(replicates), log, holdout))
+    def fit_replicates(self, log, replicates=None, holdout=None, execution=None):
+        self.calls.append((list(replicates), log, holdout, execution))
         numbers = np.array(list(replicates))
         return Fixed(numbers / 10, -numbers.astype(float), {"number": float(numbers.mean())})
 
@@ -201,18 +202,17 @@ def test_so_many_replicates_are_fitted_at_a_time_as_the_memory_holds(restarts, r
     """A fit of several restarts takes the room of as many replicates."""
     log, truth = WORLD.draw(range(5))
     asked = []
-    monkeypatch.setattr(training, "chunk_size", lambda e, log, budget: asked.append(budget) or room)
+    monkeypatch.setattr(supervision, "chunk_size", lambda e, log, *how: asked.append(how) or room)
     monkeypatch.setattr(Chunked, "calls", [])
 
     def make(setting):
-        estimator = Chunked(restarts, **setting)
-        estimator.memory_budget = 12345
-        return estimator
+        return Chunked(restarts, **setting)
 
-    protocol = Protocol(oracle_stopping=True)
-    kept, diagnostics, _ = fit_under(protocol, make, [{}], log, truth, WORLD.test, True)
-    assert asked == [12345] and [numbers for numbers, _, _ in Chunked.calls] == chunks
-    for numbers, part, holdout in Chunked.calls:
+    protocol, how = Protocol(oracle_stopping=True), Execution(precision="bf16")
+    kept, diagnostics, _ = fit_under(protocol, make, [{}], log, truth, WORLD.test, True, 12345, how)
+    assert asked == [(12345, "bf16")] and [numbers for numbers, *_ in Chunked.calls] == chunks
+    for numbers, part, holdout, execution in Chunked.calls:
+        assert execution is how
         assert np.array_equal(part.feedback, log.feedback[numbers])
         assert np.array_equal(holdout.oracle_labels, truth.preference[numbers])
     # a mean over replicates, however they lie in chunks; calibrated, each by labels of its own
@@ -227,7 +227,7 @@ def test_so_many_replicates_are_fitted_at_a_time_as_the_memory_holds(restarts, r
 
 def test_losses_of_chunks_stand_one_behind_another(monkeypatch):
     log, truth = WORLD.draw(range(5))
-    monkeypatch.setattr(training, "chunk_size", lambda *_: 2)
+    monkeypatch.setattr(supervision, "chunk_size", lambda *_: 2)
 
     class Alternating(Chunked):
         def fit_replicates(self, log, replicates=None, holdout=None):

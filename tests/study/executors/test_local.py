@@ -28,7 +28,7 @@ MINE = """
 import os, pathlib, signal
 import numpy as np, torch
 from threadpoolctl import threadpool_info
-from simbench.estimator import Estimator
+from simbench import Estimator
 
 class Constant:
     def __init__(self, shape): self.shape = shape
@@ -178,7 +178,7 @@ def test_a_memory_of_one_process_is_not_shared():
 def test_flags_of_ray_are_refused_elsewhere(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main(["run", "--cpus-per-cell", "2", "--out", str(tmp_path / "o")])
-    assert end.value.code == 2 and "--cpus-per-cell is of --executor ray" in capsys.readouterr().err
+    assert end.value.code == 2 and "--cpus-per-cell belongs to --executor ray" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
