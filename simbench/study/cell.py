@@ -15,7 +15,7 @@ from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import find
 from simbench.log.feedback import FeedbackLog
 from simbench.study.grants import base, granted, unavailable
-from simbench.study.protocol import Protocol
+from simbench.study.protocol import EvaluationProtocol
 from simbench.study.shards import Shards
 from simbench.study.supervision import fit_under
 from simbench.training.contract import MEMORY_BUDGET
@@ -40,7 +40,7 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     device: str
     precision: Precision = "fp32"
     memory_budget: int = MEMORY_BUDGET
-    protocol: Protocol = Protocol()
+    protocol: EvaluationProtocol = EvaluationProtocol()
 
     @property
     def key(self) -> str:

@@ -10,7 +10,7 @@ from simbench.study.cell import Cell
 from simbench.study.executors.worker import fixed_threads
 from simbench.study.grants import BASES, base, checked, variants
 from simbench.study.policy_settings import Downstream
-from simbench.study.protocol import Protocol
+from simbench.study.protocol import EvaluationProtocol
 from simbench.training.contract import MEMORY_BUDGET
 from simbench.training.precision import Precision, product_dtype
 from simbench.worlds.config import WorldConfig
@@ -47,7 +47,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     alternatives : tuple of tuple of str
         Whole grants in place of ``grant``, each tried on its own: an estimator runs once with every one that
         tells it something else, and not where another would tell what this one leaves it without.
-    protocols : tuple of Protocol
+    protocols : tuple of EvaluationProtocol
         How fits are split, stopped, chosen and calibrated; the whole grid is run under each, by name.
     precision : {"fp32", "tf32", "bf16"}
         Of matrix products, see :mod:`simbench.training.precision`.
@@ -70,7 +70,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     seed: int = Field(default=0, ge=0)
     grant: tuple[str, ...] = ("propensity", "class prior")
     alternatives: tuple[tuple[str, ...], ...] = ()
-    protocols: tuple[Protocol, ...] = (Protocol(),)
+    protocols: tuple[EvaluationProtocol, ...] = (EvaluationProtocol(),)
     label_share: float = Field(default=0.05, gt=0, lt=1)
     margin: float = Field(default=0.05, gt=0)
     level: float = Field(default=0.95, gt=0.5, lt=1)
@@ -107,14 +107,14 @@ def plan(config: StudyConfig) -> list[Cell]:
     ]
 
 
-def under(world: WorldConfig, protocol: Protocol) -> WorldConfig:
+def under(world: WorldConfig, protocol: EvaluationProtocol) -> WorldConfig:
     """The world as the protocol has its law."""
     if protocol.capped is None or world.law != "rating":
         return world
     return world.model_copy(update={"capped": protocol.capped})
 
 
-def _grants(config: StudyConfig, protocol: Protocol, name: str) -> list[tuple[str, ...]]:
+def _grants(config: StudyConfig, protocol: EvaluationProtocol, name: str) -> list[tuple[str, ...]]:
     """What each of an estimator's cells is told."""
     kind, given = find(name), protocol.grant_of.get(name, protocol.grant)
     alternatives = config.alternatives or (config.grant,) if given is None else (given,)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, model_validator
 EVERYONE = "all"
 
 
-class Protocol(BaseModel, frozen=True, extra="forbid"):
+class EvaluationProtocol(BaseModel, frozen=True, extra="forbid"):
     """How fits are split, stopped, chosen and calibrated; the default lets nothing of the truth in.
 
     Parameters

@@ -11,7 +11,7 @@ from simbench.estimator.estimator import Estimator
 from simbench.files.matrix import take_rows
 from simbench.log.feedback import FeedbackLog, Truth
 from simbench.streams import seed_of
-from simbench.study.protocol import Protocol
+from simbench.study.protocol import EvaluationProtocol
 from simbench.training.batches import split_by_prompt
 from simbench.training.contract import MEMORY_BUDGET, FittedReplicates
 from simbench.training.holdout import Holdout
@@ -58,14 +58,14 @@ class Training:
         return unusual if self.execution is None else {**unusual, "execution": self.execution}
 
 
-def holdout_of(protocol: Protocol, truth: Truth) -> Holdout:
+def holdout_of(protocol: EvaluationProtocol, truth: Truth) -> Holdout:
     """What the protocol lets training hold out and see."""
     labels = truth.preference.astype(np.float32) if protocol.oracle_stopping else None
     return Holdout(protocol.split, labels)
 
 
 def fit_under(
-    protocol: Protocol,
+    protocol: EvaluationProtocol,
     make: Callable[[dict[str, Any]], Estimator],
     settings: Sequence[dict[str, Any]],
     log: FeedbackLog,
@@ -79,7 +79,7 @@ def fit_under(
 
     Parameters
     ----------
-    protocol : Protocol
+    protocol : EvaluationProtocol
     make : callable
         The estimator with a setting laid over its parameters.
     settings : sequence of dict

@@ -14,7 +14,7 @@ from simbench.cli import report
 from simbench.errors import BadInput
 from simbench.study import notes as module
 from simbench.study.config import StudyConfig
-from simbench.study.protocol import Protocol
+from simbench.study.protocol import EvaluationProtocol
 from simbench.study.summary import TRUTH_METRICS, number, with_interval
 
 NAN = float("nan")
@@ -243,7 +243,7 @@ def test_a_situation_shows_its_own_rows_only(printed):
     rows += rows_of(
         "ips", {"": (NAN,)}, "propensity", status="failed", reason="ValueError: shape [n] and [k]"
     )
-    config = StudyConfig(protocols=(Protocol(name="honest"), Protocol(name="published")))
+    config = StudyConfig(protocols=(EvaluationProtocol(name="honest"), EvaluationProtocol(name="published")))
     cases = [
         cell("honest", world(size=110)),  # about 100: prompts are kept whole
         cell("honest", world("shared")),

@@ -13,7 +13,7 @@ from simbench.score.labels import expected_r2
 from simbench.study.config import StudyConfig
 from simbench.study.figures import find, names
 from simbench.study.finished import situations
-from simbench.study.protocol import Protocol
+from simbench.study.protocol import EvaluationProtocol
 from simbench.study.run import run
 from simbench.worlds.presets import PRESETS
 
@@ -33,9 +33,9 @@ def study(tmp_path_factory):
 def leaky(tmp_path_factory):
     out = tmp_path_factory.mktemp("study") / "leaks"
     protocols = (
-        Protocol(name="published", oracle_stopping=True, split="sample"),
-        Protocol(name="off: oracle stopping", split="sample"),
-        Protocol(name="off: all"),
+        EvaluationProtocol(name="published", oracle_stopping=True, split="sample"),
+        EvaluationProtocol(name="off: oracle stopping", split="sample"),
+        EvaluationProtocol(name="off: all"),
     )
     run(StudyConfig(worlds=(WORLD,), bias_levels=(2.0,), protocols=protocols, **SMALL), out)
     return out

@@ -18,7 +18,7 @@ from simbench.study.cell import (
     run_cell,
     weight_diagnostics,
 )
-from simbench.study.protocol import Protocol
+from simbench.study.protocol import EvaluationProtocol
 from simbench.study.shards import Shards
 from simbench.training.contract import Network
 from simbench.training.trainer import Execution
@@ -56,7 +56,7 @@ OTHER = {
     "label_share": 0.3,
     "device": "cuda",
     "precision": "tf32",
-    "protocol": Protocol(oracle_stopping=True),
+    "protocol": EvaluationProtocol(oracle_stopping=True),
 }
 
 
@@ -78,7 +78,7 @@ def test_the_key_does_not_depend_on_the_order_in_which_parameters_are_given():
 
 def test_a_table_says_of_a_cell_where_it_stands():
     world = WORLD.model_copy(update={"name": "mine", "law": "rating"})
-    at = changed(world=world, protocol=Protocol(name="theirs"))
+    at = changed(world=world, protocol=EvaluationProtocol(name="theirs"))
     assert at.columns == {
         "world": "mine", "law": "rating", "bias_level": 1.0, "size": 40, "protocol": "theirs",
         "estimator": "naive",
@@ -135,9 +135,9 @@ def test_an_estimator_is_made_with_the_seed_its_parameters_and_a_device_if_it_ta
 
 def test_settings_are_those_that_an_estimator_has_each_once_behind_the_shipped_ones():
     tries = ({"rate": 1.0, "lr": 2.0}, {"lr": 3.0}, {"rate": 1.0}, {"rate": 2.0})
-    at = changed(protocol=Protocol(settings=tries))
+    at = changed(protocol=EvaluationProtocol(settings=tries))
     assert at.settings(Plain) == [{}, {"rate": 1.0}, {"rate": 2.0}]
-    assert changed(protocol=Protocol(settings=tries, untuned=("naive",))).settings(Plain) == [{}]
+    assert changed(protocol=EvaluationProtocol(settings=tries, untuned=("naive",))).settings(Plain) == [{}]
 
 
 def test_a_setting_is_laid_over_the_parameters_and_the_way_it_runs_is_the_cells(monkeypatch):
@@ -160,7 +160,7 @@ def test_a_setting_is_laid_over_the_parameters_and_the_way_it_runs_is_the_cells(
     monkeypatch.setattr(Runs, "seen", [])
     at = changed(
         parameters={"rate": 0.5},
-        protocol=Protocol(settings=({"rate": 1.0},)),
+        protocol=EvaluationProtocol(settings=({"rate": 1.0},)),
         precision="tf32",
         memory_budget=1 << 21,
     )
@@ -189,7 +189,7 @@ def test_another_world_may_stand_in_for_the_cells_own():
 def test_what_it_knows_is_the_grants_the_truth_the_context_the_signals_and_the_leaks_in_turn():
     reads_context = (Network(), Network(("propensity",), "context"))
     asks = {"needs": frozenset({"propensity", "signals"}), "networks": reads_context}
-    leaky = Protocol(oracle_stopping=True)
+    leaky = EvaluationProtocol(oracle_stopping=True)
     signals = WORLD.model_copy(update={"signals": 3})
     at = changed(world=signals, grant=("propensity:distorted=2", "class prior"), protocol=leaky)
     told = "propensity (distorted 2), context, 3 signals, oracle stopping"

@@ -12,7 +12,7 @@ from simbench.study import run as study
 from simbench.study.config import StudyConfig, plan
 from simbench.study.policies import COLUMNS, downstream_table
 from simbench.study.policy_settings import Downstream
-from simbench.study.protocol import Protocol
+from simbench.study.protocol import EvaluationProtocol
 from simbench.study.shards import Shards
 from simbench.worlds.presets import PRESETS
 
@@ -27,7 +27,7 @@ CONFIG = StudyConfig(
     estimators=("oracle", "naive", "ips"),
     replicates=4,
     level=0.7,
-    protocols=(Protocol(), Protocol(name="other", oracle_stopping=True)),
+    protocols=(EvaluationProtocol(), EvaluationProtocol(name="other", oracle_stopping=True)),
 )
 SETTINGS = Downstream(rewards=("probability", "logit"), betas=(0.3, 2.0), kls=(0.2, 1.09, 1.2), ns=(1, 2))
 

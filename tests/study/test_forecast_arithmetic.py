@@ -9,7 +9,7 @@ from simbench.study import forecast as module
 from simbench.study.cell import Outcome, run_cell
 from simbench.study.config import StudyConfig, plan
 from simbench.study.forecast import CellForecast, Forecast, Span, forecast
-from simbench.study.protocol import Protocol
+from simbench.study.protocol import EvaluationProtocol
 from simbench.study.shards import Shards
 from simbench.worlds.presets import PRESETS
 
@@ -117,7 +117,7 @@ def test_a_pilot_that_takes_all_its_epochs_says_that_every_fit_does(clock):
 def test_several_settings_are_several_fits(clock):
     """Of each 10 epochs and 3 of patience: 20 and 6; of 16 epochs 10 are before patience."""
     clock.epochs = 16
-    tries = (Protocol(settings=({"patience": 3},)),)
+    tries = (EvaluationProtocol(settings=({"patience": 3},)),)
     assert seconds(forecast_of(protocols=tries))[0] == pytest.approx((0.5 + 0.5 * (5 + 6)) * 6)
 
 
@@ -185,7 +185,7 @@ def test_one_pilot_for_each_kind_of_work_after_one_that_warms_up(clock, monkeypa
         {"size": 60},
         {"grant": ("labels",)},
         {"device": "cuda"},
-        {"protocol": Protocol(name="other")},
+        {"protocol": EvaluationProtocol(name="other")},
     ],
     ids=lambda change: next(iter(change)),
 )

@@ -12,7 +12,7 @@ from simbench.estimator.registry import find
 from simbench.study.cell import Cell, fit_cell
 from simbench.study.config import StudyConfig, plan
 from simbench.study.file import Overrides, study_from
-from simbench.study.protocol import Protocol
+from simbench.study.protocol import EvaluationProtocol
 from simbench.study.run import run
 from simbench.study.told_propensity import label_derived
 from simbench.training.batches import split_by_prompt
@@ -48,7 +48,7 @@ def fitted(protocol, world=None, **changes):
 
 @pytest.fixture(scope="module")
 def world():
-    return cell(Protocol()).built()
+    return cell(EvaluationProtocol()).built()
 
 
 class OtherLabels(type(build(TWIN, 0.8, 100, 0))):
@@ -60,22 +60,22 @@ class OtherLabels(type(build(TWIN, 0.8, 100, 0))):
 
 
 ORACLES = {
-    "stopping": Protocol(oracle_stopping=True),
-    "calibration": Protocol(oracle_calibration=("naive",)),
-    "selection": Protocol(oracle_selection=True, settings=SETTINGS),
+    "stopping": EvaluationProtocol(oracle_stopping=True),
+    "calibration": EvaluationProtocol(oracle_calibration=("naive",)),
+    "selection": EvaluationProtocol(oracle_selection=True, settings=SETTINGS),
 }
 
 
 @pytest.mark.parametrize("leak", [None, "stopping", "calibration"])
 def test_labels_of_the_log_reach_a_fit_by_their_switch_alone(leak, world):
-    protocol = Protocol(split="sample", settings=SETTINGS) if leak is None else ORACLES[leak]
+    protocol = EvaluationProtocol(split="sample", settings=SETTINGS) if leak is None else ORACLES[leak]
     before, after = fitted(protocol, world), fitted(protocol, OtherLabels(**vars(world)))
     assert np.array_equal(before, after) == (leak is None)
 
 
 @pytest.mark.parametrize("leak", [None, "selection"])
 def test_the_test_reward_reaches_a_fit_by_its_switch_alone(leak, world):
-    protocol = Protocol(split="sample", settings=SETTINGS) if leak is None else ORACLES[leak]
+    protocol = EvaluationProtocol(split="sample", settings=SETTINGS) if leak is None else ORACLES[leak]
     reward = np.random.default_rng(0).uniform(0.02, 0.1, len(world.test.reward))
     other = replace(world, test=replace(world.test, reward=reward))
     before, after = fitted(protocol, world), fitted(protocol, other)
@@ -85,11 +85,11 @@ def test_the_test_reward_reaches_a_fit_by_its_switch_alone(leak, world):
 def test_what_leaks_stands_beside_the_result(world):
     for leak, protocol in ORACLES.items():
         assert fit_cell(cell(protocol), find("naive"), world)[1]["knows"] == f"oracle {leak}"
-    spared = Protocol(
+    spared = EvaluationProtocol(
         oracle_calibration=("ips",), oracle_selection=True, settings=SETTINGS, untuned=("naive",)
     )
     assert fit_cell(cell(spared), find("naive"), world)[1]["knows"] == "nothing"
-    assert Protocol(oracle_calibration=("all",)).told("anyone") == ["oracle calibration"]
+    assert EvaluationProtocol(oracle_calibration=("all",)).told("anyone") == ["oracle calibration"]
 
 
 def test_an_oracle_stops_where_clean_labels_are_best(world):
@@ -144,18 +144,18 @@ def test_calibration_is_isotonic_regression_of_the_held_out_labels(world):
 
 
 def test_selection_keeps_for_each_log_the_setting_that_is_best_on_the_test(world):
-    near = Protocol(oracle_selection=True, settings=({"hidden": (64,)},))
-    tried = [fitted(Protocol(), world, **setting) for setting in ({}, {"hidden": (64,)})]
+    near = EvaluationProtocol(oracle_selection=True, settings=({"hidden": (64,)},))
+    tried = [fitted(EvaluationProtocol(), world, **setting) for setting in ({}, {"hidden": (64,)})]
     each = np.argmin([((one - world.test.reward) ** 2).mean(1) for one in tried], 0)
     assert len(set(each)) > 1
     assert np.array_equal(fitted(near, world), np.stack(tried)[each, np.arange(3)])
-    tried = [fitted(Protocol(), world, **setting) for setting in ({}, {"lr": 3e-2}, {"lr": 3e-4})]
+    tried = [fitted(EvaluationProtocol(), world, **setting) for setting in ({}, {"lr": 3e-2}, {"lr": 3e-4})]
     error = [((one - world.test.reward) ** 2).mean(1) for one in tried]
     best = np.stack(tried)[np.argmin(error, 0), np.arange(3)]
     assert np.array_equal(fitted(ORACLES["selection"], world), best)
-    observed = fitted(Protocol(settings=SETTINGS), world)
+    observed = fitted(EvaluationProtocol(settings=SETTINGS), world)
     assert any(np.array_equal(observed[0], one[0]) for one in tried)
-    assert np.array_equal(fitted(Protocol(settings=SETTINGS, untuned=("naive",)), world), tried[0])
+    assert np.array_equal(fitted(EvaluationProtocol(settings=SETTINGS, untuned=("naive",)), world), tried[0])
 
 
 def test_split_by_sample_parts_the_responses_of_a_prompt(world):
@@ -179,9 +179,9 @@ def test_the_label_derived_propensity_is_a_function_of_the_click():
 
 def test_the_grid_is_run_under_every_protocol(tmp_path):
     protocols = (
-        Protocol(),
-        Protocol(name="published", capped=False, grant=("propensity:label-derived",), replicates=1),
-        Protocol(name="stored", grant=(), grant_of={"ips": ("propensity",)}),
+        EvaluationProtocol(),
+        EvaluationProtocol(name="published", capped=False, grant=("propensity:label-derived",), replicates=1),
+        EvaluationProtocol(name="stored", grant=(), grant_of={"ips": ("propensity",)}),
     )
     config = StudyConfig(
         worlds=(TWIN,), bias_levels=(0.8,), sizes=(300,), replicates=2, estimators=("oracle", "naive", "ips"),
@@ -200,7 +200,7 @@ def test_the_grid_is_run_under_every_protocol(tmp_path):
     assert set(rows["published", "ips"].knows) == {"propensity (label-derived)"}
     assert {"r2", "mae", "rmse"} <= set(rows["published", "naive"].metric)
     with pytest.raises(BadInput, match="same name"):
-        run(config.model_copy(update={"protocols": (Protocol(), Protocol())}), tmp_path / "other")
+        run(config.model_copy(update={"protocols": (EvaluationProtocol(), EvaluationProtocol())}), tmp_path / "other")
 
 
 @pytest.mark.parametrize("name", ["twins-honest", "twins-published", "leaks"])
@@ -234,18 +234,18 @@ def test_a_world_in_a_study_file_may_be_a_preset_with_changes(tmp_path):
 
 def test_impossible_protocols_are_refused():
     with pytest.raises(ValidationError, match="needs settings"):
-        Protocol(oracle_selection=True)
+        EvaluationProtocol(oracle_selection=True)
     with pytest.raises(ValidationError):
-        Protocol(replicates=0)
+        EvaluationProtocol(replicates=0)
 
 
 @pytest.mark.parametrize(
     ("protocol", "by", "sees"),
     [
-        (Protocol(), None, False),
-        (Protocol(oracle_calibration=("all",), oracle_selection=True, settings=SETTINGS), None, False),
-        (Protocol(split="sample"), "sample", False),
-        (Protocol(oracle_stopping=True), "prompt", True),
+        (EvaluationProtocol(), None, False),
+        (EvaluationProtocol(oracle_calibration=("all",), oracle_selection=True, settings=SETTINGS), None, False),
+        (EvaluationProtocol(split="sample"), "sample", False),
+        (EvaluationProtocol(oracle_stopping=True), "prompt", True),
     ],
 )
 def test_training_is_handed_labels_under_oracle_stopping_alone(protocol, by, sees, world):

@@ -73,9 +73,7 @@ def test_words_and_pictures(results):
 def test_notes_name_their_situation_where_there_are_several():
     shared = {**SMALL, "worlds": ["shared"], "estimators": ["oracle", "implicitrm"], "parameters": {}}
     notes = sb.run(**shared).notes
-    assert [note.split(":")[0] for note in notes if "implicitrm" in note][0].startswith(
-        "shared, bias level 0"
-    )
+    assert next(note for note in notes if "implicitrm" in note).startswith("shared, bias level 0")
 
 
 def test_a_world_by_name():

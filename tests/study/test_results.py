@@ -12,7 +12,7 @@ from simbench.errors import BadInput
 from simbench.score.moments import Estimate, score, verdict
 from simbench.study.cell import Outcome
 from simbench.study.config import StudyConfig, plan
-from simbench.study.protocol import Protocol
+from simbench.study.protocol import EvaluationProtocol
 from simbench.study.run import run
 from simbench.study.shards import Shards
 from simbench.study.table import COLUMNS, RANKING, read_table, table, to_json, write_table
@@ -32,7 +32,7 @@ CONFIG = StudyConfig(
     grant=("propensity", "propensity:distorted", "class prior"),
     margin=0.1,
     level=0.8,
-    protocols=(Protocol(replicates=REPLICATES),),
+    protocols=(EvaluationProtocol(replicates=REPLICATES),),
 )
 WEIGHTS = {"largest_weight": 7.5}
 RESTARTS = {"restarts_disagree": 0.25}
@@ -151,7 +151,7 @@ def test_the_excess_is_over_the_oracle_of_the_same_situation(found):
 @pytest.mark.parametrize(
     "two",
     [
-        {"protocols": (Protocol(replicates=6), Protocol(name="other", replicates=6))},
+        {"protocols": (EvaluationProtocol(replicates=6), EvaluationProtocol(name="other", replicates=6))},
         {"worlds": (WORLD, WORLD.model_copy(update={"name": "other"}))},
         {"sizes": (60, 80)},
         {"bias_levels": (0.5, 2.0)},

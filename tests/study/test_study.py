@@ -22,7 +22,7 @@ from simbench.study.executors.worker import died, fixed_threads
 from simbench.study.finished import read_study, situations
 from simbench.study.interrupt import remembered
 from simbench.study.policy_settings import Downstream
-from simbench.study.protocol import Protocol
+from simbench.study.protocol import EvaluationProtocol
 from simbench.study.run import environment, is_of, run
 from simbench.study.shards import Shards
 from simbench.study.table import read_table
@@ -41,7 +41,7 @@ QUICK = StudyConfig(
 
 
 def test_the_grid_is_walked_protocol_by_protocol_world_by_world_size_by_size_level_by_level():
-    protocols = (Protocol(), Protocol(name="one", replicates=1))
+    protocols = (EvaluationProtocol(), EvaluationProtocol(name="one", replicates=1))
     config = StudyConfig(
         worlds=(FIRST, SECOND), bias_levels=(0.2, 0.4), sizes=(50, 60), estimators=("naive", "ips"),
         protocols=protocols,
@@ -61,7 +61,7 @@ def test_what_a_study_states_reaches_every_cell():
     config = StudyConfig(
         worlds=(FIRST,), estimators=("naive", "ips"), parameters={"ips": {"lr": 0.5}}, replicates=3, seed=9,
         label_share=0.25, precision="bf16", device="cuda", memory_budget=1 << 22,
-        protocols=(Protocol(), Protocol(name="few", replicates=2)),
+        protocols=(EvaluationProtocol(), EvaluationProtocol(name="few", replicates=2)),
     )  # fmt: skip
     cells = plan(config)
     assert [cell.parameters for cell in cells] == [{}, {"lr": 0.5}] * 2
@@ -79,12 +79,12 @@ def test_a_world_may_have_estimators_of_its_own():
 
 
 def test_the_cap_is_the_protocols_where_it_states_one_and_there_is_a_rating_law():
-    assert under(SECOND, Protocol(capped=False)).capped is False
-    assert under(under(SECOND, Protocol(capped=False)), Protocol(capped=True)).capped is True
-    assert under(FIRST, Protocol(capped=False)) == FIRST
+    assert under(SECOND, EvaluationProtocol(capped=False)).capped is False
+    assert under(under(SECOND, EvaluationProtocol(capped=False)), EvaluationProtocol(capped=True)).capped is True
+    assert under(FIRST, EvaluationProtocol(capped=False)) == FIRST
     uncapped = SECOND.model_copy(update={"capped": False})
-    assert under(uncapped, Protocol()) == uncapped
-    (cell,) = plan(StudyConfig(worlds=(SECOND,), estimators=("naive",), protocols=(Protocol(capped=False),)))
+    assert under(uncapped, EvaluationProtocol()) == uncapped
+    (cell,) = plan(StudyConfig(worlds=(SECOND,), estimators=("naive",), protocols=(EvaluationProtocol(capped=False),)))
     assert not cell.world.capped
 
 
@@ -106,11 +106,11 @@ def test_alternatives_are_grants_in_turn_and_leave_no_one_without_what_another_g
 def test_a_protocol_grants_in_place_of_the_study_and_to_some_in_place_of_all():
     config = StudyConfig(worlds=(FIRST,), estimators=("ips",), grant=("propensity",))
     for protocol, expected in (
-        (Protocol(), ("propensity",)),
-        (Protocol(grant=()), ()),
-        (Protocol(grant=("propensity:shifted=1.0",)), ("propensity:shifted",)),
-        (Protocol(grant=(), grant_of={"ips": ("propensity:distorted",)}), ("propensity:distorted",)),
-        (Protocol(grant=("propensity",), grant_of={"upu": ()}), ("propensity",)),
+        (EvaluationProtocol(), ("propensity",)),
+        (EvaluationProtocol(grant=()), ()),
+        (EvaluationProtocol(grant=("propensity:shifted=1.0",)), ("propensity:shifted",)),
+        (EvaluationProtocol(grant=(), grant_of={"ips": ("propensity:distorted",)}), ("propensity:distorted",)),
+        (EvaluationProtocol(grant=("propensity",), grant_of={"upu": ()}), ("propensity",)),
     ):
         assert told(config.model_copy(update={"protocols": (protocol,)})) == [expected]
 
@@ -122,7 +122,7 @@ def test_a_protocol_grants_in_place_of_the_study_and_to_some_in_place_of_all():
     ("changes", "message"),
     [
         ({"estimators_in": {"no such world": ("naive",)}}, "estimators_in names 'no such world'"),
-        ({"protocols": (Protocol(), Protocol(split="sample"))}, r"same name \(honest, honest\)"),
+        ({"protocols": (EvaluationProtocol(), EvaluationProtocol(split="sample"))}, r"same name \(honest, honest\)"),
         ({"parameters": {"oracle": {"speed": 1}}}, "'oracle' does not take these parameters: .*speed"),
         ({"parameters": {"naive": {"lr": 1}}}, "parameters are given for 'naive', which is not among"),
         ({"precision": "tf32"}, "tf32 is a mode of NVIDIA GPUs"),
@@ -226,7 +226,7 @@ def test_an_interrupt_that_was_only_remembered_ends_the_run_after_the_cell(tmp_p
 def test_situations_are_the_finished_cells_of_one_protocol_world_size_and_level(tmp_path):
     config = QUICK.model_copy(update={
         "worlds": (FIRST, SECOND), "bias_levels": (0.5, 0.6), "sizes": (50, 60),
-        "protocols": (Protocol(), Protocol(name="other")),
+        "protocols": (EvaluationProtocol(), EvaluationProtocol(name="other")),
     })  # fmt: skip
     folder = Location(tmp_path)
     study._claim(folder, config)

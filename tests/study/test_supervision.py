@@ -10,7 +10,7 @@ from sklearn.isotonic import IsotonicRegression
 from simbench.estimator.estimator import Estimator
 from simbench.streams import seed_of
 from simbench.study import supervision
-from simbench.study.protocol import Protocol
+from simbench.study.protocol import EvaluationProtocol
 from simbench.study.supervision import fit_under, holdout_of
 from simbench.training.batches import split_by_prompt
 from simbench.training.holdout import Holdout
@@ -70,7 +70,7 @@ def test_the_least_held_out_loss_is_kept_for_each_log():
         "second": Fixed(LEVELS / 2, np.array([2.0, 2.0, 5.0]), {"agree": 0.0}),
         "third": Fixed(LEVELS / 4, np.array([1.0, np.nan, np.inf]), {"agree": 0.5}),
     }
-    kept, diagnostics, chosen = under(Protocol(settings=({"setting": "second"},)), models)
+    kept, diagnostics, chosen = under(EvaluationProtocol(settings=({"setting": "second"},)), models)
     assert chosen.tolist() == [2, 0, 1] and diagnostics == {"agree": 1.0}
     every = [model.predict(WORLD.test.features) for model in models.values()]
     for replicate, number in enumerate(chosen):
@@ -83,19 +83,19 @@ def test_an_oracle_keeps_what_has_the_least_squared_error_to_the_true_reward():
         "shipped": Fixed(np.array([0.0, 0.45, np.nan]), np.array([0.0, 9.0, 0.0])),
         "second": Fixed(np.array([0.45, 0.9, 0.9]), np.array([9.0, 0.0, 9.0])),
     }
-    oracle = Protocol(oracle_selection=True, settings=({"setting": "second"},))
+    oracle = EvaluationProtocol(oracle_selection=True, settings=({"setting": "second"},))
     every = np.stack([model.predict(WORLD.test.features) for model in models.values()])
     error = ((every - REWARD) ** 2).mean(2)
     expected = [int(error[1, 0] < error[0, 0]), int(error[1, 1] < error[0, 1]), 1]
     assert expected == [1, 0, 1]
     assert under(oracle, models)[2].tolist() == expected
-    assert under(Protocol(settings=oracle.settings), models)[2].tolist() == [0, 1, 0]
+    assert under(EvaluationProtocol(settings=oracle.settings), models)[2].tolist() == [0, 1, 0]
 
 
 def test_the_oracle_of_selection_sees_the_test_reward_and_not_its_propensity():
     near_propensity, near_reward = (np.full(3, v.mean() - 0.05) for v in (WORLD.test.propensity, REWARD))
     models = {"shipped": Fixed(near_propensity), "second": Fixed(near_reward)}
-    assert under(Protocol(oracle_selection=True, settings=({},)), models)[2].tolist() == [1, 1, 1]
+    assert under(EvaluationProtocol(oracle_selection=True, settings=({},)), models)[2].tolist() == [1, 1, 1]
 
 
 def test_without_a_loss_or_with_one_setting_the_shipped_one_is_kept():
@@ -103,9 +103,9 @@ def test_without_a_loss_or_with_one_setting_the_shipped_one_is_kept():
         def predict(self, features):
             return np.full((3, len(features)), 0.3)
 
-    kept, diagnostics, chosen = under(Protocol(), {"shipped": Silent(), "second": Silent()})
+    kept, diagnostics, chosen = under(EvaluationProtocol(), {"shipped": Silent(), "second": Silent()})
     assert chosen.tolist() == [0, 0, 0] and diagnostics == {} and (kept == 0.3).all()
-    assert under(Protocol(), {"shipped": Fixed(LEVELS)})[2].tolist() == [0, 0, 0]
+    assert under(EvaluationProtocol(), {"shipped": Fixed(LEVELS)})[2].tolist() == [0, 0, 0]
 
 
 def test_of_several_restarts_the_likeliest_counts():
@@ -113,13 +113,13 @@ def test_of_several_restarts_the_likeliest_counts():
         "shipped": Fixed(LEVELS, np.array([[5.0, 1.0], [4.0, 4.0], [1.0, 9.0]])),
         "second": Fixed(LEVELS, np.array([[2.0, 2.0], [3.0, 7.0], [2.0, 2.0]])),
     }
-    assert under(Protocol(), models)[2].tolist() == [0, 1, 0]
+    assert under(EvaluationProtocol(), models)[2].tolist() == [0, 1, 0]
 
 
 def test_predictions_of_another_shape_are_an_error():
     for values in (LEVELS[:2], np.full(4, 0.5)):
         with pytest.raises(ValueError, match=rf"have shape \({len(values)}, 100\), not \(3, 100\)"):
-            under(Protocol(), {"shipped": Fixed(values)})
+            under(EvaluationProtocol(), {"shipped": Fixed(values)})
 
 
 # -- calibration -------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ class NoShare(Stub):
 @pytest.mark.parametrize("kind", [Stub, NoShare])
 def test_predictions_are_calibrated_on_the_clean_labels_of_the_held_out_rows(split, kind):
     model = Fixed(LEVELS)
-    found, _, _ = under(Protocol(split=split), {"shipped": model}, calibrated=True, kind=kind)
+    found, _, _ = under(EvaluationProtocol(split=split), {"shipped": model}, calibrated=True, kind=kind)
     units = LOG.groups if split == "prompt" else np.arange(60)
     held = np.arange(60) if kind is NoShare else split_by_prompt(units, 0.25, seed_of(3, "split"))[1]
     assert kind is NoShare or len(held) == 15
@@ -153,7 +153,7 @@ def test_predictions_are_calibrated_on_the_clean_labels_of_the_held_out_rows(spl
 def test_every_setting_is_calibrated_as_the_shipped_one_holds_out():
     """The seed and the share are those of the shipped parameters."""
     models = {"shipped": Fixed(LEVELS), "second": Fixed(LEVELS / 2, np.full(3, -1.0))}
-    found, _, chosen = under(Protocol(settings=({},)), models, calibrated=True)
+    found, _, chosen = under(EvaluationProtocol(settings=({},)), models, calibrated=True)
     assert chosen.tolist() == [1, 1, 1]
     held = split_by_prompt(LOG.groups, 0.25, seed_of(3, "split"))[1]
     seen = models["second"].predict(LOG.features[held])
@@ -166,9 +166,9 @@ def test_every_setting_is_calibrated_as_the_shipped_one_holds_out():
 
 
 def test_what_training_may_see_is_the_protocols():
-    assert holdout_of(Protocol(), TRUTH) == Holdout("prompt", None)
-    assert holdout_of(Protocol(split="sample"), TRUTH) == Holdout("sample", None)
-    stopping = holdout_of(Protocol(oracle_stopping=True, split="sample"), TRUTH)
+    assert holdout_of(EvaluationProtocol(), TRUTH) == Holdout("prompt", None)
+    assert holdout_of(EvaluationProtocol(split="sample"), TRUTH) == Holdout("sample", None)
+    stopping = holdout_of(EvaluationProtocol(oracle_stopping=True, split="sample"), TRUTH)
     assert stopping.by == "sample" and np.array_equal(stopping.oracle_labels, TRUTH.preference)
     assert stopping.oracle_labels.dtype == np.float32
 
@@ -208,7 +208,7 @@ def test_so_many_replicates_are_fitted_at_a_time_as_the_memory_holds(restarts, r
     def make(setting):
         return Chunked(restarts, **setting)
 
-    protocol, how = Protocol(oracle_stopping=True), Execution(precision="bf16")
+    protocol, how = EvaluationProtocol(oracle_stopping=True), Execution(precision="bf16")
     kept, diagnostics, _ = fit_under(protocol, make, [{}], log, truth, WORLD.test, True, 12345, how)
     assert asked == [(12345, "bf16")] and [numbers for numbers, *_ in Chunked.calls] == chunks
     for numbers, part, holdout, execution in Chunked.calls:
@@ -236,7 +236,7 @@ def test_losses_of_chunks_stand_one_behind_another(monkeypatch):
             return Fixed(np.full(len(numbers), 0.1), np.where(numbers % 2 == self.restarts - 1, 0.0, 1.0))
 
     settings = [{}, {"restarts": 2}]
-    _, _, chosen = fit_under(Protocol(), lambda s: Alternating(**s), settings, log, truth, WORLD.test, False)
+    _, _, chosen = fit_under(EvaluationProtocol(), lambda s: Alternating(**s), settings, log, truth, WORLD.test, False)
     assert chosen.tolist() == [0, 1, 0, 1, 0]
 
 
@@ -244,22 +244,22 @@ def test_losses_of_chunks_stand_one_behind_another(monkeypatch):
 
 
 def test_a_protocol_calibrates_whom_it_names_or_everyone():
-    some = Protocol(oracle_calibration=("ips",))
+    some = EvaluationProtocol(oracle_calibration=("ips",))
     assert some.calibrates("ips") and not some.calibrates("naive")
-    assert Protocol(oracle_calibration=("all",)).calibrates("naive") and not Protocol().calibrates("naive")
+    assert EvaluationProtocol(oracle_calibration=("all",)).calibrates("naive") and not EvaluationProtocol().calibrates("naive")
 
 
 def test_a_protocol_tries_the_shipped_setting_first_and_alone_for_who_is_left_untuned():
     tries = ({"lr": 1.0}, {"lr": 2.0})
-    assert Protocol(settings=tries, untuned=("ips",)).tries("naive") == ({}, *tries)
-    assert Protocol(settings=tries, untuned=("ips",)).tries("ips") == ({},) == Protocol().tries("ips")
+    assert EvaluationProtocol(settings=tries, untuned=("ips",)).tries("naive") == ({}, *tries)
+    assert EvaluationProtocol(settings=tries, untuned=("ips",)).tries("ips") == ({},) == EvaluationProtocol().tries("ips")
 
 
 def test_every_leak_is_told_in_its_own_words_and_only_where_it_leaks():
     tries = ({"lr": 1.0},)
-    assert Protocol().told("naive") == [] == Protocol(split="sample", settings=tries).told("naive")
-    assert Protocol(oracle_stopping=True).told("naive") == ["oracle stopping"]
-    everything = Protocol(
+    assert EvaluationProtocol().told("naive") == [] == EvaluationProtocol(split="sample", settings=tries).told("naive")
+    assert EvaluationProtocol(oracle_stopping=True).told("naive") == ["oracle stopping"]
+    everything = EvaluationProtocol(
         oracle_stopping=True, oracle_calibration=("naive",), oracle_selection=True, settings=tries,
         untuned=("ips",),
     )  # fmt: skip
@@ -268,12 +268,12 @@ def test_every_leak_is_told_in_its_own_words_and_only_where_it_leaks():
 
 
 def test_the_honest_protocol_is_the_default_and_one_replicate_is_the_least():
-    assert Protocol().model_dump() == {
+    assert EvaluationProtocol().model_dump() == {
         "name": "honest", "split": "prompt", "oracle_stopping": False, "oracle_calibration": (),
         "settings": (), "untuned": (), "oracle_selection": False, "capped": None, "grant": None,
         "grant_of": {}, "replicates": None,
     }  # fmt: skip
-    assert Protocol(replicates=1).replicates == 1
+    assert EvaluationProtocol(replicates=1).replicates == 1
     for impossible in ({"replicates": 0}, {"oracle_selection": True}, {"split": "user"}, {"leak": True}):
         with pytest.raises(ValueError, match=next(iter(impossible))):
-            Protocol(**impossible)
+            EvaluationProtocol(**impossible)
