@@ -15,7 +15,7 @@ from scipy.stats import t as student
 
 from simbench.score.moments import per_replicate
 from simbench.study.cell import Cell
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.study.shards import Shards
 from simbench.study.table import read_table
 
@@ -39,7 +39,7 @@ def values(out: Path) -> Values:
     """Metrics of every replicate of every finished cell."""
     config = StudyConfig.model_validate(json.loads((out / "study.json").read_text())["config"])
     shards, found = Shards(out / "shards"), {}
-    for cell in plan(config):
+    for cell in cells_of(config):
         if shards.has(cell.key):
             found[cell.world.name, cell.protocol.name, cell.estimator] = _of(cell, shards)
     return found

@@ -36,10 +36,10 @@ def read(folder: Path | Location) -> pd.DataFrame:
         responses in each group, ``clicks`` (share of all responses that got feedback), and what the world is.
         In expectation over the draws: there is no sampling error.
     """
-    from simbench.study.config import plan
+    from simbench.study.config import cells_of
     from simbench.study.finished import read_study
 
-    cells = plan(read_study(folder))
+    cells = cells_of(read_study(folder))
     cells = [cell for cell in cells if cell.world == cells[0].world and cell.size == cells[0].size]
     cell = max(cells, key=lambda cell: cell.bias_level)
     world = cell.built()

@@ -40,7 +40,7 @@ class Disagreement:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Comparison:
     """How many values were compared, of how many, and where they disagree."""
 
     compared: int
@@ -60,7 +60,7 @@ def compare_document(text: str, stored: Reproduction) -> list[Disagreement]:
     return []
 
 
-def compare(stored: Reproduction, rerun: Reproduction) -> Outcome:
+def compare(stored: Reproduction, rerun: Reproduction) -> Comparison:
     """Every value that both hold, and the verdicts of exact claims."""
     again = {finding.key: finding for finding in rerun.findings}
     pairs = [(finding, again[finding.key]) for finding in stored.findings if finding.key in again]
@@ -80,7 +80,7 @@ def compare(stored: Reproduction, rerun: Reproduction) -> Outcome:
         if ours.is_exact and ours.verdict != theirs.verdict
     ]
     total = sum(len(finding.quantities) for finding in stored.findings)
-    return Outcome(len(values), total, tuple(found))
+    return Comparison(len(values), total, tuple(found))
 
 
 def _shared(ours: Finding, theirs: Finding) -> list[tuple[str, tuple[Quantity, Quantity]]]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from simbench.errors import BadInput
 from simbench.files.write import write_json, write_whole
-from simbench.repro.quantities import SLOT, Finding, Table, Verdict
+from simbench.repro.quantities import SLOT, ClaimVerdict, Finding, Table
 
 INTRODUCTION = """\
 # The paper, reproduced and examined
@@ -83,10 +83,10 @@ def _section(finding: Finding) -> str:
     lines = [
         f"## {finding.key}. {finding.claim}",
         "",
-        f"**Verdict: {finding.verdict}.** {finding.because}",
+        f"**ClaimVerdict: {finding.verdict}.** {finding.because}",
         "",
     ]
-    if finding.verdict is not Verdict.untested:
+    if finding.verdict is not ClaimVerdict.untested:
         lines += [f"*Rule.* {finding.rule}", ""]
     lines += [f"*Command.* `{finding.command}`", ""]
     for table in finding.tables:

@@ -14,7 +14,7 @@ from simbench.repro import replicates
 from simbench.score.risk import (
     CASES,
     EXACT,
-    Situation,
+    Probe,
     expected_loss,
     ideal_loss,
     situation,
@@ -72,7 +72,7 @@ def naive_bias_error(case: str) -> float:
     return float((bias - stated_naive_bias(at)).abs().max())
 
 
-def stated_naive_bias(at: Situation) -> torch.Tensor:
+def stated_naive_bias(at: Probe) -> torch.Tensor:
     """The bias as the paper states it, one value a sample."""
     gap = loss_negative(at.hypothesis) - loss_positive(at.hypothesis)
     return at.reward * (1 - at.propensity) * gap

@@ -122,7 +122,7 @@ def exact(value: float, digits: int = -2) -> Quantity:
     return Quantity(value=value, kind="exact", digits=digits)
 
 
-class Verdict(StrEnum):
+class ClaimVerdict(StrEnum):
     """What a rule in code says of a claim."""
 
     holds = "holds"
@@ -157,7 +157,7 @@ class Finding(BaseModel, frozen=True, extra="forbid"):
         What is claimed, by whom.
     command : str
         What measures it.
-    verdict : Verdict
+    verdict : ClaimVerdict
     because : str
         The grounds; where untested, why.
     rule : str
@@ -171,7 +171,7 @@ class Finding(BaseModel, frozen=True, extra="forbid"):
     key: str
     claim: str
     command: str
-    verdict: Verdict
+    verdict: ClaimVerdict
     because: str
     rule: str = ""
     is_exact: bool = False
@@ -189,10 +189,10 @@ class Finding(BaseModel, frozen=True, extra="forbid"):
         return SLOT.sub(lambda slot: str(self.quantities[slot[1]]), text)
 
 
-def by_share(holding: Sequence[bool]) -> Verdict:
+def by_share(holding: Sequence[bool]) -> ClaimVerdict:
     """Holds where all do, under a condition where some do, not where none does; untested without any."""
     if not holding:
-        return Verdict.untested
+        return ClaimVerdict.untested
     if all(holding):
-        return Verdict.holds
-    return Verdict.condition if any(holding) else Verdict.fails
+        return ClaimVerdict.holds
+    return ClaimVerdict.condition if any(holding) else ClaimVerdict.fails

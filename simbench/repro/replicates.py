@@ -12,7 +12,7 @@ from simbench.score.labels import expected_brier, expected_mae, expected_r2
 from simbench.score.moments import gram_matrix
 from simbench.score.ranking import expected_auroc
 from simbench.study.cell import Cell
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.study.shards import Shards
 
 COLUMNS = [*("world", "bias_level", "size", "protocol", "estimator", "knows"), "replicate", "metric", "value"]
@@ -89,7 +89,7 @@ def collect(config: StudyConfig, folder: Path) -> pd.DataFrame:
         were skipped or failed have none.
     """
     shards, frames = Shards(folder / "shards"), []
-    for cell in plan(config):
+    for cell in cells_of(config):
         if not shards.has(cell.key):
             continue
         predictions, facts = shards.read(cell.key)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simbench.repro.real import RealData
-from simbench.study.run import Progress
+from simbench.study.run import CellObserver
 
 FINISHED = "finished.json"
 
@@ -34,7 +34,7 @@ class Run:
     quick: bool = False
     jobs: int = 1
     real: RealData | None = None
-    progress: Progress | None = field(default=None, compare=False)
+    progress: CellObserver | None = field(default=None, compare=False)
 
     @property
     def data(self) -> str:

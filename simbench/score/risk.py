@@ -30,7 +30,7 @@ MISCLICK = 0.1
 
 
 @dataclass(frozen=True)
-class Situation:
+class Probe:
     """Arbitrary hypotheses, rewards and propensities; each of shape (n,), float64."""
 
     hypothesis: Tensor
@@ -64,7 +64,7 @@ class RiskVerdict:
     high: float
 
 
-def situation(case: str, n: int = 4096, seed: int = 0) -> Situation:
+def situation(case: str, n: int = 4096, seed: int = 0) -> Probe:
     """Random hypotheses (logits, sd 2), rewards in (0, 1), propensities in (.05, .95)."""
     rng = stream(seed, "risk", case)
     reward = rng.uniform(0.01, 0.99, n)
@@ -76,7 +76,7 @@ def situation(case: str, n: int = 4096, seed: int = 0) -> Situation:
     imputation = 2 * rng.standard_normal(n)
     arrays = (2 * rng.standard_normal(n), reward, propensity, told, fitted, imputation)
     tensors = (torch.as_tensor(values, dtype=torch.float64) for values in arrays)
-    return Situation(*tensors, misclick=MISCLICK if case == "misclicks" else 0.0)
+    return Probe(*tensors, misclick=MISCLICK if case == "misclicks" else 0.0)
 
 
 def ideal_loss(hypothesis: Tensor, reward: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ def _with_second(values: Tensor) -> Tensor:
 
 
 def batch_for(
-    estimator: Estimator, at: Situation, feedback: Tensor, case: str, signals: Tensor | None = None
+    estimator: Estimator, at: Probe, feedback: Tensor, case: str, signals: Tensor | None = None
 ) -> Batch:
     """What the estimator may read in this situation when the feedback is ``feedback``."""
     batch = Batch(
@@ -108,14 +108,14 @@ def batch_for(
     return Batch(**{**vars(batch), "state": estimator.epoch_state(truth, batch)})
 
 
-def feedback_probability(estimator: Estimator, at: Situation) -> Tensor:
+def feedback_probability(estimator: Estimator, at: Probe) -> Tensor:
     """``(γ + (1-γ)ε)α``; for the oracle, whose feedback is the preference itself, ``γ``."""
     if "truth" in estimator.needs:
         return at.reward
     return (at.reward + (1 - at.reward) * at.misclick) * at.propensity
 
 
-def expected_loss(estimator: Estimator, at: Situation, case: str = "known α") -> Tensor:
+def expected_loss(estimator: Estimator, at: Probe, case: str = "known α") -> Tensor:
     """``E_r[ℓ̂(h; r)]`` by enumeration of the feedback, float64.
 
     Two terms a sample, shape (n,); four terms a pair where the loss reads pairs, shape (n/2,); four
@@ -141,7 +141,7 @@ def expected_loss(estimator: Estimator, at: Situation, case: str = "known α") -
     return total
 
 
-def _over_two_signals(estimator: Estimator, at: Situation, case: str) -> Tensor:
+def _over_two_signals(estimator: Estimator, at: Probe, case: str) -> Tensor:
     """Four terms a sample; a misclick is a slip of the first signal."""
     good = _with_second(at.propensity)
     bad = good * torch.tensor([[at.misclick], [0.0]], dtype=good.dtype)
@@ -154,7 +154,7 @@ def _over_two_signals(estimator: Estimator, at: Situation, case: str) -> Tensor:
     return total
 
 
-def ideal_for(estimator: Estimator, at: Situation) -> Tensor:
+def ideal_for(estimator: Estimator, at: Probe) -> Tensor:
     """The ideal loss that the estimator aims at: of samples, or of pairs."""
     if not estimator.reads_pairs:
         return estimator.ideal_loss(at.hypothesis, at.reward)

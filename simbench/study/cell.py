@@ -157,7 +157,8 @@ def fit_cell(
         return kind(**{**cell.arguments(kind), **setting})
 
     calibrated = protocol.calibrates(cell.estimator)
-    execution = None if cell.precision == "fp32" else Execution.on(cell.device, cell.precision)
+    is_usual = cell.precision == "fp32" and cell.memory_budget == MEMORY_BUDGET
+    execution = None if is_usual else Execution.on(cell.device, cell.precision, cell.memory_budget)
     how = (calibrated, cell.memory_budget, execution)
     predictions, restarts, chosen = fit_under(protocol, make, settings, log, truth, world.test, *how)
     _check_predictions(predictions, kind)

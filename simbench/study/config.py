@@ -80,7 +80,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     downstream: Downstream | None = None
 
 
-def plan(config: StudyConfig) -> list[Cell]:
+def cells_of(config: StudyConfig) -> list[Cell]:
     """The cells of a study; cells of one world and protocol stand together."""
     return [
         Cell(

@@ -14,7 +14,7 @@ from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.files.location import Location
 from simbench.study.cell import Cell
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.study.shards import Shards
 
 
@@ -66,7 +66,7 @@ def situations(folder: Path | Location) -> Iterator[list[FinishedCell]]:
         If there is no study, or none of its cells finished.
     """
     shards = Shards(folder / "shards")
-    cells = [cell for cell in plan(read_study(folder)) if shards.has(cell.key)]
+    cells = [cell for cell in cells_of(read_study(folder)) if shards.has(cell.key)]
     if not cells:
         raise BadInput(f"{folder} has no finished cell: run the study again.")
     for _, group in groupby(cells, key=_situation_of):

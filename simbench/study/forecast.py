@@ -19,7 +19,7 @@ from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import find
 from simbench.score.moments import excess, score
 from simbench.study.cell import Cell, fit_cell, missing
-from simbench.study.config import StudyConfig, plan, validate
+from simbench.study.config import StudyConfig, cells_of, validate
 from simbench.study.executors.worker import fixed_threads
 from simbench.study.shards import Shards
 from simbench.training.network import block_width
@@ -103,7 +103,7 @@ def forecast(
         If the configuration cannot be run.
     """
     start, base = time.perf_counter(), _resident()
-    cells = plan(config)
+    cells = cells_of(config)
     with fixed_threads():
         validate(config, cells)
         open_ = {c.key for c in cells if not missing(c, find(c.estimator)) and not shards.has(c.key)}

@@ -64,7 +64,7 @@ def meanings() -> dict[str, str]:
     return {**OWN, **methods}
 
 
-class Situation(Protocol):
+class GrantInputs(Protocol):
     """What of a cell decides a grant."""
 
     @property
@@ -144,7 +144,7 @@ def variants(kind: type[Estimator], granted: Sequence[str]) -> list[tuple[str, .
     return [tuple(choice) for choice in product(*(names for names in choices if names))]
 
 
-def unavailable(cell: Situation) -> list[str]:
+def unavailable(cell: GrantInputs) -> list[str]:
     """What the grants of a cell need of the world, and the world does not have."""
     missing = []
     if "propensity:context" in cell.grant and not cell.world.logs_context:
@@ -158,7 +158,7 @@ def unavailable(cell: Situation) -> list[str]:
 
 
 def granted(
-    cell: Situation, kind: type[Estimator], log: FeedbackLog, truth: Truth
+    cell: GrantInputs, kind: type[Estimator], log: FeedbackLog, truth: Truth
 ) -> tuple[dict[str, Any], list[str]]:
     """What the cell grants *and* the estimator asks for.
 
@@ -175,7 +175,7 @@ def granted(
     return given, [in_words(name) for name in names]
 
 
-def _value(kind: str, strength: float, cell: Situation, log: FeedbackLog, truth: Truth):
+def _value(kind: str, strength: float, cell: GrantInputs, log: FeedbackLog, truth: Truth):
     match kind:
         case "propensity":
             return truth.propensity
@@ -208,7 +208,7 @@ def _value(kind: str, strength: float, cell: Situation, log: FeedbackLog, truth:
     return class_prior_method(kind.partition(":")[2])(log, cell.seed)
 
 
-def _labels(cell: Situation, truth: Truth, share: float) -> np.ndarray:
+def _labels(cell: GrantInputs, truth: Truth, share: float) -> np.ndarray:
     """Explicit labels for a random share of the responses, another share in each replicate."""
     labels = np.full(truth.preference.shape, np.nan, dtype=np.float32)
     for replicate, preference in enumerate(truth.preference):

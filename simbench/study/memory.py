@@ -2,7 +2,7 @@
 
 from simbench.estimator.registry import find
 from simbench.study.cell import Cell
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.training.train import chunk_of_shape
 
 
@@ -10,7 +10,7 @@ def memory_statement(config: StudyConfig) -> str:
     """The budget of the replicates that train at once, and how many fit where not all do."""
     text = f"memory: replicates that train at once take at most {config.memory_budget.human_readable()}"
     least: dict[int, Cell] = {}
-    for cell in plan(config):
+    for cell in cells_of(config):
         kind = find(cell.estimator)
         estimator = kind(**cell.parameters)
         parameters = estimator.get_params()

@@ -12,7 +12,7 @@ from simbench.errors import BadInput
 from simbench.files.location import Location
 from simbench.files.write import write_json
 from simbench.study.cell import Outcome
-from simbench.study.config import StudyConfig, plan, validate
+from simbench.study.config import StudyConfig, cells_of, validate
 from simbench.study.executors.executor import Executor
 from simbench.study.executors.local import Local
 from simbench.study.executors.worker import THREADS, fixed_threads
@@ -22,7 +22,7 @@ from simbench.study.shards import Shards
 from simbench.study.table import table, write_table
 
 
-class Progress(typing.Protocol):
+class CellObserver(typing.Protocol):
     """Told of every cell as it ends; a terminal draws a bar, a pipe prints lines."""
 
     def __call__(self, outcome: Outcome, done: int, total: int) -> None: ...
@@ -32,7 +32,7 @@ def run(
     config: StudyConfig,
     out: str | Path | Location,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: CellObserver | None = None,
 ):
     """Run what is missing in ``out``, then write ``results.parquet`` and ``study.json``.
 
@@ -55,7 +55,7 @@ def run(
     BadInput
         If the configuration cannot be run, or ``out`` holds another study.
     """
-    out, cells = Location(out), plan(config)
+    out, cells = Location(out), cells_of(config)
     shards = Shards(out / "shards")
     with executor or Local() as runner:
         validate(config, cells)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.worlds.world import World
 
 TRUTH_METRICS = {"bias2": "bias²", "variance": "variance", "mse": "MSE", "excess_bias2": "excess bias²"}
@@ -37,7 +37,7 @@ class Situation:
 
 def situations(table: pd.DataFrame, config: StudyConfig) -> Iterable[Situation]:
     """Every situation of a study, in the order in which it is run."""
-    cells = {(cell.protocol.name, cell.world, cell.bias_level, cell.size): cell for cell in plan(config)}
+    cells = {(cell.protocol.name, cell.world, cell.bias_level, cell.size): cell for cell in cells_of(config)}
     for cell in cells.values():
         here = table[
             (table.protocol == cell.protocol.name)

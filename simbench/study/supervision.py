@@ -1,5 +1,6 @@
 """Fits under a protocol: several settings, one of them kept for each log, and calibration."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,11 +52,17 @@ class Training:
     def precision(self) -> Precision:
         return "fp32" if self.execution is None else self.execution.precision
 
-    def departures(self, holdout: Holdout) -> dict[str, Any]:
-        """Arguments of ``fit_replicates`` that depart from the usual: an estimator from outside need not know
-        of protocols and precisions to run under the usual ones."""
-        unusual = {} if holdout.is_usual else {"holdout": holdout}
-        return unusual if self.execution is None else {**unusual, "execution": self.execution}
+    def departures(self, estimator: Estimator, holdout: Holdout) -> dict[str, Any]:
+        """Arguments of ``fit_replicates`` that depart from the usual.
+
+        An estimator from outside need not know of protocols and precisions to run under the usual ones, nor
+        of a memory budget, which decides no number.
+        """
+        unusual: dict[str, Any] = {} if holdout.is_usual else {"holdout": holdout}
+        takes = "execution" in inspect.signature(estimator.fit_replicates).parameters
+        if self.execution is not None and (takes or self.precision != "fp32"):
+            unusual["execution"] = self.execution
+        return unusual
 
 
 def holdout_of(protocol: EvaluationProtocol, truth: Truth) -> Holdout:
@@ -144,7 +151,7 @@ def _fit(
         rows = slice(start, min(start + chunk, log.n_replicates))
         numbers, part = range(rows.start, rows.stop), log.replicates(rows)
         own = how.holdout.replicates(rows)
-        model = estimator.fit_replicates(part, numbers, **how.departures(own))
+        model = estimator.fit_replicates(part, numbers, **how.departures(estimator, own))
         predicted, expected = model.predict(test.features), (len(numbers), len(test.features))
         if np.shape(predicted) != expected:
             raise ValueError(f"the predictions have shape {np.shape(predicted)}, not {expected}")

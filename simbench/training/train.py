@@ -14,7 +14,7 @@ import torch
 from simbench.errors import BadInput
 from simbench.log.feedback import FeedbackLog
 from simbench.training.batches import split_by_prompt
-from simbench.training.contract import MEMORY_BUDGET, Trainable
+from simbench.training.contract import Trainable
 from simbench.training.holdout import Holdout
 from simbench.training.network import block_width
 from simbench.training.precision import Precision, products_in
@@ -37,7 +37,7 @@ def train(
     estimator: Trainable,
     log: FeedbackLog,
     replicates: Sequence[int],
-    memory_budget: int = MEMORY_BUDGET,
+    memory_budget: int | None = None,
     independent_order: bool = False,
     holdout: Holdout | None = None,
     execution: Execution | None = None,
@@ -52,8 +52,8 @@ def train(
         Feedback of shape (R, n).
     replicates : sequence of int, length R
         Replicate numbers; initial weights derive from them. ``number // RESTART`` counts restarts.
-    memory_budget : int, bytes
-        What the replicates that train at once may take; it changes no result on a CPU.
+    memory_budget : int, bytes, optional
+        In place of the execution's.
     independent_order : bool
         Give every replicate its own held-out split and batch order; slow (one at a time). Used to
         measure what sharing them costs, see ``benchmarks/batch_order.py``.
@@ -69,7 +69,8 @@ def train(
     if len(replicates) != log.n_replicates:
         raise BadInput(f"{len(replicates)} replicate numbers for {log.n_replicates} rows of feedback.")
     how = execution or Execution.on(estimator.device)
-    chunk = 1 if independent_order else chunk_size(estimator, log, memory_budget, how.precision)
+    budget = how.memory_budget if memory_budget is None else memory_budget
+    chunk = 1 if independent_order else chunk_size(estimator, log, budget, how.precision)
     held_out_by, models = holdout or Holdout(), []
     with products_in(how.precision):
         for start in range(0, len(replicates), chunk):

@@ -19,7 +19,7 @@ from simbench.training.batches import (
     pool_rows,
     split_by_prompt,
 )
-from simbench.training.contract import Network, Trainable
+from simbench.training.contract import MEMORY_BUDGET, Network, Trainable
 from simbench.training.device_log import DeviceLog
 from simbench.training.feeding import Feed, Feeder
 from simbench.training.holdout import Holdout
@@ -47,6 +47,8 @@ class Execution:
         Records a step that is then replayed, see :mod:`simbench.training.steps`.
     precision : {"fp32", "tf32", "bf16"}
         Of matrix products, see :mod:`simbench.training.precision`.
+    memory_budget : int, bytes
+        What the replicates that train at once may take; it changes no result on a CPU.
     pool : int, bytes
         Of float32 features that batches are drawn from at once, see :mod:`simbench.training.batches`; it
         decides the order of batches where a log is larger.
@@ -55,13 +57,16 @@ class Execution:
     wide: bool = False
     record: Recorder | None = None
     precision: Precision = "fp32"
+    memory_budget: int = MEMORY_BUDGET
     pool: int = IN_MEMORY
 
     @classmethod
-    def on(cls, device: str, precision: Precision = "fp32") -> "Execution":
+    def on(
+        cls, device: str, precision: Precision = "fp32", memory_budget: int = MEMORY_BUDGET
+    ) -> "Execution":
         """What suits the device."""
         on_gpu = torch.device(device).type == "cuda"
-        return cls(on_gpu, recorded_on_cuda if on_gpu else None, precision)
+        return cls(on_gpu, recorded_on_cuda if on_gpu else None, precision, memory_budget)
 
 
 class Trainer:

@@ -19,7 +19,7 @@ from simbench_estimators.doubly_robust import (
 from simbench_estimators.inverse_propensity import IPS, SNIPS, ClippedIPS
 
 from simbench.estimator.registry import find
-from simbench.score.risk import Situation, expected_loss, ideal_loss
+from simbench.score.risk import Probe, expected_loss, ideal_loss
 from simbench.training.samples import Batch, Outputs
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
@@ -30,7 +30,7 @@ LOGIT = st.floats(-8, 8)
 
 def situation(h, gamma, alpha, q, misclick=0.0):
     h, gamma, alpha, q = (torch.tensor([v], dtype=torch.float64) for v in (h, gamma, alpha, q))
-    return Situation(h, gamma, alpha, alpha, alpha, q, misclick)
+    return Probe(h, gamma, alpha, alpha, alpha, q, misclick)
 
 
 def bias(estimator, at):

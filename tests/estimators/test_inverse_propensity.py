@@ -11,7 +11,7 @@ from scipy.special import expit
 from simbench_estimators.inverse_propensity import IPS, NNPU, UPU, IPSScar
 from sklearn.metrics import log_loss
 
-from simbench.score.risk import Situation, expected_loss
+from simbench.score.risk import Probe, expected_loss
 from simbench.training.samples import Batch, Outputs
 
 N = 8
@@ -55,7 +55,7 @@ def test_ips_is_weighted_log_loss(h, r, alpha):
 @given(LOGITS, REWARDS, PROPENSITIES)
 def test_ips_is_exactly_unbiased(h, gamma, alpha):
     tensors = [torch.as_tensor(v) for v in (h, gamma, alpha)]
-    at = Situation(*tensors, told_propensity=tensors[2], fitted_propensity=tensors[2])
+    at = Probe(*tensors, told_propensity=tensors[2], fitted_propensity=tensors[2])
     ideal = gamma * cross_entropy(h, 1) + (1 - gamma) * cross_entropy(h, 0)
     assert np.allclose(expected_loss(IPS(), at), ideal, rtol=0, atol=1e-11)
 
@@ -64,7 +64,7 @@ def test_ips_is_exactly_unbiased(h, gamma, alpha):
 @given(LOGITS, REWARDS.filter(lambda g: g.mean() > 0.01), st.floats(0.01, 1))
 def test_upu_is_exactly_unbiased_at_one_constant_propensity(h, gamma, alpha):
     alphas = torch.full((N,), alpha, dtype=torch.float64)
-    at = Situation(torch.as_tensor(h), torch.as_tensor(gamma), alphas, alphas, alphas)
+    at = Probe(torch.as_tensor(h), torch.as_tensor(gamma), alphas, alphas, alphas)
     ideal = gamma * cross_entropy(h, 1) + (1 - gamma) * cross_entropy(h, 0)
     assert np.allclose(expected_loss(UPU(), at), ideal, rtol=0, atol=1e-11)
 

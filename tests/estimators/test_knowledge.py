@@ -9,7 +9,7 @@ from simbench_estimators.implicitrm import ImplicitRM, ImplicitRMPrior, marginal
 from simbench_estimators.signals import ImplicitRMSignals
 from torch.nn.functional import logsigmoid
 
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.training.samples import Batch, Outputs
 from simbench.worlds.config import WorldConfig
 from simbench.worlds.presets import PRESETS
@@ -83,7 +83,7 @@ def test_alternatives_are_tried_one_at_a_time():
         alternatives=((), ("labels=0.01",), ("action rate",), ("propensity",)),
     )
     grants: dict[str, list[tuple[str, ...]]] = {}
-    for cell in plan(config):
+    for cell in cells_of(config):
         grants.setdefault(cell.estimator, []).append(cell.grant)
     assert grants == {
         "naive": [()],

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from simbench_estimators.naive import BalancedNaive, Naive, NaiveSqrt, Oracle
 from sklearn.utils.class_weight import compute_sample_weight
 
-from simbench.score.risk import Situation, expected_loss
+from simbench.score.risk import Probe, expected_loss
 from simbench.training.samples import Batch, Outputs
 
 N = 6
@@ -22,7 +22,7 @@ repeatable = settings(derandomize=True, deadline=None)
 
 def situation(hypothesis, reward, propensity):
     h, gamma, alpha = (torch.as_tensor(v) for v in (hypothesis, reward, propensity))
-    return Situation(h, gamma, alpha, told_propensity=alpha, fitted_propensity=alpha)
+    return Probe(h, gamma, alpha, told_propensity=alpha, fitted_propensity=alpha)
 
 
 def cross_entropy(logit, label):

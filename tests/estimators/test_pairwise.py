@@ -9,7 +9,7 @@ from scipy.special import expit
 from simbench_estimators.pairwise import BPR, CUBPR, UBPR, UPL
 
 from simbench.estimator.registry import find
-from simbench.score.risk import Situation, expected_loss, ideal_pair_loss
+from simbench.score.risk import Probe, expected_loss, ideal_pair_loss
 from simbench.training.pairs import draw_pairs
 from simbench.training.samples import Batch, Outputs
 from simbench.worlds.presets import PRESETS
@@ -21,7 +21,7 @@ LOGIT = st.floats(-8, 8)
 
 def situation(s, gamma, alpha, q):
     tensors = [torch.tensor(v, dtype=torch.float64) for v in (s, gamma, alpha, alpha, alpha, q)]
-    return Situation(*tensors)
+    return Probe(*tensors)
 
 
 pair = st.tuples

@@ -17,7 +17,7 @@ import yaml
 
 from simbench.estimator.registry import find
 from simbench.study.cell import Cell, fit_cell
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.worlds.config import RealResponses, WorldConfig
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import World, build
@@ -90,7 +90,7 @@ def world_numbers(world: World, text_features: bool = False) -> dict[str, Any]:
 def predictions_of(config: StudyConfig) -> dict[str, Any]:
     """Predictions of every cell of a small study, by protocol, world and estimator."""
     found = {}
-    for cell in plan(config):
+    for cell in cells_of(config):
         predictions, facts = fit_cell(cell, find(cell.estimator))
         found[_label(cell, facts["knows"])] = measured(predictions)
     return found

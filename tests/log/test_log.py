@@ -147,7 +147,9 @@ def test_a_matrix_on_disk_is_mapped_and_read_for_the_check_once(tmp_path, monkey
     np.save(tmp_path / "z.npy", np.ones((4, 1), dtype=np.float32))
     read = []
     whole = simbench.log.feedback.first_not_finite
-    monkeypatch.setattr(simbench.log.feedback, "first_not_finite", lambda values: read.append(1) or whole(values))
+    monkeypatch.setattr(
+        simbench.log.feedback, "first_not_finite", lambda values: read.append(1) or whole(values)
+    )
     x, z = (np.load(tmp_path / name, mmap_mode="r") for name in ("x.npy", "z.npy"))
     log = FeedbackLog(x, R, G, context=z)
     assert isinstance(log.features, MappedMatrix) and isinstance(log.context, MappedMatrix)

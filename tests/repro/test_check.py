@@ -10,13 +10,13 @@ from simbench.errors import BadInput
 from simbench.repro import check
 from simbench.repro.claims import CLAIMS
 from simbench.repro.document import Reproduction, read, render, unfilled, write
-from simbench.repro.quantities import Finding, Quantity, Table, Verdict, exact, mean_of
+from simbench.repro.quantities import ClaimVerdict, Finding, Quantity, Table, exact, mean_of
 from simbench.study import library
 
 MADE = {"simbench": "0", "torch": "2", "python": "3", "machine": "m", "form": "full", "data": "twin"}
 
 
-def reproduced(verdict=Verdict.holds, *, quantities=None, is_exact=True):
+def reproduced(verdict=ClaimVerdict.holds, *, quantities=None, is_exact=True):
     """A reproduction of one claim."""
     quantities = quantities or {
         "bias": exact(0.25),
@@ -57,9 +57,9 @@ def test_a_rerun_that_agrees():
 
 
 def test_an_exact_verdict_must_be_the_same():
-    found = check.compare(reproduced(), reproduced(Verdict.fails)).disagreements
+    found = check.compare(reproduced(), reproduced(ClaimVerdict.fails)).disagreements
     assert [part.where for part in found] == ["verdict of claim 1"]
-    assert check.compare(reproduced(is_exact=False), reproduced(Verdict.fails)).disagreements == ()
+    assert check.compare(reproduced(is_exact=False), reproduced(ClaimVerdict.fails)).disagreements == ()
 
 
 @pytest.mark.parametrize(("value", "agrees"), [(0.25, True), (0.2549, True), (0.27, False)])

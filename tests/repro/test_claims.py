@@ -20,7 +20,7 @@ from simbench.repro.claims.twins import beats_baselines
 from simbench.repro.document import unfilled
 from simbench.repro.evidence import Evidence
 from simbench.repro.published import DATA_SETS, METHODS, published_numbers
-from simbench.repro.quantities import Verdict
+from simbench.repro.quantities import ClaimVerdict
 
 R = 12  # replicates
 
@@ -59,21 +59,25 @@ def risk(**verdicts):
     return pd.DataFrame(rows)
 
 
-@pytest.mark.parametrize(("error", "verdict"), [(1e-15, Verdict.holds), (1e-9, Verdict.fails)])
+@pytest.mark.parametrize(("error", "verdict"), [(1e-15, ClaimVerdict.holds), (1e-9, ClaimVerdict.fails)])
 def test_naive_bias(finish, error, verdict):
     assert judged(naive_bias, finish("risk", identities=identities(error))).verdict is verdict
 
 
 @pytest.mark.parametrize(
     ("given", "fitted", "verdict"),
-    [(True, True, Verdict.holds), (True, False, Verdict.condition), (False, False, Verdict.fails)],
+    [
+        (True, True, ClaimVerdict.holds),
+        (True, False, ClaimVerdict.condition),
+        (False, False, ClaimVerdict.fails),
+    ],
 )
 def test_theorem(finish, given, fitted, verdict):
     folder = finish("risk", results=risk(defined_given=given, defined_fitted=fitted))
     assert judged(theorem, folder).verdict is verdict
 
 
-@pytest.mark.parametrize(("is_exact", "verdict"), [(True, Verdict.holds), (False, Verdict.fails)])
+@pytest.mark.parametrize(("is_exact", "verdict"), [(True, ClaimVerdict.holds), (False, ClaimVerdict.fails)])
 def test_printed_equation(finish, is_exact, verdict):
     folder = finish("risk", results=risk(printed_given=is_exact))
     assert judged(printed_equation, folder).verdict is verdict
@@ -100,9 +104,9 @@ def curves(**slopes):
 @pytest.mark.parametrize(
     ("slopes", "verdict"),
     [
-        ({"exclusive": 0.0, "shared": 0.05}, Verdict.condition),
-        ({"exclusive": 0.03, "shared": 0.05}, Verdict.holds),
-        ({"exclusive": 0.0, "shared": -0.05}, Verdict.fails),
+        ({"exclusive": 0.0, "shared": 0.05}, ClaimVerdict.condition),
+        ({"exclusive": 0.03, "shared": 0.05}, ClaimVerdict.holds),
+        ({"exclusive": 0.0, "shared": -0.05}, ClaimVerdict.fails),
     ],
 )
 def test_scar_methods(finish, slopes, verdict):
@@ -124,10 +128,10 @@ def mapped(**labels):
 @pytest.mark.parametrize(
     ("labels", "verdict"),
     [
-        ({"exclusive_context": "unbiased", "shared_nothing": "unbiased"}, Verdict.holds),
-        ({"exclusive_context": "unbiased", "shared_nothing": "biased"}, Verdict.condition),
-        ({"exclusive_context": "biased", "shared_class_prior": "unbiased"}, Verdict.condition),
-        ({"exclusive_context": "undecided", "shared_nothing": "biased"}, Verdict.fails),
+        ({"exclusive_context": "unbiased", "shared_nothing": "unbiased"}, ClaimVerdict.holds),
+        ({"exclusive_context": "unbiased", "shared_nothing": "biased"}, ClaimVerdict.condition),
+        ({"exclusive_context": "biased", "shared_class_prior": "unbiased"}, ClaimVerdict.condition),
+        ({"exclusive_context": "undecided", "shared_nothing": "biased"}, ClaimVerdict.fails),
     ],
 )
 def test_learned_stratification(finish, labels, verdict):
@@ -148,22 +152,24 @@ def rates(**r2):
 
 def test_a_negative_r2_at_the_claimed_rate(finish):
     assert (
-        judged(negative_r2, finish("learning-rate", replicates=rates(lr_0_001=-0.2))).verdict is Verdict.holds
+        judged(negative_r2, finish("learning-rate", replicates=rates(lr_0_001=-0.2))).verdict
+        is ClaimVerdict.holds
     )
     assert (
-        judged(negative_r2, finish("learning-rate", replicates=rates(lr_0_001=0.2))).verdict is Verdict.fails
+        judged(negative_r2, finish("learning-rate", replicates=rates(lr_0_001=0.2))).verdict
+        is ClaimVerdict.fails
     )
     missing = judged(negative_r2, finish("learning-rate", replicates=rates(lr_0_01=0.2)))
-    assert missing.verdict is Verdict.untested
+    assert missing.verdict is ClaimVerdict.untested
 
 
 def test_the_best_rate_lies_outside(finish):
     outside = finish("learning-rate", replicates=rates(lr_0_001=0.1, lr_0_01=0.3))
-    assert judged(best_outside, outside).verdict is Verdict.holds
+    assert judged(best_outside, outside).verdict is ClaimVerdict.holds
     inside = finish("learning-rate", replicates=rates(lr_0_001=0.3, lr_0_01=0.1))
-    assert judged(best_outside, inside).verdict is Verdict.fails
+    assert judged(best_outside, inside).verdict is ClaimVerdict.fails
     near = finish("learning-rate", replicates=rates(lr_0_001=0.3, lr_0_01=0.3002))
-    assert judged(best_outside, near).verdict is Verdict.fails
+    assert judged(best_outside, near).verdict is ClaimVerdict.fails
 
 
 def gains(root, implicit):
@@ -175,10 +181,10 @@ def gains(root, implicit):
 @pytest.mark.parametrize(
     ("worlds", "verdict"),
     [
-        ({"a": (0.3, 0.31)}, Verdict.holds),
-        ({"a": (0.3, 0.31), "b": (0.11, 0.31)}, Verdict.condition),
-        ({"a": (0.11, 0.31)}, Verdict.fails),
-        ({"a": (0.3, 0.1)}, Verdict.untested),  # no gain: nothing to share
+        ({"a": (0.3, 0.31)}, ClaimVerdict.holds),
+        ({"a": (0.3, 0.31), "b": (0.11, 0.31)}, ClaimVerdict.condition),
+        ({"a": (0.11, 0.31)}, ClaimVerdict.fails),
+        ({"a": (0.3, 0.1)}, ClaimVerdict.untested),  # no gain: nothing to share
     ],
 )
 def test_square_root(finish, worlds, verdict):
@@ -195,7 +201,7 @@ def test_the_square_root_is_judged_by_protocol(finish):
 
 def test_a_step_that_was_not_run_is_said_so(finish):
     found = judged(scar_methods, finish("risk", identities=identities(0.0)))
-    assert found.verdict is Verdict.untested and "`bias-level` has not been run" in found.because
+    assert found.verdict is ClaimVerdict.untested and "`bias-level` has not been run" in found.because
 
 
 def twin(protocol, values, world="twin:helpsteer"):
@@ -216,9 +222,9 @@ WORSE = {"implicitrm": 0.3, "naive": 0.1, "ips": 0.2, "upu": 0.35}
 @pytest.mark.parametrize(
     ("published", "honest", "verdict"),
     [
-        (BETTER, BETTER, Verdict.holds),
-        (BETTER, WORSE, Verdict.condition),
-        (WORSE, WORSE, Verdict.fails),
+        (BETTER, BETTER, ClaimVerdict.holds),
+        (BETTER, WORSE, ClaimVerdict.condition),
+        (WORSE, WORSE, ClaimVerdict.fails),
     ],
 )
 def test_beats_baselines(finish, published, honest, verdict):
@@ -229,12 +235,12 @@ def test_beats_baselines(finish, published, honest, verdict):
 
 def test_a_near_win_is_no_win(finish):
     folder = finish("twins-honest", replicates=twin("honest", {"implicitrm": 0.2001, "naive": 0.2}))
-    assert judged(beats_baselines, folder).verdict is Verdict.fails
+    assert judged(beats_baselines, folder).verdict is ClaimVerdict.fails
 
 
 @pytest.mark.parametrize(
     ("honest", "verdict"),
-    [({"naive": 0.1, "ips": 0.2}, Verdict.holds), ({"naive": 0.2, "ips": 0.1}, Verdict.fails)],
+    [({"naive": 0.1, "ips": 0.2}, ClaimVerdict.holds), ({"naive": 0.2, "ips": 0.1}, ClaimVerdict.fails)],
 )
 def test_reorders(finish, honest, verdict):
     finish("twins-published", replicates=twin("published", {"naive": 0.2, "ips@published": 0.1}))
@@ -243,19 +249,23 @@ def test_reorders(finish, honest, verdict):
 
 def test_calibration_shift(finish):
     table = twin("published", {"naive": -0.5, "upu": 0.2, "ips": -1.0})
-    assert judged(calibration_shift, finish("twins-published", replicates=table)).verdict is Verdict.holds
+    assert (
+        judged(calibration_shift, finish("twins-published", replicates=table)).verdict is ClaimVerdict.holds
+    )
     ranking = table.metric == "r2_recalibrated"  # now what differs is left after recalibration
     table.loc[ranking, "value"] = table.loc[table.metric == "r2", "value"].to_numpy()
-    assert judged(calibration_shift, finish("twins-published", replicates=table)).verdict is Verdict.fails
+    assert (
+        judged(calibration_shift, finish("twins-published", replicates=table)).verdict is ClaimVerdict.fails
+    )
 
 
-@pytest.mark.parametrize(("ips", "verdict"), [(-0.5, Verdict.holds), (0.4, Verdict.fails)])
+@pytest.mark.parametrize(("ips", "verdict"), [(-0.5, ClaimVerdict.holds), (0.4, ClaimVerdict.fails)])
 def test_label_derived(finish, ips, verdict):
     table = twin("published", {"naive": 0.1, "ips@published": ips, "ips": 9.0})
     assert judged(label_derived, finish("twins-published", replicates=table)).verdict is verdict
 
 
-@pytest.mark.parametrize(("simple", "verdict"), [(0.4, Verdict.holds), (0.0, Verdict.fails)])
+@pytest.mark.parametrize(("simple", "verdict"), [(0.4, ClaimVerdict.holds), (0.0, ClaimVerdict.fails)])
 def test_simple_baselines(finish, simple, verdict):
     values = {"naive": 0.1, "ips": 0.2, "upu": 0.3, "balanced-naive": simple, "naive-sqrt": simple}
     assert (
@@ -264,7 +274,7 @@ def test_simple_baselines(finish, simple, verdict):
     )
 
 
-@pytest.mark.parametrize(("sign", "verdict"), [(1, Verdict.holds), (-1, Verdict.fails)])
+@pytest.mark.parametrize(("sign", "verdict"), [(1, ClaimVerdict.holds), (-1, ClaimVerdict.fails)])
 def test_public_numbers(finish, sign, verdict):
     frames = []
     for data, world in DATA_SETS.items():
@@ -279,7 +289,7 @@ def test_public_numbers(finish, sign, verdict):
 
 @pytest.mark.parametrize(
     ("stopping", "calibration", "verdict"),
-    [(0.1, 0.1, Verdict.holds), (0.1, 0.3, Verdict.condition), (0.3, 0.35, Verdict.fails)],
+    [(0.1, 0.1, ClaimVerdict.holds), (0.1, 0.3, ClaimVerdict.condition), (0.3, 0.35, ClaimVerdict.fails)],
 )
 def test_the_worth_of_leaks(finish, stopping, calibration, verdict):
     frames = [
@@ -306,7 +316,7 @@ def aligned(ours, naive):
     return scored(values, world="copyable", bias_level=2.0, size=10)
 
 
-@pytest.mark.parametrize(("ours", "verdict"), [(0.7, Verdict.holds), (0.5, Verdict.fails)])
+@pytest.mark.parametrize(("ours", "verdict"), [(0.7, ClaimVerdict.holds), (0.5, ClaimVerdict.fails)])
 def test_alignment(finish, ours, verdict):
     found = judged(alignment, finish("downstream", replicates=aligned(ours, 0.6)))
     assert found.verdict is verdict

@@ -8,7 +8,16 @@ from pydantic import ValidationError
 from scipy.optimize import brentq
 from scipy.stats import sem, t, ttest_1samp
 
-from simbench.repro.quantities import Finding, Quantity, Table, Verdict, by_share, exact, mean_of, ratio_of
+from simbench.repro.quantities import (
+    ClaimVerdict,
+    Finding,
+    Quantity,
+    Table,
+    by_share,
+    exact,
+    mean_of,
+    ratio_of,
+)
 
 
 def test_the_interval_of_a_mean_is_students():
@@ -156,7 +165,7 @@ def test_how_a_value_prints(quantity, text):
 
 def test_verdicts_are_told_by_these_words():
     expected = ["holds", "holds under a condition", "does not hold", "could not be tested here"]
-    assert [Verdict.holds, Verdict.condition, Verdict.fails, Verdict.untested] == expected
+    assert [ClaimVerdict.holds, ClaimVerdict.condition, ClaimVerdict.fails, ClaimVerdict.untested] == expected
 
 
 @pytest.mark.parametrize("kind", [Quantity, Table, Finding])
@@ -190,14 +199,16 @@ def test_an_exact_value_says_so():
 
 def test_slots_are_filled_with_the_quantities_they_name():
     quantities = {"r2 naive": Quantity(value=0.25, low=0.2, high=0.3, digits=2), "n": exact(4.0)}
-    finding = Finding(key="x", claim="", command="", verdict=Verdict.holds, because="", quantities=quantities)
+    finding = Finding(
+        key="x", claim="", command="", verdict=ClaimVerdict.holds, because="", quantities=quantities
+    )
     assert (finding.rule, finding.is_exact, finding.tables) == ("", False, ())
     assert finding.fill("R² {r2 naive} at {n}; {n}") == "R² 0.25 [0.20, 0.30] at 4; 4"
     assert finding.fill("no slot, {} or braces {") == "no slot, {} or braces {"
 
 
 def test_a_slot_without_a_quantity_is_an_error():
-    finding = Finding(key="x", claim="", command="", verdict=Verdict.holds, because="{gone}")
+    finding = Finding(key="x", claim="", command="", verdict=ClaimVerdict.holds, because="{gone}")
     with pytest.raises(KeyError):
         finding.fill(finding.because)
 
@@ -211,12 +222,12 @@ def test_a_row_must_fit_its_columns():
 @pytest.mark.parametrize(
     ("holding", "verdict"),
     [
-        ([], Verdict.untested),
-        ([True, True], Verdict.holds),
-        ([True, False], Verdict.condition),
-        ([False, False, True], Verdict.condition),
-        ([True], Verdict.holds),
-        ([False, False], Verdict.fails),
+        ([], ClaimVerdict.untested),
+        ([True, True], ClaimVerdict.holds),
+        ([True, False], ClaimVerdict.condition),
+        ([False, False, True], ClaimVerdict.condition),
+        ([True], ClaimVerdict.holds),
+        ([False, False], ClaimVerdict.fails),
     ],
 )
 def test_the_verdict_of_many(holding, verdict):

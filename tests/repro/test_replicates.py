@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from simbench.repro.replicates import COLUMNS, as_rows, bias2_by_replicate, collect, scores, write
 from simbench.score.labels import expected_r2
 from simbench.score.moments import score
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.study.run import run
 from simbench.study.shards import Shards
 from simbench.worlds.presets import PRESETS
@@ -150,7 +150,7 @@ def test_a_study_gives_a_row_a_cell_replicate_and_metric(study):
 def test_the_rows_hold_the_scores_of_the_kept_predictions(study):
     config, folder = study
     table = collect(config, folder)
-    for cell in plan(config):
+    for cell in cells_of(config):
         predictions, facts = Shards(folder / "shards").read(cell.key)
         own = table[table.estimator == cell.estimator]
         assert set(own.knows) == {facts["knows"]} and set(own["size"]) == {400}
@@ -172,7 +172,7 @@ def test_cells_that_left_no_predictions_have_no_rows(study, tmp_path):
 
 
 def test_a_cells_rows_name_it(study, tmp_path):
-    cell = plan(study[0])[1]
+    cell = cells_of(study[0])[1]
     rows = as_rows(cell, "propensity", {"mse": np.array([0.1, 0.2]), "auroc": np.array([0.7, 0.8])})
     assert list(rows.columns) == COLUMNS
     assert set(rows.knows) == {"propensity"} and set(rows.estimator) == {cell.estimator}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simbench.estimator.registry import find
-from simbench.score.risk import Situation, _monte_carlo, check, expected_loss, ideal_loss
+from simbench.score.risk import Probe, _monte_carlo, check, expected_loss, ideal_loss
 from simbench.training.losses import loss_negative, loss_positive
 
 UNIT = st.floats(0.02, 0.98)
@@ -15,7 +15,7 @@ repeatable = settings(derandomize=True, deadline=None, max_examples=40)
 
 def situation(h, gamma, alpha):
     tensors = [torch.tensor([v], dtype=torch.float64) for v in (h, gamma, alpha)]
-    return Situation(*tensors, told_propensity=tensors[2], fitted_propensity=tensors[2])
+    return Probe(*tensors, told_propensity=tensors[2], fitted_propensity=tensors[2])
 
 
 @repeatable

@@ -11,7 +11,7 @@ from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import find
 from simbench.score.risk import (
     CASES,
-    Situation,
+    Probe,
     _monte_carlo,
     batch_for,
     check,
@@ -33,7 +33,7 @@ def tensor(values):
 
 def at(misclick=0.0):
     told = tensor([0.5, 0.4, 0.3, 0.2])
-    return Situation(*map(tensor, (H, GAMMA, ALPHA)), told, tensor(FITTED), tensor(H), misclick)
+    return Probe(*map(tensor, (H, GAMMA, ALPHA)), told, tensor(FITTED), tensor(H), misclick)
 
 
 class Linear(Estimator):

@@ -166,7 +166,7 @@ def test_a_setting_is_laid_over_the_parameters_and_the_way_it_runs_is_the_cells(
     )
     _, facts = fit_cell(at, Runs)
     assert [(one.rate, one.seed) for one, _ in Runs.seen] == [(0.5, 5), (1.0, 5)]
-    assert asked == [(1 << 21, "tf32")] * 2 and executions == [Execution.on("cpu", "tf32")] * 2
+    assert asked == [(1 << 21, "tf32")] * 2 and executions == [Execution.on("cpu", "tf32", 1 << 21)] * 2
     assert facts["settings"] == [0, 0] and facts["restarts"] == {} == facts["weights"]
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from simbench.files.location import Location
 from simbench.score.moments import over_replicates
 from simbench.study import run as study
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.study.policies import COLUMNS, downstream_table
 from simbench.study.policy_settings import Downstream
 from simbench.study.protocol import EvaluationProtocol
@@ -40,7 +40,7 @@ def predictions_for(number, cell):
 
 @pytest.fixture(scope="module")
 def cells():
-    return plan(CONFIG)
+    return cells_of(CONFIG)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from simbench.study import forecast as module
 from simbench.study.cell import Outcome, run_cell
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.study.forecast import CellForecast, Forecast, Span, forecast
 from simbench.study.protocol import EvaluationProtocol
 from simbench.study.shards import Shards
@@ -151,7 +151,7 @@ def test_restarts_fill_blocks_as_replicates_do(clock):
 
 
 def test_a_gpu_is_timed_by_the_wall_and_a_processor_by_its_time(clock, monkeypatch):
-    cell = plan(study())[0].model_copy(update={"device": "cuda"})
+    cell = cells_of(study())[0].model_copy(update={"device": "cuda"})
     monkeypatch.setattr(module, "plan", lambda config: [cell])
     monkeypatch.setattr(module, "CALIBRATION", 100.0)
     assert seconds(forecast_of())[0] == pytest.approx(3 * (0.5 + 0.5 * 5) * 6)
@@ -190,13 +190,13 @@ def test_one_pilot_for_each_kind_of_work_after_one_that_warms_up(clock, monkeypa
     ids=lambda change: next(iter(change)),
 )
 def test_what_makes_another_kind_of_work(change):
-    cell = plan(study(estimators=("implicitrm",)))[0]
+    cell = cells_of(study(estimators=("implicitrm",)))[0]
     assert module._kind_of_work(cell.model_copy(update=change)) != module._kind_of_work(cell)
 
 
 def test_what_makes_the_same_kind_of_work(monkeypatch):
     monkeypatch.setattr(module, "ROWS", 100)
-    cell = plan(study(estimators=("implicitrm",), grant=("labels=0.1",)))[0]
+    cell = cells_of(study(estimators=("implicitrm",), grant=("labels=0.1",)))[0]
     for change in (
         {"bias_level": 3.0},
         {"size": 900},
@@ -212,7 +212,7 @@ def test_what_makes_the_same_kind_of_work(monkeypatch):
 
 def test_finished_skipped_and_failing_cells_take_no_time(clock, monkeypatch):
     config = study(estimators=("sklearn:GaussianNB", "ips", "costs:Costs"), grant=(), replicates=2)
-    finished = plan(config)[0]
+    finished = cells_of(config)[0]
     shards = Shards("memory://finished")
     shards.write(finished.key, np.full((2, 100), 0.5), {"seconds": 1.0})
 

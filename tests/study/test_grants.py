@@ -11,7 +11,7 @@ from simbench.errors import BadInput
 from simbench.estimator.registry import find
 from simbench.study import supervision
 from simbench.study.cell import Cell, fit_cell, run_cell
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.study.grants import (
     base,
     checked,
@@ -62,13 +62,13 @@ def test_a_cell_for_every_variant_that_an_estimator_asks_for_and_one_for_who_ask
     assert variants(find("naive"), both) == [()]
     assert variants(find("ips"), both) == [("propensity",), ("propensity:estimated",)]
     assert variants(find("snips"), both) == [(p, "class prior:tice") for p in both[:2]]
-    cells = plan(StudyConfig(estimators=("naive", "ips", "snips"), grant=both))
+    cells = cells_of(StudyConfig(estimators=("naive", "ips", "snips"), grant=both))
     assert [c.estimator for c in cells] == ["naive", "ips", "ips", "snips", "snips"]
     assert len({c.key for c in cells}) == 5
 
 
 def test_the_default_grant_is_the_true_propensity_and_the_true_prior():
-    by_name = {c.estimator: c.grant for c in plan(StudyConfig())}
+    by_name = {c.estimator: c.grant for c in cells_of(StudyConfig())}
     assert by_name["ips"] == ("propensity",) and by_name["upu"] == ("class prior",)
     assert by_name["naive"] == () == by_name["oracle"]
 
@@ -100,7 +100,7 @@ def test_a_wrong_name_is_one_sentence(name, message):
         checked([name])
     assert message in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(BadInput):
-        plan(StudyConfig(grant=(name,)))
+        cells_of(StudyConfig(grant=(name,)))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from simbench.cli import main
 from simbench.estimator import estimator as face
 from simbench.estimator.registry import find
 from simbench.study.cell import fit_cell
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.study.memory import memory_statement
 from simbench.study.run import run
 from simbench.training import train as training
@@ -26,7 +26,9 @@ FRUGAL = StudyConfig.model_validate({**SMALL.model_dump(), "memory_budget": "1Mi
 
 
 def test_a_study_in_chunks_is_the_study(tmp_path, monkeypatch):
-    assert FRUGAL.memory_budget == 1 << 20 and [c.key for c in plan(FRUGAL)] == [c.key for c in plan(SMALL)]
+    assert FRUGAL.memory_budget == 1 << 20 and [c.key for c in cells_of(FRUGAL)] == [
+        c.key for c in cells_of(SMALL)
+    ]
     whole = run(SMALL, tmp_path / "a").drop(columns="seconds")
     fitted, original = [], training.Trainer.__init__
 
@@ -51,7 +53,7 @@ def test_the_fitted_networks_of_a_chunk_do_not_outlive_it(monkeypatch):
         return fitted
 
     monkeypatch.setattr(face, "train", watched)
-    predictions, _ = fit_cell(plan(FRUGAL)[0], find("naive"))
+    predictions, _ = fit_cell(cells_of(FRUGAL)[0], find("naive"))
     assert len(models) >= 2 and predictions.shape[0] == 20
 
 

@@ -10,7 +10,7 @@ from sklearn.isotonic import IsotonicRegression
 from simbench.errors import BadInput
 from simbench.estimator.registry import find
 from simbench.study.cell import Cell, fit_cell
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.study.file import Overrides, study_from
 from simbench.study.protocol import EvaluationProtocol
 from simbench.study.run import run
@@ -187,7 +187,7 @@ def test_the_grid_is_run_under_every_protocol(tmp_path):
         worlds=(TWIN,), bias_levels=(0.8,), sizes=(300,), replicates=2, estimators=("oracle", "naive", "ips"),
         protocols=protocols, grant=(), parameters={"ips": {"epochs": 2}},
     )  # fmt: skip
-    cells = {(c.protocol.name, c.estimator): c for c in plan(config)}
+    cells = {(c.protocol.name, c.estimator): c for c in cells_of(config)}
     assert len(cells) == 9 and len({c.key for c in cells.values()}) == 9
     published = cells["published", "ips"]
     assert not published.world.capped and published.world.name == TWIN.name and published.replicates == 1
@@ -200,13 +200,16 @@ def test_the_grid_is_run_under_every_protocol(tmp_path):
     assert set(rows["published", "ips"].knows) == {"propensity (label-derived)"}
     assert {"r2", "mae", "rmse"} <= set(rows["published", "naive"].metric)
     with pytest.raises(BadInput, match="same name"):
-        run(config.model_copy(update={"protocols": (EvaluationProtocol(), EvaluationProtocol())}), tmp_path / "other")
+        run(
+            config.model_copy(update={"protocols": (EvaluationProtocol(), EvaluationProtocol())}),
+            tmp_path / "other",
+        )
 
 
 @pytest.mark.parametrize("name", ["twins-honest", "twins-published", "leaks"])
 def test_the_studies_of_the_twins_are_valid_and_the_honest_ones_leak_nothing(name):
     config = study_from(name, Overrides(n_features=8))
-    cells = plan(config)
+    cells = cells_of(config)
     assert {c.world.n_features for c in cells} == {8} and {c.world.name for c in cells} <= PRESETS.keys()
     for one in cells:
         leaks = one.protocol.told(one.estimator)
@@ -243,7 +246,11 @@ def test_impossible_protocols_are_refused():
     ("protocol", "by", "sees"),
     [
         (EvaluationProtocol(), None, False),
-        (EvaluationProtocol(oracle_calibration=("all",), oracle_selection=True, settings=SETTINGS), None, False),
+        (
+            EvaluationProtocol(oracle_calibration=("all",), oracle_selection=True, settings=SETTINGS),
+            None,
+            False,
+        ),
         (EvaluationProtocol(split="sample"), "sample", False),
         (EvaluationProtocol(oracle_stopping=True), "prompt", True),
     ],

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from simbench.errors import BadInput
 from simbench.score.moments import Estimate, score, verdict
 from simbench.study.cell import Outcome
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.study.protocol import EvaluationProtocol
 from simbench.study.run import run
 from simbench.study.shards import Shards
@@ -43,7 +43,7 @@ SCATTERED = np.array([-3, -2, -1, 1, 2, 3]) * 0.04
 
 @cache
 def planned():
-    return plan(CONFIG)
+    return cells_of(CONFIG)
 
 
 def situation_of(cell):
@@ -161,7 +161,7 @@ def test_the_excess_is_over_the_oracle_of_the_same_situation(found):
 def test_what_parts_two_situations(two):
     """Two that are alike but in one respect, each with the oracle of its own as the reference."""
     usual = {"sizes": (60,), "bias_levels": (0.5,), "estimators": ("oracle", "naive-sqrt"), "grant": ()}
-    cells = plan(CONFIG.model_copy(update={**usual, **two}))
+    cells = cells_of(CONFIG.model_copy(update={**usual, **two}))
     shards = Shards("memory://parted")
     outcomes = {outcome.cell.key: outcome for outcome in ByHand().run(cells, shards)}
     made = table(CONFIG, [outcomes[cell.key] for cell in cells], shards)
@@ -309,7 +309,7 @@ def test_swapped_are_the_replicates_that_clearly_rank_like_the_propensity():
 
 def test_no_one_is_swapped_where_all_act_alike():
     config = CONFIG.model_copy(update={"bias_levels": (0.0,), "estimators": ("oracle", "naive")})
-    cell = plan(config)[1]
+    cell = cells_of(config)[1]
     shards = Shards("memory://alike")
     outcomes = list(ByHand().run([cell], shards))
     assert "swapped_share" not in set(table(config, outcomes, shards).metric)

@@ -16,7 +16,7 @@ from simbench.errors import BadInput
 from simbench.files.location import Location
 from simbench.study import run as study
 from simbench.study.cell import Outcome
-from simbench.study.config import StudyConfig, plan, under, validate
+from simbench.study.config import StudyConfig, cells_of, under, validate
 from simbench.study.executors.local import Local
 from simbench.study.executors.worker import died, fixed_threads
 from simbench.study.finished import read_study, situations
@@ -46,7 +46,7 @@ def test_the_grid_is_walked_protocol_by_protocol_world_by_world_size_by_size_lev
         worlds=(FIRST, SECOND), bias_levels=(0.2, 0.4), sizes=(50, 60), estimators=("naive", "ips"),
         protocols=protocols,
     )  # fmt: skip
-    found = [(c.protocol.name, c.world.name, c.size, c.bias_level, c.estimator) for c in plan(config)]
+    found = [(c.protocol.name, c.world.name, c.size, c.bias_level, c.estimator) for c in cells_of(config)]
     assert found == [
         (protocol, world, size, level, estimator)
         for protocol in ("honest", "one")
@@ -63,7 +63,7 @@ def test_what_a_study_states_reaches_every_cell():
         label_share=0.25, precision="bf16", device="cuda", memory_budget=1 << 22,
         protocols=(EvaluationProtocol(), EvaluationProtocol(name="few", replicates=2)),
     )  # fmt: skip
-    cells = plan(config)
+    cells = cells_of(config)
     assert [cell.parameters for cell in cells] == [{}, {"lr": 0.5}] * 2
     assert [cell.replicates for cell in cells] == [3, 3, 2, 2]
     assert {cell.size for cell in cells} == {70}  # the world's own number, where none is named
@@ -75,21 +75,28 @@ def test_what_a_study_states_reaches_every_cell():
 
 def test_a_world_may_have_estimators_of_its_own():
     config = StudyConfig(worlds=(FIRST, SECOND), estimators=("naive",), estimators_in={"rating": ("ips",)})
-    assert [(c.world.name, c.estimator) for c in plan(config)] == [("exclusive", "naive"), ("rating", "ips")]
+    assert [(c.world.name, c.estimator) for c in cells_of(config)] == [
+        ("exclusive", "naive"),
+        ("rating", "ips"),
+    ]
 
 
 def test_the_cap_is_the_protocols_where_it_states_one_and_there_is_a_rating_law():
     assert under(SECOND, EvaluationProtocol(capped=False)).capped is False
-    assert under(under(SECOND, EvaluationProtocol(capped=False)), EvaluationProtocol(capped=True)).capped is True
+    assert (
+        under(under(SECOND, EvaluationProtocol(capped=False)), EvaluationProtocol(capped=True)).capped is True
+    )
     assert under(FIRST, EvaluationProtocol(capped=False)) == FIRST
     uncapped = SECOND.model_copy(update={"capped": False})
     assert under(uncapped, EvaluationProtocol()) == uncapped
-    (cell,) = plan(StudyConfig(worlds=(SECOND,), estimators=("naive",), protocols=(EvaluationProtocol(capped=False),)))
+    (cell,) = cells_of(
+        StudyConfig(worlds=(SECOND,), estimators=("naive",), protocols=(EvaluationProtocol(capped=False),))
+    )
     assert not cell.world.capped
 
 
 def told(config) -> list[tuple[str, ...]]:
-    return [cell.grant for cell in plan(config)]
+    return [cell.grant for cell in cells_of(config)]
 
 
 def test_alternatives_are_grants_in_turn_and_leave_no_one_without_what_another_gives():
@@ -109,7 +116,10 @@ def test_a_protocol_grants_in_place_of_the_study_and_to_some_in_place_of_all():
         (EvaluationProtocol(), ("propensity",)),
         (EvaluationProtocol(grant=()), ()),
         (EvaluationProtocol(grant=("propensity:shifted=1.0",)), ("propensity:shifted",)),
-        (EvaluationProtocol(grant=(), grant_of={"ips": ("propensity:distorted",)}), ("propensity:distorted",)),
+        (
+            EvaluationProtocol(grant=(), grant_of={"ips": ("propensity:distorted",)}),
+            ("propensity:distorted",),
+        ),
         (EvaluationProtocol(grant=("propensity",), grant_of={"upu": ()}), ("propensity",)),
     ):
         assert told(config.model_copy(update={"protocols": (protocol,)})) == [expected]
@@ -122,7 +132,10 @@ def test_a_protocol_grants_in_place_of_the_study_and_to_some_in_place_of_all():
     ("changes", "message"),
     [
         ({"estimators_in": {"no such world": ("naive",)}}, "estimators_in names 'no such world'"),
-        ({"protocols": (EvaluationProtocol(), EvaluationProtocol(split="sample"))}, r"same name \(honest, honest\)"),
+        (
+            {"protocols": (EvaluationProtocol(), EvaluationProtocol(split="sample"))},
+            r"same name \(honest, honest\)",
+        ),
         ({"parameters": {"oracle": {"speed": 1}}}, "'oracle' does not take these parameters: .*speed"),
         ({"parameters": {"naive": {"lr": 1}}}, "parameters are given for 'naive', which is not among"),
         ({"precision": "tf32"}, "tf32 is a mode of NVIDIA GPUs"),
@@ -139,7 +152,7 @@ def test_what_cannot_run_is_refused_before_anything_is_written(changes, message,
 
 def test_what_can_run_is_not_refused():
     named = QUICK.model_copy(update={"estimators_in": {"exclusive": ("naive",)}})
-    validate(named, plan(named))
+    validate(named, cells_of(named))
 
 
 # -- a run -------------------------------------------------------------------------------------
@@ -164,11 +177,11 @@ def finished(tmp_path_factory):
 
 def test_the_table_is_in_the_order_of_the_plan_and_progress_in_that_of_the_ends(finished):
     config, out, table, heard = finished
-    keys = [cell.key for cell in plan(config)]
+    keys = [cell.key for cell in cells_of(config)]
     assert [outcome.cell.key for outcome, _, _ in heard] == keys[::-1]
     assert [(done, total) for _, done, total in heard] == [(1, 4), (2, 4), (3, 4), (4, 4)]
     order = table[["bias_level", "estimator"]].drop_duplicates().itertuples(index=False)
-    assert [tuple(one) for one in order] == [(c.bias_level, c.estimator) for c in plan(config)]
+    assert [tuple(one) for one in order] == [(c.bias_level, c.estimator) for c in cells_of(config)]
     pd.testing.assert_frame_equal(read_table(out), table)
     assert (out / "downstream.parquet").exists()
 
@@ -232,7 +245,7 @@ def test_situations_are_the_finished_cells_of_one_protocol_world_size_and_level(
     study._claim(folder, config)
     with pytest.raises(BadInput, match="no finished cell"):
         list(situations(folder))
-    cells = plan(config)
+    cells = cells_of(config)
     shards, left_out = Shards(folder / "shards"), cells[3]
     for number, cell in enumerate(cells):
         if cell != left_out:
@@ -323,7 +336,7 @@ def test_threads_are_given_back_whatever_happens():
 
 
 def test_a_cell_that_lost_its_worker_every_time_says_how_often():
-    (cell, _) = plan(QUICK)
+    (cell, _) = cells_of(QUICK)
     outcome = died(cell)
     assert outcome.reason == "its worker died 4 times (out of memory, or killed)"
     assert outcome.status == "failed" and np.isnan(outcome.seconds) and outcome.cell == cell
@@ -331,7 +344,7 @@ def test_a_cell_that_lost_its_worker_every_time_says_how_often():
 
 
 def test_one_job_runs_here_and_now(tmp_path):
-    cells, shards = plan(QUICK), Shards(tmp_path)
+    cells, shards = cells_of(QUICK), Shards(tmp_path)
     with Local() as executor:
         executor.check("cpu", shards)
         executor.check("cpu", Shards("memory://mine"))

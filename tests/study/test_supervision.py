@@ -236,7 +236,9 @@ def test_losses_of_chunks_stand_one_behind_another(monkeypatch):
             return Fixed(np.full(len(numbers), 0.1), np.where(numbers % 2 == self.restarts - 1, 0.0, 1.0))
 
     settings = [{}, {"restarts": 2}]
-    _, _, chosen = fit_under(EvaluationProtocol(), lambda s: Alternating(**s), settings, log, truth, WORLD.test, False)
+    _, _, chosen = fit_under(
+        EvaluationProtocol(), lambda s: Alternating(**s), settings, log, truth, WORLD.test, False
+    )
     assert chosen.tolist() == [0, 1, 0, 1, 0]
 
 
@@ -246,18 +248,28 @@ def test_losses_of_chunks_stand_one_behind_another(monkeypatch):
 def test_a_protocol_calibrates_whom_it_names_or_everyone():
     some = EvaluationProtocol(oracle_calibration=("ips",))
     assert some.calibrates("ips") and not some.calibrates("naive")
-    assert EvaluationProtocol(oracle_calibration=("all",)).calibrates("naive") and not EvaluationProtocol().calibrates("naive")
+    assert EvaluationProtocol(oracle_calibration=("all",)).calibrates(
+        "naive"
+    ) and not EvaluationProtocol().calibrates("naive")
 
 
 def test_a_protocol_tries_the_shipped_setting_first_and_alone_for_who_is_left_untuned():
     tries = ({"lr": 1.0}, {"lr": 2.0})
     assert EvaluationProtocol(settings=tries, untuned=("ips",)).tries("naive") == ({}, *tries)
-    assert EvaluationProtocol(settings=tries, untuned=("ips",)).tries("ips") == ({},) == EvaluationProtocol().tries("ips")
+    assert (
+        EvaluationProtocol(settings=tries, untuned=("ips",)).tries("ips")
+        == ({},)
+        == EvaluationProtocol().tries("ips")
+    )
 
 
 def test_every_leak_is_told_in_its_own_words_and_only_where_it_leaks():
     tries = ({"lr": 1.0},)
-    assert EvaluationProtocol().told("naive") == [] == EvaluationProtocol(split="sample", settings=tries).told("naive")
+    assert (
+        EvaluationProtocol().told("naive")
+        == []
+        == EvaluationProtocol(split="sample", settings=tries).told("naive")
+    )
     assert EvaluationProtocol(oracle_stopping=True).told("naive") == ["oracle stopping"]
     everything = EvaluationProtocol(
         oracle_stopping=True, oracle_calibration=("naive",), oracle_selection=True, settings=tries,

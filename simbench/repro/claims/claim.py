@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from simbench.repro.evidence import Evidence, NotMeasured
-from simbench.repro.quantities import Finding, Quantity, Table, Verdict
+from simbench.repro.quantities import ClaimVerdict, Finding, Quantity, Table
 
 
 @dataclass(frozen=True)
 class Judgement:
     """What a claim's function found; ``because`` and ``tables`` hold slots for the quantities."""
 
-    verdict: Verdict
+    verdict: ClaimVerdict
     because: str
     quantities: dict[str, Quantity] = field(default_factory=dict)
     tables: tuple[Table, ...] = ()
@@ -50,7 +50,7 @@ class Claim:
             found = self.judge(evidence)
         except NotMeasured as error:
             reason = str(error)
-            found = Judgement(Verdict.untested, f"{reason[0].upper()}{reason[1:]}.")
+            found = Judgement(ClaimVerdict.untested, f"{reason[0].upper()}{reason[1:]}.")
         return Finding(
             key=self.key,
             claim=self.text,

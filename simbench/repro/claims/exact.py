@@ -4,7 +4,7 @@ import pandas as pd
 
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured
-from simbench.repro.quantities import Quantity, Table, Verdict, exact, mean_of
+from simbench.repro.quantities import ClaimVerdict, Quantity, Table, exact, mean_of
 from simbench.score.risk import EXACT
 
 CHECK = "simbench check naive implicitrm implicitrm@printed"
@@ -40,7 +40,7 @@ def naive_bias(evidence: Evidence) -> Judgement:
             " Trained on clicks (world `exclusive`, bias level 2), naive ends {naive shift} below the mean "
             "reward (negative: too low), with excess bias² {naive bias2}."
         )
-    return Judgement(Verdict.holds if right else Verdict.fails, because, quantities | trained)
+    return Judgement(ClaimVerdict.holds if right else ClaimVerdict.fails, because, quantities | trained)
 
 
 def _trained_bias(evidence: Evidence) -> dict[str, Quantity]:
@@ -65,9 +65,9 @@ def theorem(evidence: Evidence) -> Judgement:
     given, fitted = (_bias(rows, IMPLICITRM, case) for case in ("true posteriors", "unknown α"))
     exact_given = _is_exact(rows, IMPLICITRM, "true posteriors")
     exact_fitted = _is_exact(rows, IMPLICITRM, "unknown α")
-    verdict = Verdict.fails
+    verdict = ClaimVerdict.fails
     if exact_given:
-        verdict = Verdict.holds if exact_fitted else Verdict.condition
+        verdict = ClaimVerdict.holds if exact_fitted else ClaimVerdict.condition
     because = (
         "Stratified by the true γ and α, the expected loss is the ideal loss to {given}; at an arbitrary "
         "fit of them it is off by up to {fitted}. The theorem presupposes the stratification that has to be "
@@ -98,7 +98,9 @@ def printed_equation(evidence: Evidence) -> Judgement:
     except NotMeasured:
         pass
     is_exact = _is_exact(rows, PRINTED, "true posteriors")
-    return Judgement(Verdict.holds if is_exact else Verdict.fails, because, quantities, tuple(tables))
+    return Judgement(
+        ClaimVerdict.holds if is_exact else ClaimVerdict.fails, because, quantities, tuple(tables)
+    )
 
 
 def _trained_with_it(evidence: Evidence) -> tuple[Table, dict[str, Quantity]]:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured
-from simbench.repro.quantities import Quantity, Table, Verdict, by_share
+from simbench.repro.quantities import ClaimVerdict, Quantity, Table, by_share
 
 LEARNING = ("implicitrm", "implicitrm-prior", "implicitrm-signals")  # these learn the stratification
 
@@ -31,8 +31,8 @@ def learned_stratification(evidence: Evidence) -> Judgement:
     unbiased = cells[cells.verdict == "unbiased"]
     helped = sorted(set(unbiased.knowledge) - {"nothing"})
     verdict = by_share([label == "unbiased" for label in alone.verdict])
-    if verdict is Verdict.fails and helped:
-        verdict = Verdict.condition
+    if verdict is ClaimVerdict.fails and helped:
+        verdict = ClaimVerdict.condition
     worlds = ", ".join(
         f"`{cell.world}` at level {cell.bias_level:g}"
         for cell in alone[alone.verdict == "unbiased"].itertuples()

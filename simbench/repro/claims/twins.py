@@ -3,7 +3,7 @@
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured, Scores
 from simbench.repro.published import as_methods, baselines
-from simbench.repro.quantities import Quantity, Table, Verdict, mean_of
+from simbench.repro.quantities import ClaimVerdict, Quantity, Table, mean_of
 
 OURS = "implicitrm"
 STEPS = {"published": "twins-published", "honest": "twins-honest"}
@@ -58,9 +58,9 @@ def beats_baselines(evidence: Evidence) -> Judgement:
                 won[place].append(decisive.low is not None and decisive.low > 0)
     everywhere = [place for place, beaten in won.items() if beaten and all(beaten)]
     if len(everywhere) == len(won):
-        verdict = Verdict.holds
+        verdict = ClaimVerdict.holds
     else:
-        verdict = Verdict.condition if everywhere else Verdict.fails
+        verdict = ClaimVerdict.condition if everywhere else ClaimVerdict.fails
     counts = ", ".join(f"{sum(beaten)} of {len(beaten)} on {place}" for place, beaten in won.items())
     tables = tuple(
         _table(metric, title, others, places, quantities, count) for metric, title in METRICS.items()

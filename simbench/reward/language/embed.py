@@ -27,7 +27,7 @@ SHARD_ROWS = 1024  # what a killed run can lose; long enough to find texts of on
 MARKS = ("cut", "response_cut", "lost", "empty", "not_text")
 
 Advance = Callable[[int], None]  # so many more texts are done
-Progress = Callable[[int, int], Advance]  # texts in all, texts that an earlier run has done
+TextObserver = Callable[[int, int], Advance]  # texts in all, texts that an earlier run has done
 
 
 def silent(total: int, done: int) -> Advance:
@@ -84,7 +84,7 @@ def embed_texts(
     *,
     batch_size: int,
     normalise: bool = False,
-    progress: Progress = silent,
+    progress: TextObserver = silent,
 ) -> dict[str, Any]:
     """Write ``out`` (key ``embeddings``, shape (n, h), float32, row order as given) and its card.
 

@@ -27,7 +27,7 @@ from simbench.reward.language.reward_networks import (
 )
 from simbench.reward.language.settings import Settings
 from simbench.reward.language.tokens import Tokens
-from simbench.reward.language.training import EncoderTrainer, Progress, Silent
+from simbench.reward.language.training import EncoderTrainer, Silent, TrainingObserver
 from simbench.reward.model import configured
 
 CHECKPOINT = "checkpoint"
@@ -42,7 +42,7 @@ def finetune(
     *,
     text_column: str | None = None,
     prompt_column: str | None = None,
-    progress: Progress | None = None,
+    progress: TrainingObserver | None = None,
     **parameters: Any,
 ) -> LanguageReward:
     """Train an encoder on a log of texts and feedback, and write the model folder.
@@ -62,7 +62,7 @@ def finetune(
         Folder of the model.
     text_column, prompt_column : str, optional
         As in :func:`simbench.reward.language.embed.texts_of`.
-    progress : Progress, optional
+    progress : TrainingObserver, optional
     **parameters
         Of the estimator; of these the loss's own, ``hidden`` (of auxiliary heads), ``validation_share`` and
         ``seed`` matter.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-class Progress(Protocol):
+class TrainingObserver(Protocol):
     """Hears how a training goes."""
 
     def begin(self, total: int, done: int) -> None: ...
@@ -81,7 +81,7 @@ class EncoderTrainer:
     rates : tuple of float
         Peak learning rate of the encoder, and of the heads.
     checkpoints : Checkpoints
-    progress : Progress
+    progress : TrainingObserver
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class EncoderTrainer:
         settings: Settings,
         rates: tuple[float, float],
         checkpoints: Checkpoints,
-        progress: Progress,
+        progress: TrainingObserver,
     ):
         self.estimator, self.settings, self.encoder = estimator, settings, encoder
         self.checkpoints, self.progress, self.rates = checkpoints, progress, rates

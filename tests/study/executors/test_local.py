@@ -17,7 +17,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from simbench.cli import main
 from simbench.errors import BadInput
 from simbench.study.cell import Outcome, run_cell
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.study.executors import local, worker
 from simbench.study.executors.find import find_executor
 from simbench.study.executors.local import Local
@@ -64,7 +64,7 @@ class AlwaysDies(Threads):
 def cells(*estimators, **parameters):
     world = PRESETS["exclusive"].model_copy(update={"test_size": 100})
     grid = {"worlds": (world,), "sizes": (100,), "replicates": 2, "estimators": estimators}
-    return plan(StudyConfig(**grid, parameters=parameters))
+    return cells_of(StudyConfig(**grid, parameters=parameters))
 
 
 @pytest.fixture

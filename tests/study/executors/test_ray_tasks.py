@@ -10,7 +10,7 @@ from ray.exceptions import RayTaskError, WorkerCrashedError
 
 from simbench.errors import BadInput
 from simbench.study.cell import Outcome
-from simbench.study.config import StudyConfig, plan
+from simbench.study.config import StudyConfig, cells_of
 from simbench.study.executors import ray as module
 from simbench.study.executors.ray import Ray, run_on_node, versions
 from simbench.study.shards import Shards
@@ -18,7 +18,7 @@ from simbench.worlds.presets import PRESETS
 
 NAMES = ("sklearn:GaussianNB", "sklearn:BernoulliNB", "naive", "oracle", "ips")
 WORLD = PRESETS["exclusive"].model_copy(update={"test_size": 100})
-CELLS = plan(StudyConfig(worlds=(WORLD,), sizes=(50,), replicates=1, estimators=NAMES))
+CELLS = cells_of(StudyConfig(worlds=(WORLD,), sizes=(50,), replicates=1, estimators=NAMES))
 
 
 class Cluster:
