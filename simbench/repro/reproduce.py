@@ -74,7 +74,7 @@ def failed_cells(run: Run) -> list[str]:
 
 def rerun_and_compare(
     document: Path, values: Path, run: Run, steps: Sequence[Step], tell: Callable[[str], None]
-) -> check.Outcome:
+) -> check.Comparison:
     """Hold a document against its stored values and against a rerun of the small form.
 
     Parameters
@@ -99,7 +99,7 @@ def rerun_and_compare(
     wrong = check.compare_document(text, stored)
     measure(run, steps, tell)
     outcome = check.compare(stored, reproduction(run))
-    return check.Outcome(outcome.compared, outcome.stored, (*wrong, *outcome.disagreements))
+    return check.Comparison(outcome.compared, outcome.stored, (*wrong, *outcome.disagreements))
 
 
 def scratch() -> Path:

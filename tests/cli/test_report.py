@@ -84,7 +84,7 @@ def printed(monkeypatch):
     """What is printed of these rows by a study that plans these cells."""
 
     def of(rows, cells, config=CONFIG) -> str:
-        monkeypatch.setattr("simbench.study.summary.plan", lambda given: cells)
+        monkeypatch.setattr("simbench.study.summary.cells_of", lambda given: cells)
         console = Console(file=io.StringIO(), width=250)
         report.print_study(pd.DataFrame(rows), config, console)
         return console.file.getvalue()

@@ -152,7 +152,7 @@ def test_restarts_fill_blocks_as_replicates_do(clock):
 
 def test_a_gpu_is_timed_by_the_wall_and_a_processor_by_its_time(clock, monkeypatch):
     cell = cells_of(study())[0].model_copy(update={"device": "cuda"})
-    monkeypatch.setattr(module, "plan", lambda config: [cell])
+    monkeypatch.setattr(module, "cells_of", lambda config: [cell])
     monkeypatch.setattr(module, "CALIBRATION", 100.0)
     assert seconds(forecast_of())[0] == pytest.approx(3 * (0.5 + 0.5 * 5) * 6)
 
