@@ -83,7 +83,7 @@ def _section(finding: Finding) -> str:
     lines = [
         f"## {finding.key}. {finding.claim}",
         "",
-        f"**ClaimVerdict: {finding.verdict}.** {finding.because}",
+        f"**Verdict: {finding.verdict}.** {finding.because}",
         "",
     ]
     if finding.verdict is not ClaimVerdict.untested:
