@@ -14,6 +14,7 @@ from simbench._compat import VERSION
 from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import find
 from simbench.log.feedback import FeedbackLog
+from simbench.score.weights import effective_sample_share
 from simbench.study.grants import base, granted, unavailable
 from simbench.study.protocol import EvaluationProtocol
 from simbench.study.shards import Shards
@@ -184,21 +185,20 @@ def _check_predictions(predictions: np.ndarray, kind: type[Estimator]) -> None:
 
 
 def weight_diagnostics(log: FeedbackLog) -> dict[str, float]:
-    """What the granted propensity makes of inverse propensity weights ``r/α``, means over replicates.
+    """Diagnostics of the inverse propensity weights ``w = r/α`` under the granted propensity.
 
     Returns
     -------
-    dict
-        Empty without a propensity. ``effective_sample_share``: ``(Σw)² / (n_clicked Σw²)``, Kish's effective
-        sample size as a share of the clicks; ``largest_weight``; ``negative_weight_share``: share of
-        responses on whose ``ℓ0`` the weight ``1 - r/α`` is negative.
+    dict of float
+        Means over replicates; empty without a propensity. ``effective_sample_share``: of the clicks, see
+        :func:`simbench.score.weights.effective_sample_share`; ``largest_weight``;
+        ``negative_weight_share``: share of responses on whose ``ℓ0`` the weight ``1 - r/α`` is negative.
     """
     if log.propensity is None:
         return {}
     weight = log.feedback / log.propensity
-    effective = weight.sum(1) ** 2 / (weight**2).sum(1) / log.feedback.sum(1)
     return {
-        "effective_sample_share": float(effective.mean()),
+        "effective_sample_share": float(effective_sample_share(weight).mean()),
         "largest_weight": float(weight.max(1).mean()),
         "negative_weight_share": float((weight > 1).mean()),
     }

@@ -12,6 +12,7 @@ from simbench.reward.diagnosis.advice import ENOUGH, Worth, worth_of_knowledge
 from simbench.reward.diagnosis.click_model import Calibration, click_calibration
 from simbench.reward.diagnosis.cross_fit import simplest, unseen_clicks
 from simbench.reward.diagnosis.profile import Profile, profile_likelihood
+from simbench.score.weights import effective_sample_share
 from simbench.training.restarts import RANKS_ALIKE, Restarts, train_restarts
 
 RESTARTS = 8
@@ -181,5 +182,5 @@ def _overlap(propensity: np.ndarray, feedback: np.ndarray) -> Overlap:
     return Overlap(
         quantiles={q: float(np.quantile(propensity, q)) for q in (0.01, 0.5, 0.99)},
         below_5_percent=float((propensity < 0.05).mean()),
-        effective_sample_share=float(weight.sum() ** 2 / (weight**2).sum() / len(weight)),
+        effective_sample_share=float(effective_sample_share(weight)),
     )
