@@ -47,8 +47,8 @@ def tune(options: TuneOptions) -> None:
 
     from simbench.cli.output import print_table
     from simbench.study.names import everyone, grants
-    from simbench.study.tune import situation
     from simbench.study.tune import tune as search
+    from simbench.study.tune import tuning_cell
     from simbench.worlds.presets import preset
 
     common = {name: getattr(options, name) for name in ("bias_level", "size", "replicates", "seed")}
@@ -57,7 +57,7 @@ def tune(options: TuneOptions) -> None:
     rows = []
     for name in names:
         try:
-            found = search(situation(name, common, grants(options.grant)), options.trials, options.out)
+            found = search(tuning_cell(name, common, grants(options.grant)), options.trials, options.out)
         except BadInput as error:
             if len(options.estimators) == 1 and options.estimators != ["all"]:
                 raise

@@ -111,8 +111,23 @@ def held_out_criterion(estimator: Estimator, log: FeedbackLog) -> float:
     return float(-(r * np.log(p) + (1 - r) * np.log1p(-p)).mean())
 
 
-def situation(name: str, cell: dict[str, Any], grant: tuple[str, ...]) -> Cell:
-    """The cell in which this estimator is tuned: told the best that is granted of what it asks for."""
+def tuning_cell(name: str, cell: dict[str, Any], grant: tuple[str, ...]) -> Cell:
+    """The cell in which an estimator is tuned.
+
+    Parameters
+    ----------
+    name : str
+        The estimator.
+    cell : dict
+        The remaining fields of :class:`simbench.study.cell.Cell`: world, bias level, size and so on.
+    grant : tuple of str
+        What may be told; of several variants of one base, the first is.
+
+    Raises
+    ------
+    BadInput
+        If the estimator needs something that is not granted.
+    """
     kind = find(name)
     told = variants(kind, grant)[0]
     missing = kind.needs - {"truth"} - {entry.split(":")[0] for entry in told}

@@ -10,7 +10,7 @@ from simbench.estimator.registry import find
 from simbench.streams import seed_of
 from simbench.study.cell import Cell
 from simbench.study.conformance import OtherTruth
-from simbench.study.tune import SPACE, held_out_criterion, situation, tune
+from simbench.study.tune import SPACE, held_out_criterion, tune, tuning_cell
 from simbench.training.batches import split_by_prompt
 from simbench.worlds.presets import PRESETS
 
@@ -26,16 +26,16 @@ COMMON = {
 
 
 def test_the_first_trial_is_what_ships_and_the_best_is_no_worse():
-    found = tune(situation("naive", COMMON, ()), 4)
+    found = tune(tuning_cell("naive", COMMON, ()), 4)
     assert found.trials == 4 and found.best <= found.default
     assert set(found.parameters) == {*SPACE, "batch_size"}
-    log, _ = situation("naive", COMMON, ()).built().draw(range(2))
+    log, _ = tuning_cell("naive", COMMON, ()).built().draw(range(2))
     shipped = find("naive")().fit_replicates(log)
     assert found.default == pytest.approx(shipped.held_out_loss.mean(), abs=1e-12)
 
 
 def test_the_truth_plays_no_part(monkeypatch):
-    cell = situation("implicitrm", COMMON, ())
+    cell = tuning_cell("implicitrm", COMMON, ())
     before = tune(cell, 2)
     other = OtherTruth(**vars(cell.built()))
     monkeypatch.setattr(Cell, "built", lambda self: other)
@@ -43,7 +43,7 @@ def test_the_truth_plays_no_part(monkeypatch):
 
 
 def test_finished_trials_are_not_run_again(tmp_path, monkeypatch):
-    cell, storage = situation("naive", COMMON, ()), tmp_path / "trials.db"
+    cell, storage = tuning_cell("naive", COMMON, ()), tmp_path / "trials.db"
     first = tune(cell, 2, storage)
     calls = []
     from simbench_estimators.naive import Naive
@@ -61,7 +61,7 @@ def test_finished_trials_are_not_run_again(tmp_path, monkeypatch):
 
 def test_a_told_propensity_is_judged_by_the_observed_likelihood_which_is_bounded():
     """Witness: NumPy on the held-out prompts; the risk of IPS itself has no lower bound."""
-    cell = situation("ips", COMMON, ("propensity",))
+    cell = tuning_cell("ips", COMMON, ("propensity",))
     log, truth = cell.built().draw(range(2))
     log = replace(log, propensity=truth.propensity)
     estimator = find("ips")(epochs=5)
@@ -74,16 +74,16 @@ def test_a_told_propensity_is_judged_by_the_observed_likelihood_which_is_bounded
 
 def test_who_lacks_a_grant_or_has_nothing_to_tune_is_told_so():
     with pytest.raises(BadInput, match="ips needs propensity: grant it"):
-        situation("ips", COMMON, ())
+        tuning_cell("ips", COMMON, ())
     with pytest.raises(BadInput, match="no learning rate"):
-        tune(situation("sklearn:LogisticRegression", COMMON, ()), 2)
+        tune(tuning_cell("sklearn:LogisticRegression", COMMON, ()), 2)
 
 
 def test_a_criterion_that_is_not_finite_counts_for_nothing(monkeypatch):
     from simbench.training.stacked_model import StackedModel
 
     monkeypatch.setattr(StackedModel, "predict", lambda self, x: np.zeros((2, len(x))))
-    cell = situation("naive", COMMON, ())
+    cell = tuning_cell("naive", COMMON, ())
     from simbench_estimators.naive import Naive
 
     fit = Naive.fit_replicates

@@ -12,7 +12,7 @@ from simbench.estimator.registry import find
 from simbench.streams import seed_of
 from simbench.study import tune as module
 from simbench.study.cell import Cell
-from simbench.study.tune import BATCHES, SPACE, held_out_criterion, situation, tune
+from simbench.study.tune import BATCHES, SPACE, held_out_criterion, tune, tuning_cell
 from simbench.training.batches import split_by_prompt
 from simbench.training.stacked_model import StackedModel
 from simbench.worlds.presets import PRESETS
@@ -42,7 +42,7 @@ def tried(monkeypatch):
 
 
 def test_the_least_criterion_wins_and_stands_beside_that_of_the_shipped_parameters(tried):
-    found = tune(situation("naive", COMMON, ()), 12)
+    found = tune(tuning_cell("naive", COMMON, ()), 12)
     criteria = [abs(np.log(one.lr / 0.01)) + 1 for one in tried]
     best = tried[int(np.argmin(criteria))]
     assert len(tried) == found.trials == 12 and found.estimator == "naive"
@@ -53,7 +53,7 @@ def test_the_least_criterion_wins_and_stands_beside_that_of_the_shipped_paramete
 
 
 def test_it_starts_at_what_ships_and_stays_in_its_space(tried):
-    tune(situation("naive", COMMON, ()), 30)
+    tune(tuning_cell("naive", COMMON, ()), 30)
     shipped = find("naive")()
     first = tried[0]
     assert (first.lr, first.weight_decay, first.batch_size) == (shipped.lr, shipped.weight_decay, 512)
@@ -66,7 +66,7 @@ def test_it_starts_at_what_ships_and_stays_in_its_space(tried):
 
 def test_the_seed_decides_the_search(tried):
     for seed in (5, 5, 6):
-        tune(situation("naive", {**COMMON, "seed": seed}, ()), 4)
+        tune(tuning_cell("naive", {**COMMON, "seed": seed}, ()), 4)
     first, again, other = ([one.lr for one in tried[i : i + 4]] for i in (0, 4, 8))
     assert first == again and first[1:] != other[1:]
 
@@ -74,7 +74,7 @@ def test_the_seed_decides_the_search(tried):
 def test_trials_that_are_not_finite_are_neither_counted_nor_best(monkeypatch):
     values = iter([2.0, np.nan, np.inf, 1.5, 1.75])
     monkeypatch.setattr(module, "held_out_criterion", lambda estimator, log: next(values))
-    found = tune(situation("naive", COMMON, ()), 5)
+    found = tune(tuning_cell("naive", COMMON, ()), 5)
     assert (found.trials, found.default, found.best) == (3, 2.0, 1.5)
 
 
@@ -82,7 +82,7 @@ def test_trials_that_are_not_finite_are_neither_counted_nor_best(monkeypatch):
 def test_where_the_shipped_parameters_diverge_no_other_trial_passes_for_them(diverged, monkeypatch):
     values = iter([diverged, 3.0, 1.0])
     monkeypatch.setattr(module, "held_out_criterion", lambda estimator, log: next(values))
-    found = tune(situation("naive", COMMON, ()), 3)
+    found = tune(tuning_cell("naive", COMMON, ()), 3)
     assert (found.trials, found.default, found.best) == (2, np.inf, 1.0)
 
 
@@ -90,8 +90,8 @@ def test_the_oracle_is_tuned_on_preferences_and_everyone_on_what_is_granted(monk
     seen = []
     monkeypatch.setattr(module, "held_out_criterion", lambda estimator, log: seen.append(log) or 1.0)
     for name, grant in (("naive", ()), ("oracle", ()), ("ips", ("propensity",))):
-        tune(situation(name, COMMON, grant), 1)
-    log, truth = situation("naive", COMMON, ()).built().draw(range(2))
+        tune(tuning_cell(name, COMMON, grant), 1)
+    log, truth = tuning_cell("naive", COMMON, ()).built().draw(range(2))
     naive, oracle, ips = seen
     assert np.array_equal(naive.feedback, log.feedback) and naive.propensity is None
     assert np.array_equal(oracle.feedback, truth.preference)
@@ -129,7 +129,7 @@ class Prepares(Stub):
         return replace(log, class_prior=np.array([0.4, 0.6]))
 
 
-LOG, TRUTH = situation("naive", COMMON, ()).built().draw(range(2))
+LOG, TRUTH = tuning_cell("naive", COMMON, ()).built().draw(range(2))
 ESTIMATED = np.random.default_rng(0).uniform(0.2, 1, LOG.feedback.shape)
 
 
@@ -174,12 +174,12 @@ def test_a_certain_click_that_did_not_come_costs_a_finite_amount(monkeypatch):
     assert found == pytest.approx((1 - rate) * -np.log(1e-6), rel=1e-5)
 
 
-def test_a_situation_is_told_the_first_variant_of_what_it_asks_for():
+def test_a_tuning_cell_is_told_the_first_variant_of_what_it_asks_for():
     grants = ("propensity:estimated", "propensity", "class prior", "labels")
-    assert situation("ips", COMMON, grants).grant == ("propensity:estimated",)
-    assert situation("naive", COMMON, grants).grant == ()
-    assert situation("oracle", COMMON, ()) == Cell(estimator="oracle", parameters={}, grant=(), **COMMON)
+    assert tuning_cell("ips", COMMON, grants).grant == ("propensity:estimated",)
+    assert tuning_cell("naive", COMMON, grants).grant == ()
+    assert tuning_cell("oracle", COMMON, ()) == Cell(estimator="oracle", parameters={}, grant=(), **COMMON)
     with pytest.raises(BadInput, match="snips needs class prior and propensity: grant it"):
-        situation("snips", COMMON, ())
+        tuning_cell("snips", COMMON, ())
     with pytest.raises(BadInput, match="snips needs class prior: grant it"):
-        situation("snips", COMMON, ("propensity:shifted=2",))
+        tuning_cell("snips", COMMON, ("propensity:shifted=2",))
