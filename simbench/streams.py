@@ -1,4 +1,4 @@
-"""Random streams, each derived from the axes that should change it and from nothing else."""
+"""Random streams, each derived from the axes that may change it and from nothing else."""
 
 import hashlib
 import json
@@ -7,11 +7,14 @@ import numpy as np
 
 
 def seed_of(*axes: str | int | float) -> int:
-    """128-bit seed derived from the named axes; equal axes, equal seed, on every platform."""
+    """Derive a 128-bit seed from the given axes.
+
+    Equal axes give the same seed on every platform.
+    """
     digest = hashlib.sha256(json.dumps(axes).encode()).digest()
     return int.from_bytes(digest[:16], "little")
 
 
 def stream(*axes: str | int | float) -> np.random.Generator:
-    """Independent NumPy generator for these axes (say: seed, purpose, replicate)."""
+    """Return a NumPy generator that belongs to these axes (for example seed, purpose and replicate) alone."""
     return np.random.default_rng(seed_of(*axes))

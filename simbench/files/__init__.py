@@ -1,1 +1,1 @@
-"""Tables, matrices and results on disk or behind a URL: whole or not at all."""
+"""Tables, matrices and results on disk or behind a URL; files are written completely or not at all."""

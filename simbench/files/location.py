@@ -1,4 +1,4 @@
-"""Where results lie: a folder on this disk, or behind any URL that fsspec knows (``s3://bucket/study``)."""
+"""Where results are stored: a local folder, or any URL that fsspec supports (``s3://bucket/study``)."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simbench.errors import BadInput
 
@@ -25,8 +25,9 @@ class Location:
 
     Parameters
     ----------
-    where : str or Path
-        A path, ``file://...``, or any URL of fsspec. A backend reads its credentials where it always does.
+    where : str, Path or Location
+        A path, ``file://...``, or any URL that fsspec supports. Backends read their credentials from their
+        usual places.
 
     Raises
     ------
@@ -63,23 +64,24 @@ class Location:
 
     @property
     def local(self) -> Path | None:
-        """The path on this disk, or None."""
+        """The path on this disk, or None for a remote location."""
         return Path(self._path) if self._remote is None else None
 
     @property
     def is_private(self) -> bool:
-        """Whether no other process can read it."""
+        """Whether only this process can read the location (``memory://``)."""
         return self._remote is not None and bool(_protocols(self._remote) & PRIVATE)
 
     @property
     def name(self) -> str:
+        """The last component of the path."""
         return self._path.name
 
     def __truediv__(self, name: str) -> "Location":
         return self._at(self._path / name, f"{self._url}/{name}")
 
     def with_name(self, name: str) -> "Location":
-        """A neighbour in the same folder."""
+        """Return the location called ``name`` in the same folder."""
         return self._at(self._path.with_name(name), f"{self._url.rpartition('/')[0]}/{name}")
 
     def _at(self, path: PurePosixPath, url: str) -> "Location":
@@ -91,14 +93,18 @@ class Location:
         return self._url
 
     def absolute(self) -> "Location":
-        """The same place for a process with another working folder."""
+        """Return the same location with an absolute path, valid in any working folder."""
         return Location(self.local.absolute()) if self.local is not None else self
 
     def exists(self) -> bool:
+        """Return whether a file or folder is there."""
         return self.local.exists() if self.local is not None else self._ask("exists")
 
     def names(self) -> list[str] | None:
-        """Names in this folder, sorted; None where it is a file; empty where nothing is there."""
+        """Return the sorted names in this folder.
+
+        The list is empty if nothing is there, and the result is None if the location is a file.
+        """
         if self.local is not None:
             if not self.local.exists():
                 return []
@@ -111,7 +117,7 @@ class Location:
         return sorted(name for name in found if name != self.name)  # object stores may list the folder itself
 
     def read_bytes(self) -> bytes:
-        """The whole file.
+        """Return the content of the whole file.
 
         Raises
         ------
@@ -126,15 +132,21 @@ class Location:
             raise BadInput(f"{self} cannot be read: {error.strerror or error}.") from error
 
     def read_text(self) -> str:
+        """Return the content of the whole file, decoded as UTF-8."""
         return self.read_bytes().decode()
 
     def write_whole(self, write: Callable[[Path], object]) -> None:
-        """Have ``write`` fill a file on this disk, and put it here: never half a file.
+        """Write a file completely or not at all.
+
+        Parameters
+        ----------
+        write : callable
+            Called with the path of a temporary local file that it must fill; that file is then put in place.
 
         Raises
         ------
         BadInput
-            If the disk is full, or the place cannot be written.
+            If the disk is full, or the location cannot be written.
         """
         if self.local is not None:
             _rename_into(self.local, write)
@@ -151,7 +163,7 @@ class Location:
                 ) from error
 
     def remove(self) -> None:
-        """Delete the file, or the folder with all that is in it; nothing where nothing is there."""
+        """Delete the file, or the folder with everything in it; do nothing if nothing is there."""
         if self.local is None:
             if self._ask("exists"):
                 self._ask("rm", recursive=True)
@@ -171,8 +183,8 @@ class Location:
         self._remote.pipe_file(temporary, content)
         self._remote.mv(temporary, path)
 
-    def _ask(self, method: str, **options):
-        """Call the file system; whatever its backend raises is one sentence."""
+    def _ask(self, method: str, **options: Any) -> Any:
+        """Call a method of the file system; any error of its backend becomes a :class:`BadInput`."""
         assert self._remote is not None
         try:
             self._remote.invalidate_cache()  # of listings: other processes write here
@@ -199,7 +211,7 @@ def _rename_into(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _temporary_name(name: str) -> str:
-    """Random, since a process id is unique on one machine only, and a folder may be shared by several."""
+    """Return a random name: a process id is unique on one machine only, and machines may share the folder."""
     return f".{name}.{secrets.token_hex(6)}.tmp"
 
 
@@ -212,5 +224,5 @@ def _said(error: Exception) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    """Name and message of an exception, for the end of a sentence."""
+    """Name and first line of an exception, to end a sentence with."""
     return f"{type(error).__name__}: {_said(error)}".rstrip(": ")

@@ -1,4 +1,4 @@
-"""A matrix that lies in a file and is read in blocks: never whole in memory."""
+"""Matrices that stay in a file and are read in blocks, so that they are never whole in memory."""
 
 import json
 import mmap
@@ -13,29 +13,30 @@ from torch import Tensor
 
 from simbench.errors import BadInput
 
-BLOCK = 64 << 20  # bytes of float32 that a pass over a matrix holds at once
+BLOCK = 64 << 20  # bytes of float32 that one pass over a matrix holds at a time
 IN_MEMORY = 512 << 20  # bytes of float32 up to which a matrix is read whole: one pool of training
-NEAR = 64  # rows left out between two that are announced together
+NEAR = 64  # most unneeded rows between two needed ones that are still announced as one range
 FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 
 
 class MappedMatrix:
-    """Rows of a matrix on disk, float32 as they are read; multiplied by one factor.
+    """A matrix on disk whose rows are converted to float32 and scaled as they are read.
 
     Parameters
     ----------
     array : ndarray, shape (n, d)
-        Usually a ``np.memmap``: float16, float32 or float64; or uint16 that holds the bits of bfloat16.
+        Usually a ``np.memmap``, of float16, float32 or float64, or of uint16 that holds the bits of bfloat16.
     is_bfloat16 : bool
+        Whether ``array`` holds the bits of bfloat16.
     scale : float
-        Applied in float32 to what is read.
+        Factor by which the values are multiplied, in float32, as they are read.
     chosen : ndarray of int64, optional
-        Rows of ``array`` that this matrix consists of, in this order.
+        Rows of ``array`` that this matrix consists of, in this order; by default all of them.
 
     Notes
     -----
-    What was read is handed back to the system after every block, so that the resident memory of a
-    process does not grow with the file; the system still caches the file where it has memory to spare.
+    The memory of every block is handed back to the system after it was read, so that the resident memory of
+    the process does not grow with the file; the system still caches the file where it has memory to spare.
     """
 
     ndim = 2
@@ -53,7 +54,9 @@ class MappedMatrix:
 
     @classmethod
     def open(cls, path: Path) -> "MappedMatrix":
-        """A .npy file, or the tensor ``embeddings`` (else the only one) of a .safetensors file.
+        """Open a .npy file, or a .safetensors file.
+
+        Of a .safetensors file it is the tensor ``embeddings``, or else the only tensor.
 
         Raises
         ------
@@ -72,16 +75,17 @@ class MappedMatrix:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Number of rows and of columns."""
         return len(self), self._array.shape[1]
 
     @property
     def nbytes(self) -> int:
-        """As float32 in memory."""
+        """Bytes that the matrix takes in memory as float32."""
         return 4 * len(self) * self._array.shape[1]
 
     @property
     def stored(self) -> torch.dtype:
-        """Of the file."""
+        """The dtype in which the file stores its values."""
         if self.is_bfloat16:
             return torch.bfloat16
         return torch.from_numpy(np.empty(0, self._array.dtype)).dtype
@@ -90,11 +94,17 @@ class MappedMatrix:
         return len(self._array) if self._chosen is None else len(self._chosen)
 
     def scaled(self, factor: float) -> "MappedMatrix":
-        """The same rows times a factor."""
+        """Return the same rows multiplied by ``factor``, without reading them."""
         return self._like(self.scale * factor, self._chosen)
 
     def select(self, rows: np.ndarray) -> "MappedMatrix":
-        """Some of the rows, still on disk."""
+        """Return the matrix of some of the rows, still on disk.
+
+        Parameters
+        ----------
+        rows : ndarray of int64 or bool
+            Row numbers in the wanted order, or a mask.
+        """
         numbers = np.arange(len(self))[rows]
         return self._like(self.scale, numbers if self._chosen is None else self._chosen[numbers])
 
@@ -104,18 +114,21 @@ class MappedMatrix:
         return other
 
     def read(self, rows: np.ndarray, out: Tensor) -> Tensor:
-        """Copy rows as they are stored, neither converted nor scaled; fastest in ascending order.
+        """Copy rows as they are stored, neither converted nor scaled.
+
+        Rows in ascending order are read fastest.
 
         Parameters
         ----------
         rows : ndarray of int64, shape (k,)
+            Row numbers.
         out : Tensor of dtype :attr:`stored`, shape (>= k, d), on the CPU
-            Its first k rows are written.
+            Buffer whose first k rows are overwritten.
 
         Returns
         -------
-        Tensor
-            Those rows.
+        Tensor, shape (k, d)
+            Those first k rows of ``out``.
         """
         there = rows if self._chosen is None else self._chosen[rows]
         filled = out[: len(rows)]
@@ -128,7 +141,10 @@ class MappedMatrix:
         return filled
 
     def announce(self, rows: np.ndarray) -> None:
-        """Ask the system to read these rows ahead; nothing where there is no file, or no such call."""
+        """Ask the system to read these rows ahead.
+
+        Does nothing if the matrix is not in a file, or the system has no such call.
+        """
         mapped = self._file()
         if mapped is None or not hasattr(mmap, "MADV_WILLNEED"):
             return
@@ -141,14 +157,14 @@ class MappedMatrix:
             mapped.madvise(mmap.MADV_WILLNEED, start, first + (int(run[-1]) + 1) * width - start)
 
     def _spans(self, rows: np.ndarray) -> list[slice]:
-        """Parts of these rows that lie within a block of the file, so that no more of it becomes resident."""
+        """Split ``rows`` by blocks of the file, so that no more than one block becomes resident."""
         step = max(1, BLOCK // max(1, self._array.itemsize * self._array.shape[1]))
         blocks = rows // step if (np.diff(rows) >= 0).all() else np.arange(len(rows)) // step
         cuts = np.flatnonzero(np.diff(blocks)) + 1
         return [slice(a, b) for a, b in pairwise([0, *cuts.tolist(), len(rows)])]
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """Rows as float32; a slice, an integer or an array of integers or truth values."""
+        """Read rows as float32, by a slice, an integer, an array of integers or a mask."""
         numbers = np.arange(len(self))[rows]
         buffer = torch.empty((np.size(numbers), self.shape[1]), dtype=self.stored)
         values = self.read(np.atleast_1d(numbers), buffer).float()
@@ -156,7 +172,7 @@ class MappedMatrix:
         return scaled[0] if np.ndim(numbers) == 0 else scaled
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """All of it in memory: for estimators that work on the whole matrix."""
+        """Read the whole matrix into memory, for estimators that need it at once."""
         return self[:].astype(dtype or np.float32, copy=False)
 
     def _hand_back(self) -> None:
@@ -165,7 +181,7 @@ class MappedMatrix:
             mapped.madvise(mmap.MADV_DONTNEED)
 
     def _file(self) -> mmap.mmap | None:
-        """The mapping behind the array, if it lies in a file."""
+        """The memory mapping behind the array, or None if it is not in a file."""
         mapped: Any = self._array
         while mapped is not None and not isinstance(mapped, mmap.mmap):
             mapped = getattr(mapped, "_mmap", None) or getattr(mapped, "base", None)
@@ -176,19 +192,19 @@ Matrix = np.ndarray | MappedMatrix
 
 
 def as_matrix(values: Matrix) -> Matrix:
-    """A ``np.memmap`` as a :class:`MappedMatrix`; anything else as it is."""
+    """Return a floating-point ``np.memmap`` as a :class:`MappedMatrix`, anything else unchanged."""
     return MappedMatrix(values) if isinstance(values, np.memmap) and values.dtype.kind == "f" else values
 
 
 def blocks(matrix: Matrix, block: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
-    """First row and rows of successive blocks of at most so many bytes of float32."""
+    """Iterate over successive blocks of rows, each of at most ``block`` bytes as float32: first row, rows."""
     step = max(1, block // (4 * max(1, matrix.shape[1])))
     for start in range(0, len(matrix), step):
         yield start, matrix[start : start + step]
 
 
 def first_not_finite(matrix: Matrix) -> tuple[int, int] | None:
-    """Row and column of the first value that is NaN or infinite."""
+    """Return row and column of the first value that is NaN or infinite, or None if all are finite."""
     for start, part in blocks(matrix):
         finite = np.isfinite(part)
         if not finite.all():
@@ -198,13 +214,13 @@ def first_not_finite(matrix: Matrix) -> tuple[int, int] | None:
 
 
 def mean_square(matrix: Matrix) -> float:
-    """Mean squared entry, in float64."""
+    """Return the mean of the squared entries, computed in float64."""
     means = [(float(np.mean(part.astype(float) ** 2)), len(part)) for _, part in blocks(matrix)]
     return means[0][0] if len(means) == 1 else sum(mean * rows for mean, rows in means) / len(matrix)
 
 
 def take_rows(matrix: Matrix, rows: np.ndarray) -> Matrix:
-    """Some of the rows: in memory, unless they lie on disk and are too many for it."""
+    """Return some of the rows: in memory, unless they are on disk and too many to be held there."""
     if isinstance(matrix, np.ndarray):
         return matrix[rows]
     part = matrix.select(rows)
@@ -212,7 +228,7 @@ def take_rows(matrix: Matrix, rows: np.ndarray) -> Matrix:
 
 
 def product(matrix: Matrix, weight: np.ndarray) -> np.ndarray:
-    """``matrix @ weight`` in float64, shape (n, ...)."""
+    """Return ``matrix @ weight``, computed in float64, shape (n, ...)."""
     if isinstance(matrix, np.ndarray):
         return matrix.astype(float) @ weight
     return np.concatenate([part.astype(float) @ weight for _, part in blocks(matrix)])

@@ -1,4 +1,4 @@
-"""Whether the Hugging Face hub can be reached: asked once, in seconds, before anything retries for long."""
+"""A quick check whether the Hugging Face hub can be reached, made once, before anything retries for long."""
 
 import os
 import socket
@@ -12,9 +12,9 @@ ENDPOINT = "https://huggingface.co"
 
 @cache
 def hub_reachable() -> bool:
-    """Whether a connection to the hub (``HF_ENDPOINT`` where it is set) opens within five seconds.
+    """Return whether a connection to the hub (or to ``HF_ENDPOINT``) opens within five seconds.
 
-    Behind a proxy the answer is taken to be yes: only the proxy knows.
+    Behind a proxy the answer is always True, because only the proxy can tell.
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return False

@@ -1,4 +1,4 @@
-"""A safetensors file of one matrix, written block by block: it may be larger than memory."""
+"""Writing a safetensors file of one matrix block by block, so that it may be larger than memory."""
 
 import json
 import struct
@@ -9,10 +9,26 @@ import numpy as np
 
 
 def write_blocks(path: Path, name: str, blocks: Iterable[np.ndarray], shape: tuple[int, int]) -> None:
-    """Write float32 blocks one under the other as a tensor of ``shape`` (n, d).
+    """Write blocks of rows as one float32 tensor of a safetensors file.
 
-    The safetensors library takes whole tensors only; its format is a length (8 bytes), a JSON header
-    padded to 8 bytes, and the rows as they lie.
+    The safetensors library can only write whole tensors. Its format is the length of the header (8 bytes), a
+    JSON header padded to a multiple of 8 bytes, and the values row by row.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    name : str
+        Name of the tensor.
+    blocks : iterable of ndarray, each of shape (k, d), float32
+        The rows, in order.
+    shape : (int, int)
+        ``(n, d)`` of the whole tensor.
+
+    Raises
+    ------
+    ValueError
+        If the blocks do not add up to ``shape``.
     """
     size = shape[0] * shape[1] * 4
     header = json.dumps({name: {"dtype": "F32", "shape": shape, "data_offsets": [0, size]}}).encode()

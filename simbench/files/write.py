@@ -1,4 +1,4 @@
-"""One writer of files: whole or not at all, on this disk or behind a URL."""
+"""Writing files completely or not at all, on this disk or behind a URL."""
 
 import json
 from collections.abc import Callable
@@ -9,18 +9,25 @@ from simbench.files.location import Location
 
 
 def write_whole(path: Path | Location, write: Callable[[Path], object]) -> None:
-    """Have ``write`` fill a file on this disk, and put it at ``path``: never half a file.
+    """Write a file completely or not at all.
 
-    On a disk the file is written under a temporary name in the same folder, and renamed.
+    On a disk, the file is written under a temporary name in the same folder and then renamed.
+
+    Parameters
+    ----------
+    path : Path or Location
+        Where the file is to be.
+    write : callable
+        Called with the path of a temporary local file that it must fill.
 
     Raises
     ------
     BadInput
-        If the disk is full or the place cannot be written.
+        If the disk is full, or the location cannot be written.
     """
     Location(path).write_whole(write)
 
 
 def write_json(path: Path | Location, value: Any) -> None:
-    """Write a JSON document whole."""
+    """Write a value as a JSON document, completely or not at all."""
     write_whole(path, lambda to: to.write_text(json.dumps(value, indent=2, ensure_ascii=False)))

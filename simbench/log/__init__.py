@@ -1,1 +1,1 @@
-"""What a practitioner has: the feedback log, rated responses, and the user's own log and its columns."""
+"""What a practitioner has: the feedback log, rated responses, and a log file of their own."""

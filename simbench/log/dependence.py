@@ -1,4 +1,4 @@
-"""Do the signals of a log depend on one another, given the response? Three positive signals can tell.
+"""Test whether the signals of a log depend on each other given the response; it needs three positive signals.
 
 Whoever shows one positive signal is satisfied for certain. So among responses that show a third signal, two
 others are the actions themselves, and independent given ``x`` if the assumption holds: ``P(s_j s_k | s_i=1,
@@ -23,16 +23,16 @@ SMALLEST = 30  # responses that show a third signal and this one, and as many wi
 
 @dataclass(frozen=True)
 class DependenceTest:
-    """Result for one replicate.
+    """Result of the dependence test for one replicate.
 
     Parameters
     ----------
     p_value : float
-        Smallest two-sided one over the pairs, times their number (Bonferroni).
+        Smallest two-sided p-value over the pairs, times their number (Bonferroni).
     pairs : tuple of (int, int)
-        Rows of the positive signals.
+        The pairs, as indices into the positive signals.
     statistics : ndarray, shape (pairs,)
-        Standard normal under independence; positive where two actions go together.
+        Test statistics, standard normal under independence; positive if two actions go together.
     correlations : ndarray, shape (pairs,)
         Correlation of the two actions given the response.
     """
@@ -69,10 +69,10 @@ def dependence_test(log: FeedbackLog, replicate: int = 0) -> DependenceTest:
 
     Notes
     -----
-    Of its nominal level where actions on different responses are independent and the logistic regressions
-    are right, or their errors vanish faster than ``n^-1/4``; what they leave unexplained in both signals
-    is taken for dependence. A covariate of the propensities that is not logged *is* dependence, for this
-    test and for the estimators; a misclick breaks the certainty on which it rests.
+    The test has its nominal level if actions on different responses are independent and the logistic
+    regressions are right, or their errors vanish faster than ``n^-1/4``. What they leave unexplained in both
+    signals is taken for dependence. A covariate of the propensities that is not logged *is* dependence, for
+    this test and for the estimators. Misclicks break the certainty on which the test rests.
     """
     signals = positive_signals(log)[replicate]
     if len(signals) < 3:
@@ -93,14 +93,17 @@ def dependence_test(log: FeedbackLog, replicate: int = 0) -> DependenceTest:
 
 
 def positive_signals(log: FeedbackLog) -> np.ndarray:
-    """Signals that prove a satisfied user, shape (R, K, n); the feedback alone where there are no more."""
+    """Return the signals that prove a satisfied user, shape (R, K, n).
+
+    If the log holds no further signals, this is the feedback alone (K = 1).
+    """
     if log.signals is None:
         return log.feedback[:, None]
     return np.delete(log.signals, list(log.negative_signals), axis=1)
 
 
 def _action_probability(inputs: np.ndarray, signal: np.ndarray) -> np.ndarray:
-    """``P(s=1 | x)`` among satisfied users, fitted on them, shape (n,)."""
+    """Fit ``P(s=1 | x)`` on satisfied users and return it for them, shape (n,)."""
     fewest = int(min(signal.sum(), len(signal) - signal.sum()))
     if fewest < SMALLEST:
         raise BadInput(

@@ -1,4 +1,4 @@
-"""The card beside a file of embeddings: which texts, which model, what was cut."""
+"""The card stored beside a file of embeddings: which texts, which model, and what was cut."""
 
 import hashlib
 import json
@@ -12,17 +12,17 @@ from simbench.errors import BadInput
 
 
 def card_path(features: Path) -> Path:
-    """``emb.safetensors`` -> ``emb.card.json``."""
+    """Return the path of the card of a file of features: ``emb.safetensors`` -> ``emb.card.json``."""
     return features.with_name(f"{features.stem}.card.json")
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The card as written.
+    """Read the card at ``path``.
 
     Raises
     ------
     BadInput
-        If it is damaged.
+        If it is damaged, or is not a card.
     """
     try:
         card = json.loads(path.read_text())
@@ -36,7 +36,10 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def hash_of_texts(responses: Iterable[Any], prompts: Iterable[Any] | None) -> str:
-    """SHA-256 of the texts in order; what is no string counts as none. Independent of the file's format."""
+    """Return the SHA-256 of the texts in order, in hexadecimal digits.
+
+    It does not depend on the format of the file. A value that is not a string counts as no text.
+    """
     total = hashlib.sha256()
     for column in (responses, () if prompts is None else prompts):
         for text in column:
@@ -50,8 +53,16 @@ def hash_of_texts(responses: Iterable[Any], prompts: Iterable[Any] | None) -> st
 def check_same_texts(features: Path, frame: pd.DataFrame, path: Path) -> None:
     """Refuse embeddings whose card says that they were made from other texts.
 
-    Without a card, or where the file of responses no longer holds the columns that were embedded, there is
-    nothing to compare.
+    Nothing is checked if there is no card, or if the file of responses no longer holds the embedded columns.
+
+    Parameters
+    ----------
+    features : Path
+        The file of embeddings.
+    frame : DataFrame
+        The responses.
+    path : Path
+        Where the responses were read from, for the message.
 
     Raises
     ------

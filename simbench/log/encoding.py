@@ -1,4 +1,4 @@
-"""How columns of a log become features and context; stored with the model, so that scoring does the same."""
+"""How columns of a log become features and context; stored with a model, so that scoring does the same."""
 
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,10 @@ LEVELS = 50  # of a text column at most: beyond it, it is an identifier and not 
 
 
 class ContextColumn(BaseModel, frozen=True, extra="forbid"):
-    """A column of context: standardised where it holds numbers, one indicator a level where it holds text."""
+    """The encoding of one column of context.
+
+    Numbers are standardised; texts become one 0/1 indicator per level.
+    """
 
     name: str
     kind: Literal["number", "levels"]
@@ -25,6 +28,13 @@ class ContextColumn(BaseModel, frozen=True, extra="forbid"):
 
     @classmethod
     def of(cls, values: pd.Series) -> "ContextColumn":
+        """Learn the encoding from the values of a column.
+
+        Raises
+        ------
+        BadInput
+            If the column holds more different texts than can be told apart.
+        """
         name = str(values.name)
         if pd.api.types.is_numeric_dtype(values):
             numbers = values.astype(float)
@@ -40,7 +50,7 @@ class ContextColumn(BaseModel, frozen=True, extra="forbid"):
         return cls(name=name, kind="levels", levels=levels)
 
     def encode(self, values: pd.Series) -> np.ndarray:
-        """Matrix of shape (n, 1) or (n, levels), float32."""
+        """Encode values, shape (n, 1) for numbers or (n, levels) for texts, float32."""
         if self.kind == "number":
             return ((values.astype(float).to_numpy() - self.mean) / self.spread)[:, None].astype(np.float32)
         return np.stack([values.astype(str).to_numpy() == level for level in self.levels], 1).astype(
@@ -49,8 +59,16 @@ class ContextColumn(BaseModel, frozen=True, extra="forbid"):
 
 
 def raw_features(source: str, frame: pd.DataFrame, path: Path) -> Matrix:
-    """Features as they stand, shape (n, d), float32: a file of embeddings (a large one stays on disk), or
-    ``col:PREFIX``.
+    """Read unscaled features, shape (n, d), float32.
+
+    Parameters
+    ----------
+    source : str
+        A file of embeddings (a large one stays on disk), or ``col:PREFIX`` for columns of ``frame``.
+    frame : DataFrame
+        The log.
+    path : Path
+        Where the log was read from, for messages.
 
     Raises
     ------
@@ -72,7 +90,13 @@ def raw_features(source: str, frame: pd.DataFrame, path: Path) -> Matrix:
 
 
 def feature_scale(matrix: Matrix) -> float:
-    """One factor by which the mean squared entry becomes 1; directions are left as they are."""
+    """Return the factor that makes the mean squared entry 1; one for all columns, so directions stay.
+
+    Raises
+    ------
+    BadInput
+        If all features are zero.
+    """
     square = mean_square(matrix)
     if square == 0:
         raise BadInput("the features are all zero: there is nothing to learn from.")
@@ -80,7 +104,7 @@ def feature_scale(matrix: Matrix) -> float:
 
 
 def scaled_features(matrix: Matrix, scale: float) -> Matrix:
-    """Features as the networks read them; those on disk are scaled as they are read."""
+    """Return the features times ``scale``; a matrix on disk is scaled as it is read."""
     if isinstance(matrix, MappedMatrix):
         return matrix.scaled(scale)
     return np.asarray(matrix, dtype=np.float32) * np.float32(scale)

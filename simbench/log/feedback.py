@@ -1,4 +1,4 @@
-"""The two types that divide the world: what a practitioner has, and what only the bench knows."""
+"""The two types that separate what a practitioner has from what only the bench knows."""
 
 from dataclasses import dataclass, replace
 
@@ -24,7 +24,7 @@ class FeedbackLog:
         Response features ``x``, shared by all replicates. A ``np.memmap`` becomes a
         :class:`simbench.files.matrix.MappedMatrix`: it stays on disk.
     feedback : ndarray, shape (R, n), float32 in {0, 1}
-        Observed implicit feedback ``r``, one row a replicate.
+        Observed implicit feedback ``r``, one row per replicate.
     groups : ndarray, shape (n,), int64
         Prompt ids; validation data are split off by whole prompts.
     context : ndarray or MappedMatrix, shape (n, k), float32, optional
@@ -44,16 +44,16 @@ class FeedbackLog:
     strata : ndarray, shape (R, n), float32, optional
         Codes of groups that an estimator made of this log before training.
     signals : ndarray, shape (R, K, n), float32 in {0, 1}, optional
-        Several signals a response; the first is the feedback.
+        Several signals per response; the first is the feedback.
     negative_signals : tuple of int
-        Which of the K fire on dissatisfaction (regenerate); never the first.
+        Indices of the signals that express dissatisfaction (regenerate); never the first.
 
     Raises
     ------
     BadInput
-        On mismatched lengths, non-finite features, feedback outside {0, 1}, an empty log, a
-        replicate without or with nothing but feedback, a propensity outside (0, 1], or signals that do not
-        begin with the feedback.
+        If lengths do not match, features are not finite, feedback is not 0 or 1, the log is empty, a
+        replicate has no feedback or nothing else, a propensity lies outside (0, 1], or the first signal is
+        not the feedback.
     """
 
     features: Matrix
@@ -110,18 +110,20 @@ class FeedbackLog:
 
     @property
     def n_replicates(self) -> int:
+        """Number of replicates, R."""
         return self.feedback.shape[0]
 
     @property
     def n_rows(self) -> int:
+        """Number of responses, n."""
         return self.feedback.shape[1]
 
     def with_feedback(self, feedback: np.ndarray) -> "FeedbackLog":
-        """The same responses with other feedback (the oracle's log), and without the signals."""
+        """Return the same responses with other feedback (such as the oracle's), without the signals."""
         return replace(self, feedback=feedback, signals=None, negative_signals=())
 
     def rows(self, rows: np.ndarray) -> "FeedbackLog":
-        """Some of the responses, with what is known of them."""
+        """Return the log of some of the responses."""
         last = ("feedback", "propensity", "always_acts", "labels", "strata", "signals")
         parts = {name: value[..., rows] for name in last if (value := getattr(self, name)) is not None}
         context = None if self.context is None else take_rows(self.context, rows)
@@ -129,7 +131,7 @@ class FeedbackLog:
         return replace(self, **own, **parts)
 
     def replicates(self, rows: slice | np.ndarray) -> "FeedbackLog":
-        """Some of the replicates, with what is theirs."""
+        """Return the log of some of the replicates."""
         per_replicate = {"feedback": 2, "labels": 2, "strata": 2, "propensity": 2, "class_prior": 1}
         per_replicate |= {"signals": 3}
         parts = {}
@@ -141,21 +143,21 @@ class FeedbackLog:
 
 @dataclass(frozen=True)
 class Truth:
-    """What only scoring and exact checks may hold.
+    """What is true of a log, for scoring and exact checks only.
 
     Parameters
     ----------
     reward : ndarray, shape (n,), float64 in [0, 1]
         ``γ(x) = P(r* = 1 | x)``.
     propensity : ndarray, shape (n,) or (R, n), float64 in (0, 1]
-        ``α(x, z) = P(a = 1 | x, z)``; ``α(t)`` of the rating drawn in each replicate, where ratings are.
+        ``α(x, z) = P(a = 1 | x, z)``; where ratings are drawn, ``α(t)`` of the rating in each replicate.
     preference : ndarray, shape (R, n), bool
         Latent draws ``r*``.
     always_acts : ndarray, shape (n,), bool, or None
-        Whose users always act, where the world has such.
+        Responses whose users always act, if the world has any.
     propensity_of_good : ndarray, shape (n,), or None
-        ``P(a = 1 | r* = 1, x)`` where it differs from ``propensity``: where users act on a rating that
-        decides on the preference as well. Feedback has the probability ``γ`` times this.
+        ``P(a = 1 | r* = 1, x)`` where it differs from ``propensity``, namely where users act on a rating
+        that also decides the preference. Feedback has the probability ``γ`` times this.
     """
 
     reward: np.ndarray
@@ -166,7 +168,15 @@ class Truth:
 
 
 def check_matrix(name: str, values: Matrix) -> None:
-    """Raise :class:`BadInput` unless ``values`` is a non-empty, finite matrix; a file is read once."""
+    """Raise unless ``values`` is a matrix that is not empty and has finite values only.
+
+    A matrix on disk is read once; the result is remembered.
+
+    Raises
+    ------
+    BadInput
+        Naming the first value that is not finite, or the shape.
+    """
     if values.ndim != 2:
         raise BadInput(f"{name} must be a matrix (rows, columns), got shape {values.shape}.")
     if values.shape[0] == 0 or values.shape[1] == 0:

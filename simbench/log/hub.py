@@ -1,7 +1,7 @@
 """Data sets of the Hugging Face hub as rated responses: ``hub:OWNER/DATASET[@REVISION][:SPLIT]``.
 
-The paper's three are recognised by their columns, so that a copy in a local folder, a fork or a newer edition
-of the same layout loads alike; any other data set passes as it is, if it has one response a row.
+The paper's three data sets are recognised by their columns, so that a local copy, a fork or a newer edition
+of the same layout loads in the same way. Any other data set is used as it is; it needs one response per row.
 """
 
 import sys
@@ -23,18 +23,21 @@ SPLITS = ("train", "train_prefs")  # the first of these that there is
 
 
 def is_hub(source: str | Path) -> bool:
-    """Whether a name of responses means the hub, or a folder laid out like it."""
+    """Return whether ``source`` names a data set of the hub, or a folder with the files of one."""
     return str(source).startswith(PREFIX)
 
 
 def read_hub(source: str | Path) -> pd.DataFrame:
-    """One response a row: ``prompt``, ``response``, ``rating`` (higher is better), ``group``.
+    """Load a data set with one response per row.
+
+    The paper's data sets come out with the columns ``prompt``, ``response``, ``rating`` (higher is better)
+    and ``group``.
 
     Parameters
     ----------
     source : str
         ``hub:nvidia/HelpSteer``, ``hub:HuggingFaceH4/ultrafeedback_binarized:test_prefs``,
-        ``hub:PKU-Alignment/PKU-SafeRLHF@main``, or ``hub:FOLDER`` of the files of such a repository.
+        ``hub:PKU-Alignment/PKU-SafeRLHF@main``, or ``hub:FOLDER`` with the files of such a repository.
 
     Raises
     ------
@@ -50,9 +53,9 @@ def read_hub(source: str | Path) -> pd.DataFrame:
 
 
 def helpsteer(frame: pd.DataFrame) -> pd.DataFrame:
-    """HelpSteer (Wang et al. 2023) and HelpSteer2: the rating is ``helpfulness``, 0 to 4, by people.
+    """Lay out HelpSteer (Wang et al. 2023) or HelpSteer2: the rating is ``helpfulness``, 0 to 4, by people.
 
-    A prompt comes with up to four responses: it is the group.
+    A prompt has up to four responses, and is the group.
     """
     rating = _within(frame["helpfulness"], 0, 4)
     return pd.DataFrame(
@@ -61,10 +64,10 @@ def helpsteer(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def ultrafeedback(frame: pd.DataFrame) -> pd.DataFrame:
-    """UltraFeedback, binarized form (Cui et al. 2023, Tunstall et al. 2023): GPT-4's overall score, 1 to 10.
+    """Lay out the binarized form of UltraFeedback (Cui et al. 2023, Tunstall et al. 2023).
 
-    Two rows a prompt, the chosen response and then the rejected one. Each stands in the data as a list of
-    messages, of which the last is the response.
+    The rating is GPT-4's overall score, 1 to 10. Every prompt gives two rows, the chosen response and then
+    the rejected one. The data hold each as a list of messages, of which the last is the response.
     """
     group = frame["prompt_id"] if "prompt_id" in frame else frame["prompt"]
     sides = [
@@ -83,14 +86,14 @@ def ultrafeedback(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def saferlhf(frame: pd.DataFrame) -> pd.DataFrame:
-    """PKU-SafeRLHF (Ji et al. 2024): the rating is ``3 - severity`` of harm, so that 3 is harmless, 0 severe.
+    """Lay out PKU-SafeRLHF (Ji et al. 2024): the rating is ``3 - severity``, so 3 is harmless and 0 severe.
 
     The severity levels of the data, 0 to 3, mean *higher = worse*. The published code of the paper trained
     on them as they are, with *severe = positive*: its reward prefers harm. Here a higher rating is better,
     as everywhere; the published direction is that of ``1 - reward``. Its threshold, severity above 1.5, is
     ``--link threshold --threshold 1.5`` here too.
 
-    Two rows a line, one a response; the prompt is the group, as several lines may share it.
+    Every line gives two rows, one per response; the prompt is the group, since several lines may share it.
     """
     sides = [
         pd.DataFrame(
@@ -131,7 +134,7 @@ def _interleaved(sides: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _within(levels: pd.Series, low: float, high: float) -> pd.Series:
-    """Levels as numbers; what lies outside their scale is no rating."""
+    """Levels as numbers; a level outside the scale becomes NaN, which is no rating."""
     numbers = pd.to_numeric(levels, errors="coerce")
     return numbers.where(numbers.between(low, high)).astype(float)
 
@@ -144,7 +147,7 @@ def _last_message(talk: Any) -> str | None:
 
 
 def _parse(source: str) -> tuple[str, str | None, str | None]:
-    """Name or folder, revision, split."""
+    """Split a source into name or folder, revision and split."""
     rest = source.removeprefix(PREFIX)
     if rest and Path(rest).expanduser().is_dir():  # whatever signs its path holds
         return str(Path(rest).expanduser()), None, None
@@ -193,7 +196,7 @@ def _why(name: str, local: bool, error: Exception) -> str:
 
 @contextmanager
 def _offline_unless(datasets: Any, reachable: bool) -> Iterator[None]:
-    """Without a network only what is cached, and no retries: they would take half a minute."""
+    """Without a network, use only what is cached and do not retry, which would take half a minute."""
     import huggingface_hub.constants as hub
 
     places: tuple[Any, ...] = (hub, datasets.config)

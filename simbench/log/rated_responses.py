@@ -1,8 +1,9 @@
-"""Real rated responses from a file or the hub: features, a true reward linked to the rating, prompts."""
+"""Real rated responses from a file or the hub: features, prompts, and a true reward made of the rating."""
 
 import gzip
 import json
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,25 +29,27 @@ TEXTS = ("response", "text", "completion", "answer")
 RATINGS = ("rating", "score", "helpfulness")
 VOTES = ("votes", "uniform")
 
+RewardOfRows = Callable[[np.ndarray], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Responses:
-    """Rated responses.
+    """Rated responses with features and a true reward.
 
     Parameters
     ----------
     features : ndarray or MappedMatrix, shape (n, d), float32
-        Scaled by one factor, so that the mean squared entry is 1.
+        Features, scaled by one factor so that the mean squared entry is 1.
     reward : ndarray, shape (n,), float64 in [0, 1]
         The true reward ``γ`` that the link makes of the rating.
     rating : ndarray, shape (n,), float64
-        As read; the mean vote level where there are votes.
+        The rating as read, or the mean vote level where there are votes.
     groups : ndarray, shape (n,), int64
         Prompt ids from 0.
     description : str
         One line: rows, prompts, link, features, and what was dropped and why.
     trait : ndarray, shape (n,), float64, optional
-        The property that was asked for: characters of the text, or a numeric column.
+        The property that was asked for: the number of characters of the text, or a numeric column.
     """
 
     features: Matrix
@@ -73,35 +76,39 @@ def load_responses(
     size: int | None = None,
     seed: int = 0,
 ) -> Responses:
-    """Read responses and link their rating to a reward.
+    """Read rated responses and turn their ratings into a true reward.
 
     Parameters
     ----------
-    path : path
-        .jsonl, .jsonl.gz, .csv or .parquet, one response a row; or ``hub:OWNER/DATASET``.
-    features : path, optional
-        .safetensors (one matrix, or key ``embeddings``) or .npy, one row a response in file order;
-        without it TF-IDF and truncated SVD of the text.
+    path : str or Path
+        .jsonl, .jsonl.gz, .csv or .parquet, one response per row; or ``hub:OWNER/DATASET``.
+    features : str or Path, optional
+        .safetensors (one matrix, or key ``embeddings``) or .npy, one row per response in file order;
+        by default TF-IDF and truncated SVD of the text.
     prompt_column, text_column, rating_column, votes_column : str, optional
-        By default the first usual name that is present. Votes are counts by level, lowest first.
+        Names of columns; by default the first usual name that is present. Votes are counts by level,
+        lowest first.
     link : {"auto", "votes", "logistic", "threshold"}
         ``votes``: share of votes above level ``threshold`` (default 0, the lowest). ``logistic``:
         ``σ(slope · standardised rating)``. ``threshold``: rating above ``threshold`` (default its
         median). ``auto``: votes where there is such a column, else logistic.
     slope : float
+        Slope of the logistic link.
     threshold : float, optional
+        Where the links ``votes`` and ``threshold`` cut.
     text_dimensions : int
+        Number of text features, where no ``features`` are given.
     trait : str, optional
         ``length``, or a numeric column.
     size : int, optional
-        Keep about so many rows: whole prompts, or rows where prompts hold over 100 on average.
+        Keep about this many rows: whole prompts, or single rows if prompts have over 100 on average.
     seed : int
-        Of that choice.
+        Seed of that choice.
 
     Raises
     ------
     BadInput
-        With file, row or column, and what to do.
+        Naming the file, the row or column, and what to do.
     """
     path = Path(path)
     frame = read_frame(path)
@@ -140,7 +147,7 @@ def load_responses(
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """Rows of a jsonl, jsonl.gz, csv or parquet file, or of a data set (see :mod:`simbench.log.hub`).
+    """Read a jsonl, jsonl.gz, csv or parquet file, or a data set (see :mod:`simbench.log.hub`).
 
     Raises
     ------
@@ -187,7 +194,9 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
 
 
 def read_features(path: Path, n_rows: int) -> Matrix:
-    """Feature matrix of shape (n_rows, d), float32, finite; one too large for memory stays on disk.
+    """Read a feature matrix of shape (n_rows, d), float32, finite.
+
+    A matrix that is too large for memory stays on disk.
 
     Raises
     ------
@@ -211,12 +220,25 @@ def read_features(path: Path, n_rows: int) -> Matrix:
 def column_of(
     frame: pd.DataFrame, given: str | None, usual: tuple[str, ...], what: str, path: Path
 ) -> pd.Series:
-    """The column that was named, or else the first usual one.
+    """Return the column that was named, or else the first usual one that is present.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The responses.
+    given : str or None
+        Name that the user gave.
+    usual : tuple of str
+        Names to look for otherwise.
+    what : str
+        What the column holds; the message names the flag ``--WHAT-column``.
+    path : Path
+        Where the responses were read from, for the message.
 
     Raises
     ------
     BadInput
-        If there is none; it names the flag ``--WHAT-column``.
+        If there is none.
     """
     name = given or next((name for name in usual if name in frame), None)
     if name is None or name not in frame:
@@ -227,7 +249,7 @@ def column_of(
 
 
 def _trait(frame: pd.DataFrame, trait: str, text_column: str | None, path: Path) -> np.ndarray:
-    """The named property of every row."""
+    """Return the named property of every row."""
     if trait == "length":
         return column_of(frame, text_column, TEXTS, "text", path).str.len().fillna(0).to_numpy(dtype=float)
     if trait not in frame:
@@ -241,8 +263,16 @@ def _trait(frame: pd.DataFrame, trait: str, text_column: str | None, path: Path)
     return values
 
 
-def _rating(frame, path: Path, link: str, rating_column, votes_name, slope: float, threshold):
-    """Rating of every row (NaN where there is none), and the reward of chosen rows."""
+def _rating(
+    frame: pd.DataFrame,
+    path: Path,
+    link: str,
+    rating_column: str | None,
+    votes_name: str | None,
+    slope: float,
+    threshold: float | None,
+) -> tuple[np.ndarray, RewardOfRows]:
+    """Return the rating of every row (NaN where there is none), and a function from rows to their reward."""
     if link == "votes":
         return _from_votes(frame, path, votes_name, threshold)
     if link not in ("logistic", "threshold"):
@@ -262,7 +292,9 @@ def _rating(frame, path: Path, link: str, rating_column, votes_name, slope: floa
     return rating, lambda rows: (rating[rows] > cut).astype(float)
 
 
-def _from_votes(frame: pd.DataFrame, path: Path, name: str | None, threshold):
+def _from_votes(
+    frame: pd.DataFrame, path: Path, name: str | None, threshold: float | None
+) -> tuple[np.ndarray, RewardOfRows]:
     column = column_of(frame, name, VOTES, "votes", path)
     counts = [json.loads(v) if isinstance(v, str) else v for v in column]
     if len({len(row) for row in counts}) != 1:
@@ -286,7 +318,7 @@ def _from_votes(frame: pd.DataFrame, path: Path, name: str | None, threshold):
 
 
 def _choose(usable: np.ndarray, groups: np.ndarray, size: int | None, seed: int) -> np.ndarray:
-    """About ``size`` of the usable rows, in file order."""
+    """Choose about ``size`` of the usable rows, in file order."""
     if size is None or size >= len(usable):
         return usable
     rng = np.random.default_rng([seed, 7])

@@ -1,4 +1,4 @@
-"""Text features made on the spot, so that nothing has to be downloaded."""
+"""Text features that need no download."""
 
 import numpy as np
 from sklearn.decomposition import TruncatedSVD
@@ -8,19 +8,20 @@ from simbench.errors import BadInput
 
 
 def text_features(texts: np.ndarray, dimensions: int) -> tuple[np.ndarray, int]:
-    """TF-IDF of words and word pairs, reduced by truncated SVD.
+    """Compute TF-IDF features of words and word pairs, reduced by truncated SVD.
 
     Parameters
     ----------
     texts : ndarray, shape (n,), of str
-        What is not a string counts as empty.
+        The texts; a value that is not a string counts as empty.
     dimensions : int
+        Largest number of features.
 
     Returns
     -------
     features : ndarray, shape (n, <= dimensions), float32
     empty : int
-        Texts without a single letter or digit, or no strings at all.
+        Number of texts without a single letter or digit, values that are not strings included.
 
     Raises
     ------

@@ -1,7 +1,8 @@
-"""From a file and the names of its columns to a :class:`FeedbackLog`."""
+"""Reading a user's log: from a file and the names of its columns to a :class:`FeedbackLog`."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,25 +22,27 @@ YES, NO = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
 
 @dataclass(frozen=True)
 class LogColumns:
-    """Which column of a log holds what, and what else is known.
+    """Which columns of a log hold what, and what else is known about it.
 
     Parameters
     ----------
     feedback : str
         Column of clicks: 0/1, true/false or yes/no.
     features : str
-        A file of embeddings (.safetensors, .npy; one row a response), or ``col:PREFIX`` for columns.
+        A file of embeddings (.safetensors, .npy; one row per response), or ``col:PREFIX`` for columns.
     context : tuple of str
-        Columns that move only whether users act: activity, position, device.
+        Columns that affect only whether users act: activity, position, device.
     groups : str, optional
         Column of the prompt; by default every row is a prompt of its own.
     propensity, labels, always_acts : str, optional
-        Columns of known propensities, of explicit labels (empty where there is none), of who always acts.
+        Columns of known propensities, of explicit labels (empty where there is none), and of users who
+        always act.
     signals : tuple of str
         Further columns of feedback; the first signal is ``feedback``.
     negative_signals : tuple of str
-        Of those, the ones that fire on dissatisfaction.
+        Those of ``signals`` that express dissatisfaction.
     class_prior, misclick, action_rate : float, optional
+        Known constants, as in :class:`FeedbackLog`.
     """
 
     feedback: str
@@ -56,7 +59,7 @@ class LogColumns:
     action_rate: float | None = None
 
     def told(self) -> list[str]:
-        """What the log tells beyond features and feedback, in words."""
+        """Return the names, in words, of what the log tells beyond features and feedback."""
         known = (
             "context",
             "propensity",
@@ -72,17 +75,18 @@ class LogColumns:
 
 @dataclass(frozen=True)
 class UserLog:
-    """A log as read.
+    """A user's log after reading.
 
     Parameters
     ----------
     log : FeedbackLog
-        Of one replicate; features scaled, context encoded.
+        One replicate, with scaled features and encoded context.
     scale : float
-        That the features were multiplied by.
+        Factor by which the features were multiplied.
     context : tuple of ContextColumn
+        How each column of context was encoded.
     frame : DataFrame
-        The file.
+        The file as read.
     """
 
     log: FeedbackLog
@@ -97,7 +101,7 @@ def read_log(path: Path, columns: LogColumns) -> UserLog:
     Raises
     ------
     BadInput
-        With file, row or column, and what to do.
+        Naming the file, the row or column, and what to do.
     """
     frame = read_frame(path)
     matrix = raw_features(columns.features, frame, path)
@@ -109,12 +113,23 @@ def read_log(path: Path, columns: LogColumns) -> UserLog:
 def log_of_frame(
     frame: pd.DataFrame, columns: LogColumns, features: Matrix, path: Path
 ) -> tuple[FeedbackLog, tuple[ContextColumn, ...]]:
-    """The log of a frame with these features, and how its context was encoded.
+    """Make the log of a frame and its features, and say how its context was encoded.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One response per row.
+    columns : LogColumns
+        Which columns hold what.
+    features : ndarray or MappedMatrix, shape (n, d), float32
+        Scaled features of the rows.
+    path : Path
+        Where the frame was read from, for messages.
 
     Raises
     ------
     BadInput
-        With file, row or column, and what to do.
+        Naming the file, the row or column, and what to do.
     """
     context = tuple(ContextColumn.of(_filled(frame, name, path)) for name in columns.context)
     encoded = [column.encode(frame[column.name]) for column in context]
@@ -139,7 +154,7 @@ def log_of_frame(
     return log, context
 
 
-def _signals(frame: pd.DataFrame, columns: LogColumns, path: Path) -> dict:
+def _signals(frame: pd.DataFrame, columns: LogColumns, path: Path) -> dict[str, Any]:
     names = (columns.feedback, *columns.signals)
     wrong = sorted(set(columns.negative_signals) - set(columns.signals))
     if wrong:
@@ -154,12 +169,12 @@ def _signals(frame: pd.DataFrame, columns: LogColumns, path: Path) -> dict:
 
 
 def column_of(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:
-    """A column by name.
+    """Return a column by its name.
 
     Raises
     ------
     BadInput
-        With the nearest name that there is.
+        If there is none; the message suggests the nearest name, or lists all.
     """
     if name in frame:
         return frame[name]
@@ -177,7 +192,7 @@ def _filled(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:
 
 
 def _clicks(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    """0 or 1, float32, from numbers, truth values or yes and no."""
+    """0 or 1, float32, from numbers, truth values, or yes and no."""
     text = _filled(frame, name, path).astype(str).str.strip().str.lower()
     clicked = text.isin(YES)
     wrong = ~(clicked | text.isin(NO))
@@ -188,7 +203,7 @@ def _clicks(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
 
 
 def _labels(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    """0, 1 or NaN."""
+    """0, 1 or NaN where there is no label, float32."""
     values = column_of(frame, name, path)
     known = values.notna() & (values.astype(str).str.strip() != "")
     whole = frame.assign(**{name: values.astype(object).where(known, 0)})  # rows keep their numbers
@@ -199,5 +214,5 @@ def _numbers(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
     values = pd.to_numeric(_filled(frame, name, path), errors="coerce").to_numpy(dtype=float, copy=True)
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise BadInput(f"{path}, row {row}, column {name!r}: is no number.")
+        raise BadInput(f"{path}, row {row}, column {name!r}: must be a finite number.")
     return values
