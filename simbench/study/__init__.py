@@ -1,1 +1,1 @@
-"""A grid of cells: configuration, grants, protocols, executors, shards, table, conformance kit."""
+"""Studies: a grid of cells, run by an executor, kept as shards and scored into one long table."""

@@ -1,4 +1,4 @@
-"""A cell: one estimator in one situation; drawn, granted, fitted, and kept as a shard."""
+"""A cell of a study: one estimator in one situation. Runs it, and keeps its predictions as a shard."""
 
 import hashlib
 import json
@@ -27,7 +27,33 @@ from simbench.worlds.world import World, build
 
 
 class Cell(BaseModel, frozen=True, extra="forbid"):
-    """One estimator in one situation: a value, whose hash names its shard."""
+    """One estimator in one situation, as an immutable value whose hash names its shard.
+
+    Parameters
+    ----------
+    world : WorldConfig
+    bias_level : float
+        How unequally users act, from 0 (all alike).
+    size : int
+        Number of training responses.
+    estimator : str
+        Name under which the estimator is found.
+    parameters : dict
+        Hyper-parameters that differ from the shipped ones.
+    replicates : int
+        Number of logs that are drawn and fitted, R.
+    seed : int
+    grant : tuple of str
+        What the estimator is told, by the names of :func:`simbench.study.grants.meanings`.
+    label_share : float in (0, 1)
+        Share of the responses whose label the grant ``labels`` tells.
+    device : str
+    precision : {"fp32", "tf32", "bf16"}
+        Precision of matrix products, see :mod:`simbench.training.precision`.
+    memory_budget : int
+        Bytes that the replicates training at once may take. It changes no number.
+    protocol : EvaluationProtocol
+    """
 
     world: WorldConfig
     bias_level: float
@@ -45,14 +71,17 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def key(self) -> str:
-        """Canonical hash; the version is part of it, since code changes results. Memory does not."""
+        """Hash that names the shard, 20 hexadecimal digits.
+
+        The version of simbench is part of it, because code changes results; the memory budget is not.
+        """
         described = self.model_dump(mode="json", exclude={"memory_budget"})
         text = json.dumps([VERSION, described], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What every table says of a cell."""
+        """The columns that identify a cell in every table."""
         return {
             "world": self.world.name,
             "law": self.world.law,
@@ -63,13 +92,16 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
         }
 
     def arguments(self, kind: type[Estimator]) -> dict[str, Any]:
-        """What the estimator is made with."""
+        """Keyword arguments that the estimator is constructed with."""
         there = kind().get_params()
         device = {"device": self.device} if "device" in there else {}
         return {"seed": self.seed, **self.parameters, **device}
 
     def settings(self, kind: type[Estimator]) -> list[dict[str, Any]]:
-        """What the protocol tries of its hyper-parameters, each once; the first changes nothing."""
+        """The distinct settings that the protocol tries, restricted to the estimator's hyper-parameters.
+
+        The first is empty: it leaves the shipped hyper-parameters as they are.
+        """
         there = kind().get_params()
         tried: list[dict[str, Any]] = []
         for setting in self.protocol.tries(self.estimator):
@@ -78,12 +110,23 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
         return tried
 
     def built(self) -> World:
+        """The world of this cell with its responses; the two built last are cached."""
         return _built(self.world, self.bias_level, self.size, self.seed)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a cell ended: ``ok``, ``skipped`` or ``failed``, with the reason of the latter two."""
+    """How a cell ended.
+
+    Parameters
+    ----------
+    cell : Cell
+    status : {"ok", "skipped", "failed"}
+    reason : str
+        Why it was skipped or failed; empty for ``ok``.
+    seconds : float
+        Time that it took.
+    """
 
     cell: Cell
     status: str
@@ -97,7 +140,7 @@ def _built(world: WorldConfig, bias_level: float, size: int, seed: int) -> World
 
 
 def missing(cell: Cell, kind: type[Estimator]) -> list[str]:
-    """What the estimator needs, and the cell's grants and world do not give."""
+    """What the estimator needs but the grants and the world of the cell do not provide, in words."""
     there = {
         "truth",
         *(base(name) for name in cell.grant),
@@ -107,7 +150,10 @@ def missing(cell: Cell, kind: type[Estimator]) -> list[str]:
 
 
 def run_cell(cell: Cell, shards: Shards) -> Outcome:
-    """Train, unless the shard is there. A cell that fails is an outcome, and leaves no shard."""
+    """Run a cell and keep its shard, unless the shard exists already.
+
+    An exception in the estimator does not propagate: it becomes an outcome ``failed``, without a shard.
+    """
     kind = find(cell.estimator)
     lacks = missing(cell, kind)
     if lacks:
@@ -128,21 +174,28 @@ def run_cell(cell: Cell, shards: Shards) -> Outcome:
 def fit_cell(
     cell: Cell, kind: type[Estimator], world: World | None = None
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Draw the log, grant what is granted, fit, and predict the test responses.
+    """Draw the log of a cell, fit the estimator with what it is granted, and predict the test responses.
 
     Parameters
     ----------
     cell : Cell
     kind : type of Estimator
     world : World, optional
-        In place of the cell's own.
+        A world to use in place of the cell's own.
 
     Returns
     -------
     predictions : ndarray, shape (R, m)
+        Rewards ``γ̂`` of the test responses, in [0, 1]; scores of any size if the estimator only ranks.
     facts : dict
-        ``knows``, in words; ``weights``, see :func:`weight_diagnostics`; ``restarts``, whether they agree,
-        see :class:`simbench.training.restarts.Restarts`; ``settings``, which was kept in each replicate.
+        ``knows``: what the estimator was told, in words; ``weights``: see :func:`weight_diagnostics`;
+        ``restarts``: whether they agree, see :class:`simbench.training.restarts.Restarts`; ``settings``: the
+        number of the setting that was kept, for each replicate.
+
+    Raises
+    ------
+    ArithmeticError
+        If a prediction is not finite or not a probability.
     """
     world = cell.built() if world is None else world
     log, truth = world.draw(range(cell.replicates))

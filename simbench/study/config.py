@@ -1,4 +1,4 @@
-"""A study as a value: a grid of worlds, levels, sizes and estimators, and the cells that it plans."""
+"""The configuration of a study, a grid of worlds, bias levels, sizes and estimators; and its cells."""
 
 from typing import Any
 
@@ -32,32 +32,50 @@ DEFAULT_ESTIMATORS = (
 
 
 class StudyConfig(BaseModel, frozen=True, extra="forbid"):
-    """A grid: every world at every bias level and size, with every estimator.
+    """A study: every estimator in every world, at every bias level and size.
 
     Parameters
     ----------
+    worlds : tuple of WorldConfig
+    bias_levels : tuple of float
+        How unequally users act, from 0 (all alike).
+    estimators : tuple of str
+        Names under which the estimators are found.
     estimators_in : dict
         Estimators of some worlds, by the world's name, in place of ``estimators``.
+    parameters : dict
+        Hyper-parameters that differ from the shipped ones, by the estimator's name.
     sizes : tuple of int
-        Training responses; by default each world's own number.
+        Numbers of training responses; by default each world's own.
+    replicates : int
+        Number of logs that are drawn and fitted in each cell.
+    seed : int
     grant : tuple of str
-        What the run tells those who ask for it, by the names of :func:`simbench.study.grants.meanings`; with
-        several variants of one, those who ask for it are run once with each. The rate of misclicks is not
-        told by default: in the field no log shows it.
+        What the estimators that ask for it are told, by the names of
+        :func:`simbench.study.grants.meanings`. If several variants of one base are granted, an estimator that
+        asks for it runs once with each. The rate of misclicks is not granted by default: in the field no log
+        shows it.
     alternatives : tuple of tuple of str
-        Whole grants in place of ``grant``, each tried on its own: an estimator runs once with every one that
-        tells it something else, and not where another would tell what this one leaves it without.
+        Whole grants that take the place of ``grant``. Each estimator runs once per alternative that informs
+        it: alternatives that tell it the same are run once, and one that lacks something it needs is left
+        out if another has it.
     protocols : tuple of EvaluationProtocol
         How fits are split, stopped, chosen and calibrated; the whole grid is run under each, by name.
-    precision : {"fp32", "tf32", "bf16"}
-        Of matrix products, see :mod:`simbench.training.precision`.
-    memory_budget : int or str
-        Bytes, or a text such as "2GB": what the replicates that train at once may take. Decides no number.
+    label_share : float in (0, 1)
+        Share of the responses whose label the grant ``labels`` tells.
     margin : float
         Root-mean-square bias, in units of probability, in excess of the oracle's, below which an
         estimator counts as unbiased.
+    level : float in (.5, 1)
+        Level of all intervals.
+    device : str
+    precision : {"fp32", "tf32", "bf16"}
+        Precision of matrix products, see :mod:`simbench.training.precision`.
+    memory_budget : int or str
+        Memory that the replicates training at once may take: bytes, or a text such as "2GB". It changes no
+        number.
     downstream : Downstream, optional
-        Also measure what policies make of the fitted rewards (``downstream.parquet``).
+        If given, the policies that follow the fitted rewards are measured too (``downstream.parquet``).
     """
 
     worlds: tuple[WorldConfig, ...] = (PRESETS["exclusive"],)
@@ -81,7 +99,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
 
 
 def cells_of(config: StudyConfig) -> list[Cell]:
-    """The cells of a study; cells of one world and protocol stand together."""
+    """All cells of a study, in the order in which they run: by protocol, world, size and bias level."""
     return [
         Cell(
             world=under(world, protocol),
@@ -108,14 +126,14 @@ def cells_of(config: StudyConfig) -> list[Cell]:
 
 
 def under(world: WorldConfig, protocol: EvaluationProtocol) -> WorldConfig:
-    """The world as the protocol has its law."""
+    """The world under a protocol, which may override whether a rating law is capped."""
     if protocol.capped is None or world.law != "rating":
         return world
     return world.model_copy(update={"capped": protocol.capped})
 
 
 def _grants(config: StudyConfig, protocol: EvaluationProtocol, name: str) -> list[tuple[str, ...]]:
-    """What each of an estimator's cells is told."""
+    """The grants under which an estimator runs, one for each of its cells in a situation."""
     kind, given = find(name), protocol.grant_of.get(name, protocol.grant)
     alternatives = config.alternatives or (config.grant,) if given is None else (given,)
     told = [variant for one in alternatives for variant in variants(kind, checked(one))]
@@ -125,7 +143,13 @@ def _grants(config: StudyConfig, protocol: EvaluationProtocol, name: str) -> lis
 
 
 def validate(config: StudyConfig, cells: list[Cell]) -> None:
-    """Fail on what cannot work before anything is written."""
+    """Check that a study can run, before anything is written.
+
+    Raises
+    ------
+    BadInput
+        With the first setting, estimator, parameter or world that cannot be used.
+    """
     unknown = sorted(set(config.estimators_in) - {world.name for world in config.worlds})
     if unknown:
         raise BadInput(f"estimators_in names {unknown[0]!r}, which is no world of this study.")

@@ -1,12 +1,13 @@
-"""What every estimator must keep to, whoever wrote it: checked by running it on a small world.
+"""The conformance kit: runs an estimator on a small world to test that it keeps to the contract.
 
-A study hands an estimator a log and nothing else, but Python keeps no secrets: one that looks into its
-caller's variables finds the truth. So the study's own path is run twice, with the same log and another truth;
-whose predictions change has looked.
+A study hands an estimator a log and nothing else, but Python keeps no secrets: an estimator that looks into
+its caller's variables finds the truth. So the study's own path is run twice, with the same log and different
+truths: if the predictions change, the estimator has looked.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -24,7 +25,7 @@ EASY_RANK = 0.5  # Spearman correlation with the reward where nearly everyone wh
 
 @dataclass(frozen=True)
 class Finding:
-    """One requirement, and how the estimator did."""
+    """Whether an estimator meets one requirement; ``detail`` says why not, or ``ok``."""
 
     estimator: str
     requirement: str
@@ -33,9 +34,10 @@ class Finding:
 
 
 class OtherTruth(World):
-    """The same log with a truth that has nothing to do with it."""
+    """A world that draws the same log, with a truth that has nothing to do with it."""
 
     def draw(self, replicates: range) -> tuple[FeedbackLog, Truth]:
+        """The world's log, and a truth drawn without regard to it."""
         log, truth = super().draw(replicates)
         rng = np.random.default_rng(1)
         reward, propensity = rng.uniform(0.05, 0.95, (2, len(truth.reward)))
@@ -43,16 +45,29 @@ class OtherTruth(World):
 
 
 class OtherPreference(World):
-    """The same log, propensity and mean reward; which responses are good is another matter."""
+    """A world that draws the same log with the same propensity, but permutes which responses are good."""
 
     def draw(self, replicates: range) -> tuple[FeedbackLog, Truth]:
+        """The world's log, and its truth with rewards and preferences permuted over the responses."""
         log, truth = super().draw(replicates)
         order = np.random.default_rng(1).permutation(len(truth.reward))
         return log, Truth(truth.reward[order], truth.propensity, truth.preference[:, order])
 
 
 def examine(kind: type[Estimator], name: str) -> list[Finding]:
-    """Run every requirement; an error in one is its finding."""
+    """Test an estimator against every requirement, on a small world.
+
+    Parameters
+    ----------
+    kind : type of Estimator
+    name : str
+        Name of the estimator in the findings.
+
+    Returns
+    -------
+    list of Finding
+        One for each requirement; an exception that a test raises fails it, and is the detail.
+    """
     requirements: dict[str, Callable[[type[Estimator]], str]] = {
         "same seed, same predictions": _repeatable,
         "a row's prediction does not depend on the others": _rowwise,
@@ -70,15 +85,15 @@ def examine(kind: type[Estimator], name: str) -> list[Finding]:
     return findings
 
 
-def _short(kind: type[Estimator], **more) -> Estimator:
-    """An instance with little training, where it has epochs."""
+def _short(kind: type[Estimator], **more: Any) -> Estimator:
+    """An instance that trains for few epochs, if it has epochs."""
     parameters = kind().get_params()
     chosen = {"epochs": 3, **more}
     return kind(**{key: value for key, value in chosen.items() if key in parameters})
 
 
-def _situation(bias_level: float = 1.0, size: int = 600, **changes) -> tuple[World, FeedbackLog]:
-    """A small world, and its log with everything granted that has one true value."""
+def _situation(bias_level: float = 1.0, size: int = 600, **changes: Any) -> tuple[World, FeedbackLog]:
+    """A small world and its log, with the true propensity, class prior and misclick rate granted."""
     world = build(
         PRESETS["exclusive"].model_copy(update={"test_size": 200, "signals": 2, **changes}),
         bias_level,

@@ -1,4 +1,4 @@
-"""Finds figures by name, through entry points or in a file of one's own, and writes them as PNG and PDF."""
+"""Finds figures by name, through entry points or in a Python file, and writes them as PNG and PDF."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ WRITTEN: Any = {"savefig.dpi": 300, "pdf.fonttype": 42}  # letters stay letters
 class Figure:
     """A figure found by name.
 
-    Its module states what it shows (``SHOWS``), which study it needs (``NEEDS``) and of which steps of the
-    reproduction it is drawn (``STEPS``, may be empty). ``draw(data)`` makes it from the results table, or
-    from what the module's own ``read(folder)`` gives.
+    Its module states what it shows (``SHOWS``), which study it needs (``NEEDS``) and from which steps of the
+    reproduction it is drawn (``STEPS``, may be empty). The module's ``draw(data)`` draws it from the results
+    table, or from what the module's own ``read(folder)`` returns.
     """
 
     name: str
@@ -33,18 +33,27 @@ class Figure:
 
     @property
     def shows(self) -> str:
+        """What the figure shows, in a sentence; empty if the module does not say."""
         return getattr(self.module, "SHOWS", "")
 
     @property
     def needs(self) -> str:
+        """Which study the figure is drawn from; empty if the module does not say."""
         return getattr(self.module, "NEEDS", "")
 
     @property
     def steps(self) -> tuple[str, ...]:
+        """Names of the reproduction's steps that the figure is drawn from."""
         return getattr(self.module, "STEPS", ())
 
     def draw(self, folder: str | Path | Location) -> Drawing:
-        """From a results folder; from the folder of the whole reproduction where it needs several steps."""
+        """Draw the figure.
+
+        Parameters
+        ----------
+        folder : str, Path or Location
+            A results folder; the folder of the whole reproduction if the figure needs several steps.
+        """
         return self.module.draw(getattr(self.module, "read", read_table)(folder))
 
 
@@ -54,7 +63,7 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Figure:
-    """The figure of this name, or of a Python file.
+    """Find a figure by its name, or in a Python file.
 
     Parameters
     ----------
@@ -64,7 +73,7 @@ def find(name: str) -> Figure:
     Raises
     ------
     BadInput
-        If there is none, or it cannot be imported.
+        If there is no such figure, or it cannot be imported.
     """
     if name.endswith(".py"):
         return _checked(Path(name).stem, _module_of_file(Path(name)))
@@ -99,7 +108,7 @@ def _checked(name: str, module: ModuleType) -> Figure:
 
 
 def save(drawing: Drawing, path: str | Path | Location) -> list[Location]:
-    """Write PATH.png (300 dpi) and PATH.pdf, each whole or not at all."""
+    """Write ``PATH.png`` (300 dpi) and ``PATH.pdf``, each whole or not at all; returns where they lie."""
     stem = Location(path)
     targets = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "pdf")}
     with rc_context(WRITTEN):

@@ -1,5 +1,7 @@
-"""Reads a study: a YAML file, the name of a study that travels with simbench, or a mapping; and what is laid
-over it."""
+"""Reads a study from a YAML file, from a mapping, or by the name of one that comes with simbench.
+
+Overrides, such as those of the command line, are laid over what was read.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,25 +34,25 @@ Source = str | Path | Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """What is laid over a study as it is read; None leaves it as it is.
+    """Settings that take the place of a study's own as it is read; None keeps the study's.
 
     Parameters
     ----------
     worlds : sequence of str, optional
-        Presets in place of the study's worlds.
+        Names of presets, in place of the study's worlds.
     bias_levels, sizes : sequence of numbers, optional
     estimators : sequence of str, optional
         In place of the study's; ``("all",)`` stands for all that are installed.
     more_estimators : sequence of str
-        Added to them.
+        Estimators that are run besides.
     replicates, seed, label_share, margin, device, precision : optional
         As in :class:`StudyConfig`.
     memory_budget : str, optional
         A text such as ``500MB``.
     grant : str, optional
-        A comma list; ``none`` grants nothing.
+        Grants, separated by commas; ``none`` grants nothing.
     downstream : bool
-        Also measure policies, with the settings of the study or the default ones.
+        Also measure policies, with the study's settings for them or the default ones.
     reward, base_rate, ..., trait : optional
         Settings of every world, as in :class:`WorldConfig`.
     real : mapping, optional
@@ -85,24 +87,24 @@ class Overrides:
     real: Mapping[str, Any] | None = None
 
     def given(self, names: Iterable[str]) -> dict[str, Any]:
-        """Those of these fields that are given."""
+        """The fields among ``names`` that are set, with their values."""
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 def study_from(source: Source | None = None, overrides: Overrides | None = None) -> StudyConfig:
-    """The study that a source describes, with the overrides laid over it.
+    """Read a study and lay the overrides over it.
 
     Parameters
     ----------
     source : str, Path or mapping, optional
-        A YAML file, the name of a study that travels with simbench (``variance``), or the settings
+        A YAML file, the name of a study that comes with simbench (``variance``), or the settings
         themselves; by default those of :class:`StudyConfig`.
     overrides : Overrides, optional
 
     Raises
     ------
     BadInput
-        With what is wrong and where.
+        If the study cannot be read, or a setting is not valid: says which and why.
     """
     over = overrides or Overrides()
     raw = settings_of(source)
@@ -123,7 +125,7 @@ def study_from(source: Source | None = None, overrides: Overrides | None = None)
 
 
 def settings_of(source: Source | None) -> dict[str, Any]:
-    """The settings that a source holds, as they stand there.
+    """The settings that a source holds, not yet checked.
 
     Raises
     ------
@@ -140,14 +142,14 @@ def settings_of(source: Source | None) -> dict[str, Any]:
 
 
 def first_error(error: ValidationError) -> tuple[str, str]:
-    """Where the first error of a validation lies, and what is wrong there."""
+    """The first error of a validation: the dotted path of the setting, and what is wrong with it."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     return where, f"{first['msg']}, got {first['input']!r}"
 
 
 def _estimators(raw: dict[str, Any], over: Overrides) -> list[str] | None:
-    """The names that are run; None where nobody names any."""
+    """The names of the estimators to run; None if neither study nor overrides name any."""
     more = list(over.more_estimators)
     base = list(over.estimators or raw.get("estimators") or (StudyConfig().estimators if more else ()))
     base = everyone() if base == ["all"] else base
@@ -155,7 +157,7 @@ def _estimators(raw: dict[str, Any], over: Overrides) -> list[str] | None:
 
 
 def _worlds(given: Any, over: Overrides) -> list[WorldConfig]:
-    """Presets by name or whole worlds, with what is laid over them."""
+    """The worlds, given as preset names or in full, with the overrides laid over them."""
     changes = over.given(OF_A_WORLD)
     if over.trait is not None:
         changes["salience"] = "trait"
@@ -172,7 +174,7 @@ def _worlds(given: Any, over: Overrides) -> list[WorldConfig]:
 
 
 def _world(world: str | Mapping[str, Any]) -> WorldConfig:
-    """A world in a study: a preset, a preset with changes (``preset: twin:helpsteer``), or all of it."""
+    """One world of a study: a preset, a preset with changes (``preset: twin:helpsteer``), or in full."""
     if isinstance(world, str):
         return preset(world)
     changes = dict(world)

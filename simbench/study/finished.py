@@ -1,4 +1,4 @@
-"""What a finished study left on disk: its configuration, and the predictions of every cell."""
+"""Reads what a finished study left on disk: its configuration, and the predictions of every cell."""
 
 import json
 from collections.abc import Iterator
@@ -16,11 +16,21 @@ from simbench.files.location import Location
 from simbench.study.cell import Cell
 from simbench.study.config import StudyConfig, cells_of
 from simbench.study.shards import Shards
+from simbench.worlds.config import WorldConfig
 
 
 @dataclass(frozen=True)
 class FinishedCell:
-    """A cell with its predictions ``γ̂`` of the test responses, shape (R, m), and how they were made."""
+    """A finished cell.
+
+    Parameters
+    ----------
+    cell : Cell
+    predictions : ndarray, shape (R, m)
+        Rewards ``γ̂`` of the test responses.
+    facts : dict
+        How they were made, see :func:`simbench.study.cell.fit_cell`.
+    """
 
     cell: Cell
     predictions: np.ndarray
@@ -28,7 +38,7 @@ class FinishedCell:
 
 
 def read_study(folder: Path | Location) -> StudyConfig:
-    """The configuration of the study in a results folder.
+    """Read the configuration of the study in a results folder.
 
     Raises
     ------
@@ -53,12 +63,12 @@ def read_study(folder: Path | Location) -> StudyConfig:
         raise BadInput(f"{path}: {where} cannot be read by this simbench: run the study again.") from error
 
 
-def _situation_of(cell: Cell) -> tuple:
+def _situation_of(cell: Cell) -> tuple[str, WorldConfig, int, float]:
     return cell.protocol.name, cell.world, cell.size, cell.bias_level
 
 
 def situations(folder: Path | Location) -> Iterator[list[FinishedCell]]:
-    """The finished cells of every protocol, world, size and bias level in turn.
+    """The finished cells of each situation (protocol, world, size and bias level) in turn.
 
     Raises
     ------

@@ -1,15 +1,16 @@
-"""What a study will cost, before it runs: time from a calibration of seconds, memory, bytes on disk.
+"""Forecasts what a study will cost before it runs: time, memory and bytes on disk.
 
-One pilot for every kind of work: few replicates, at most :data:`ROWS` responses, really fitted, and stopped
-when its share of :data:`CALIBRATION` is used up. From there it goes by rows times epochs times blocks of
-replicates. It is an estimate: how many epochs early stopping takes is known only of the pilot.
+For every kind of work a pilot is fitted: few replicates of at most :data:`ROWS` responses, stopped when its
+share of :data:`CALIBRATION` is used up. The time of a cell is extrapolated from its pilot in proportion to
+rows, epochs and blocks of replicates. It is an estimate: after how many epochs training stops early is known
+of the pilot alone.
 """
 
 import math
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,7 +25,7 @@ from simbench.study.executors.worker import fixed_threads
 from simbench.study.shards import Shards
 from simbench.training.network import block_width
 from simbench.training.train import chunk_size
-from simbench.worlds.world import World
+from simbench.worlds.world import Population, World
 
 CALIBRATION = 10.0  # seconds of all pilots together
 ROWS = 10_000  # of a pilot at most
@@ -32,10 +33,12 @@ SHARD_HEADER = 1_500  # bytes of a shard that are no predictions: how it was mad
 TABLE = (12_000, 600)  # bytes of results.parquet: of itself, and a cell
 ROOM = 1 << 50  # bytes
 
+Work = tuple[Hashable, ...]  # what cells of equal cost have in common
+
 
 @dataclass(frozen=True)
 class Span:
-    """Seconds, at least and at most; the same where the pilot ended by itself."""
+    """A range of seconds, at least and at most; both are the same if the pilot ended by itself."""
 
     low: float = 0.0
     high: float = 0.0
@@ -46,7 +49,20 @@ class Span:
 
 @dataclass(frozen=True)
 class CellForecast:
-    """One cell: ``to run``, ``finished``, ``skipped`` or ``fails``, with the reason of the latter two."""
+    """What one cell will cost.
+
+    Parameters
+    ----------
+    cell : Cell
+    status : {"to run", "finished", "skipped", "fails"}
+    reason : str
+        Why it is skipped or fails, else empty.
+    seconds : Span
+    memory : int
+        Bytes of the process that runs it.
+    disk : int
+        Bytes of its shard.
+    """
 
     cell: Cell
     status: str
@@ -58,9 +74,15 @@ class CellForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A whole study.
+    """What a whole study will cost.
 
-    ``scoring`` is the time that the table takes in the end, ``calibration`` what this forecast took.
+    Parameters
+    ----------
+    cells : list of CellForecast
+    scoring : float
+        Seconds that scoring the finished cells takes.
+    calibration : float
+        Seconds that this forecast took.
     """
 
     cells: list[CellForecast]
@@ -73,7 +95,7 @@ class Forecast:
         return sum((cell.seconds for cell in self.cells), Span())
 
     def wall(self, jobs: int) -> Span:
-        """Seconds with so many cells at a time: no less than the longest cell."""
+        """Seconds with ``jobs`` cells at a time, scoring included: no less than the longest cell."""
         longest = Span(
             max((c.seconds.low for c in self.cells), default=0.0),
             max((c.seconds.high for c in self.cells), default=0.0),
@@ -83,7 +105,7 @@ class Forecast:
 
     @property
     def memory(self) -> int:
-        """Bytes of a process at its largest cell."""
+        """Bytes of a process when it runs its largest cell."""
         return max((cell.memory for cell in self.cells), default=0)
 
     @property
@@ -95,7 +117,17 @@ class Forecast:
 def forecast(
     config: StudyConfig, shards: Shards, progress: Callable[[str, int, int], None] | None = None
 ) -> Forecast:
-    """Calibrate on this machine, and extrapolate to every cell that has no shard yet. Writes nothing.
+    """Forecast a study: calibrate on this machine, and extrapolate to every cell without a shard.
+
+    Nothing is written.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    shards : Shards
+        Where finished cells lie.
+    progress : callable, optional
+        Called before each pilot with its estimator, the number of pilots done and that of all.
 
     Raises
     ------
@@ -107,11 +139,11 @@ def forecast(
     with fixed_threads():
         validate(config, cells)
         open_ = {c.key for c in cells if not missing(c, find(c.estimator)) and not shards.has(c.key)}
-        alike: dict[tuple, list[Cell]] = {}
+        alike: dict[Work, list[Cell]] = {}
         for cell in cells:
             if cell.key in open_:
                 alike.setdefault(_kind_of_work(cell), []).append(cell)
-        pilots: dict[tuple, _Pilot] = {}
+        pilots: dict[Work, _Pilot] = {}
         for number, (work, members) in enumerate(alike.items()):
             if number == 0:
                 _Pilot(members[0], 0.0)  # the first fit in a process pays for what PyTorch sets up
@@ -150,7 +182,7 @@ class _Pilot:
         return self.units(replicates + 1) > 1
 
     def of(self, cell: Cell) -> Span:
-        """Extrapolated to the size and the replicates of this cell."""
+        """The seconds of a cell, extrapolated from the pilot to its size and number of replicates."""
         scale = (cell.size / self.cell.size) * self.units(cell.replicates) / self.units(self.cell.replicates)
         if len(self.epochs) < 2:
             return Span(self.seconds * scale, self.seconds * scale)
@@ -160,8 +192,11 @@ class _Pilot:
         return Span((rest + epoch * low) * scale, (rest + epoch * high) * scale)
 
     def _expected_epochs(self, cell: Cell) -> tuple[float, float]:
-        """At least and at most. Early stopping is taken to come after as many steps as in the pilot, and its
-        patience, which counts epochs."""
+        """Epochs at least and at most.
+
+        Training is assumed to find its best after as many steps as in the pilot, and to stop when its
+        patience, which counts epochs, is over.
+        """
         parameters = self.kind(**cell.parameters).get_params()
         fits = len(cell.settings(self.kind))  # a protocol may try several settings
         done, most = len(self.epochs), fits * parameters.get("epochs", len(self.epochs))
@@ -176,11 +211,11 @@ class _Pilot:
 
 
 class _OutOfTimeError(Exception):
-    """A pilot has shown what an epoch costs."""
+    """Raised when a pilot has used up its time."""
 
 
 def _timed(kind: type[Estimator], clock: Callable[[], float], until: float) -> Any:
-    """The estimator, with a watch on the criterion of early stopping: it is asked once an epoch."""
+    """The estimator with a clock on its early-stopping criterion, which is computed once an epoch."""
 
     class Timed(kind):
         ends_of_epochs: ClassVar[list[float]] = []
@@ -194,8 +229,8 @@ def _timed(kind: type[Estimator], clock: Callable[[], float], until: float) -> A
     return Timed
 
 
-def _kind_of_work(cell: Cell) -> tuple:
-    """Cells that are alike in this cost the same, but for their size and number of replicates."""
+def _kind_of_work(cell: Cell) -> Work:
+    """Key of cells that cost the same, but for their size and number of replicates."""
     world = cell.world
     shape = (world.n_features, world.n_context, world.logs_context, len(world.signal_names), str(world.real))
     parameters = repr(sorted(cell.parameters.items()))
@@ -208,7 +243,7 @@ def _grants(cell: Cell) -> tuple[str, ...]:
 
 
 def _units(cell: Cell, kind: type[Estimator]) -> Callable[[int], int]:
-    """From replicates to what time is proportional to: blocks of stacked networks, or replicates."""
+    """Maps replicates to what time is proportional to: blocks of stacked networks, or replicates."""
     parameters = kind(**cell.parameters).get_params()
     hidden, restarts = parameters.get("hidden"), parameters.get("restarts", 1)
     if hidden is None:
@@ -218,7 +253,7 @@ def _units(cell: Cell, kind: type[Estimator]) -> Callable[[int], int]:
 
 
 def _of_cell(
-    cell: Cell, is_open: bool, shards: Shards, pilots: "dict[tuple, _Pilot]", base: int
+    cell: Cell, is_open: bool, shards: Shards, pilots: "dict[Work, _Pilot]", base: int
 ) -> CellForecast:
     kind = find(cell.estimator)
     lacks = missing(cell, kind)
@@ -236,8 +271,11 @@ def _of_cell(
 
 
 def _memory(cell: Cell, kind: type[Estimator], world: World) -> int:
-    """Bytes of a cell beside the process itself: the world and the training copy of its features, the drawn
-    logs, a chunk of stacked networks, predictions."""
+    """Bytes that a cell takes on top of the process itself.
+
+    They hold the world, the training copy of its features, the drawn logs, a chunk of stacked networks, and
+    the predictions.
+    """
     r, n, m = cell.replicates, len(world.train.reward), len(world.test.reward)
     inputs = [world.train.features, world.train.context]
     features = sum(2 * part.nbytes for part in inputs if part is not None) + world.test.features.nbytes
@@ -254,7 +292,7 @@ def _memory(cell: Cell, kind: type[Estimator], world: World) -> int:
 
 
 def _scoring_seconds(config: StudyConfig, found: CellForecast) -> float:
-    """Of one cell's rows of the table, from a few replicates of noise."""
+    """Seconds of scoring one cell, measured on a few replicates of noise."""
     if not found.disk:
         return 0.0
     cell = found.cell
@@ -263,10 +301,10 @@ def _scoring_seconds(config: StudyConfig, found: CellForecast) -> float:
     return _scoring_of(len(test.reward), few, config.level, test) * cell.replicates / few
 
 
-_measured: dict[tuple, float] = {}
+_measured: dict[tuple[int, int, float], float] = {}
 
 
-def _scoring_of(m: int, replicates: int, level: float, test) -> float:
+def _scoring_of(m: int, replicates: int, level: float, test: Population) -> float:
     key = (m, replicates, level)
     if key not in _measured:
         predictions = np.random.default_rng(0).random((replicates, m))
@@ -278,6 +316,6 @@ def _scoring_of(m: int, replicates: int, level: float, test) -> float:
 
 
 def _resident() -> int:
-    """Most bytes that this process has held so far: what its imports take."""
+    """The most bytes that this process has held so far: what its imports take."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
