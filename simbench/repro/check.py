@@ -1,18 +1,18 @@
-"""Do a document and a small rerun disagree? What that means, precisely.
+"""Whether a document and a small rerun disagree, and what precisely that means.
 
-1. The document must be, letter by letter, what its measured values render to.
-2. A claim that enumeration decides must come to the same verdict in the rerun, and an *exact* value must
-   equal the stored one to its last printed digit (or both be rounding noise, below 1e-12).
+1. The document must be exactly what its measured values render to.
+2. A claim that enumeration decides must get the same verdict in the rerun, and an *exact* value must equal
+   the stored one to its last printed digit (or both must be rounding noise, below 1e-12).
 3. A *statistical* value must lie within the prediction interval of the stored one. Both estimate the same
    quantity (the small form runs fewer replicates of fewer cells, at the same sizes), so that the difference
    of the means of R stored and r rerun replicates has standard error ``s √(1/R + 1/r)``, ``s`` the stored
    standard deviation of a replicate. It is compared with Student's t at R - 1 degrees of freedom, at the
    family-wise error rate :data:`ERROR_RATE` over all compared values (Bonferroni). The rerun's logs are drawn
    from the same seeds as the first logs of the document, which makes the difference smaller than that of
-   independent logs: the true error rate lies below the stated one, and what is lost is power against errors
-   of less than that interval.
-4. *Speeds* are the machine's, and *derived* values (rank correlations, their p-values) follow from others of
-   the same finding that are compared: neither is.
+   independent logs. So the true error rate lies below the stated one, at the cost of power against errors
+   smaller than that interval.
+4. *Speeds*, which depend on the machine, and *derived* values (rank correlations, their p-values), which
+   follow from compared values of the same finding, are not compared.
 """
 
 import math
@@ -29,7 +29,7 @@ NOISE = 1e-12  # rounding of exact sums
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Where document and rerun part."""
+    """A place where the document and the rerun disagree, and what each of them says there."""
 
     where: str
     stored: str
@@ -41,7 +41,7 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How many values were compared, of how many, and where they disagree."""
+    """How many of the stored values were compared, and where they disagree."""
 
     compared: int
     stored: int
@@ -49,7 +49,13 @@ class Comparison:
 
 
 def compare_document(text: str, stored: Reproduction) -> list[Disagreement]:
-    """The first line of a document that is not what its values render to."""
+    """Compare a document with what its stored values render to.
+
+    Returns
+    -------
+    list of Disagreement
+        The first line that differs; empty if there is none.
+    """
     expected, found = render(stored).splitlines(), text.splitlines()
     for number, (ours, theirs) in enumerate(zip(expected, found, strict=False), 1):
         if ours != theirs:
@@ -61,7 +67,7 @@ def compare_document(text: str, stored: Reproduction) -> list[Disagreement]:
 
 
 def compare(stored: Reproduction, rerun: Reproduction) -> Comparison:
-    """Every value that both hold, and the verdicts of exact claims."""
+    """Compare all values that both reproductions hold, and the verdicts of exact claims."""
     again = {finding.key: finding for finding in rerun.findings}
     pairs = [(finding, again[finding.key]) for finding in stored.findings if finding.key in again]
     values = [
@@ -84,14 +90,27 @@ def compare(stored: Reproduction, rerun: Reproduction) -> Comparison:
 
 
 def _shared(ours: Finding, theirs: Finding) -> list[tuple[str, tuple[Quantity, Quantity]]]:
-    """Values of both findings that can be compared."""
+    """Values of both findings that can be compared, by their key."""
     both = [key for key in ours.quantities if key in theirs.quantities]
     pairs = [(key, (ours.quantities[key], theirs.quantities[key])) for key in both]
     return [(key, pair) for key, pair in pairs if pair[0].kind in ("exact", "statistical")]
 
 
 def agree(stored: Quantity, rerun: Quantity, error_rate: float) -> bool:
-    """Whether a rerun value is compatible with the stored one, at a two-sided error rate."""
+    """Return whether a rerun value is compatible with the stored one.
+
+    Parameters
+    ----------
+    stored, rerun : Quantity
+        The same quantity in the document and in the rerun.
+    error_rate : float in (0, 1)
+        Two-sided error rate of this one comparison.
+
+    Raises
+    ------
+    ValueError
+        If a statistical value has no standard error.
+    """
     if stored.value is None or rerun.value is None:
         # a share of a gain that one of them cannot tell from none: the gain itself is compared
         return True

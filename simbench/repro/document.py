@@ -1,4 +1,4 @@
-"""``paper_repro.md``: a pure function of what was measured. No number in it is typed."""
+"""``paper_repro.md``, a pure function of the measured values: no number in it is typed by hand."""
 
 import json
 from pathlib import Path
@@ -27,15 +27,16 @@ claim. Units: bias² and mean squared error are squared probabilities; MAE, RMSE
 
 
 class Reproduction(BaseModel, frozen=True, extra="forbid"):
-    """All that the document says: ``paper_repro.json``.
+    """Everything that the document says, as stored in ``paper_repro.json``.
 
     Parameters
     ----------
-    environment : dict
+    environment : dict of str
         Versions, form (``full`` or ``quick``), data (``twin`` or ``hub``), steps and the seconds they took.
     level : float
-        Of the intervals.
+        Coverage of the intervals.
     findings : tuple of Finding
+        What became of every claim.
     """
 
     environment: dict[str, Any]
@@ -44,7 +45,7 @@ class Reproduction(BaseModel, frozen=True, extra="forbid"):
 
 
 def render(reproduction: Reproduction) -> str:
-    """The document.
+    """Return the document as Markdown.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def _overview(findings: tuple[Finding, ...]) -> str:
 
 
 def _section(finding: Finding) -> str:
-    """One claim: what, command, verdict and why, tables."""
+    """The section of one claim: what is claimed, the command, the verdict and why, tables."""
     lines = [
         f"## {finding.key}. {finding.claim}",
         "",
@@ -106,24 +107,24 @@ def _table(table: Table) -> list[str]:
 
 
 def unfilled(text: str) -> list[str]:
-    """Slots that are left in a document."""
+    """Return the slots that are left unfilled in a document."""
     return SLOT.findall(text)
 
 
 def write(reproduction: Reproduction, document: Path, values: Path) -> None:
-    """Write the document, and the measured values beside it, each whole."""
+    """Write the document, and the measured values beside it, each completely or not at all."""
     text = render(reproduction)
     write_json(values, json.loads(reproduction.model_dump_json()))
     write_whole(document, lambda to: to.write_text(text))
 
 
 def read(values: Path) -> Reproduction:
-    """The measured values of a document.
+    """Read the measured values of a document.
 
     Raises
     ------
     BadInput
-        If there are none, or they are damaged.
+        If the file cannot be read, or is damaged.
     """
     try:
         return Reproduction.model_validate_json(values.read_text())

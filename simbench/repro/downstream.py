@@ -1,7 +1,7 @@
-"""What policies make of every replicate's reward, so that estimators can be compared in pairs."""
+"""The step that measures policies on every replicate's reward, so that estimators are compared in pairs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,13 +24,13 @@ NS = (4, 16)  # of best-of-n
 POLICIES = (*(f"KL {kl:g}" for kl in KLS), *(f"best of {n}" for n in NS))
 
 
-def describe(run: "Run") -> dict:
-    """What the step hangs on."""
+def describe(run: "Run") -> dict[str, Any]:
+    """Return the settings that decide the results of the step."""
     return {"study": FILE.config(run.quick).model_dump(mode="json"), "policies": POLICIES}
 
 
 def measure(run: "Run", folder: Path) -> None:
-    """The study, the curves of value against KL, and the value of chosen policies in every replicate."""
+    """Run the study, and measure value against KL and the value of chosen policies in every replicate."""
     measurements.run_study(FILE.config(run.quick), folder, run)
     scores = pd.read_parquet(folder / replicates.FILE)
     values = [_values(found) for cells in situations(folder) for found in cells]
@@ -38,10 +38,10 @@ def measure(run: "Run", folder: Path) -> None:
 
 
 def _values(found: FinishedCell) -> pd.DataFrame:
-    """Rows as of :func:`simbench.repro.replicates.collect`; metrics ``value POLICY``, ``trait POLICY``.
+    """Rows as of :func:`simbench.repro.replicates.collect`; metrics ``value POLICY`` and ``trait POLICY``.
 
-    A policy that is out of reach in one replicate, as too many responses tie at the top, has none: the mean
-    of the others would be of a selection.
+    A policy that is out of reach in one replicate, because too many responses tie at the top, gets no
+    rows: the mean over the others would be that of a selection.
     """
     test = found.cell.built().test
     prompts = Prompts.of(test.groups)

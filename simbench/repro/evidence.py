@@ -1,7 +1,8 @@
-"""What the steps left on disk, as the claims read it."""
+"""The results that the steps left on disk, as the claims read them."""
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from simbench.repro.run import FINISHED, RESULTS
 
 
 class NotMeasured(Exception):
-    """A step that a claim needs has not been run, or holds nothing of what the claim needs."""
+    """Raised if a step that a claim needs has not been run, or holds nothing that the claim needs."""
 
 
 class Evidence:
@@ -21,7 +22,7 @@ class Evidence:
     Parameters
     ----------
     out : Path
-        A folder a step.
+        Folder of the reproduction, with one folder per step.
     level : float in (0, 1)
         Nominal coverage of the intervals that the claims compute.
     """
@@ -30,19 +31,25 @@ class Evidence:
         self.out, self.level = out, level
 
     def has(self, step: str) -> bool:
-        """Whether the step is finished."""
+        """Return whether the step is finished."""
         return (self.out / step / FINISHED).exists()
 
     def table(self, step: str) -> pd.DataFrame:
-        """``results.parquet`` of a step."""
+        """Return ``results.parquet`` of a step."""
         return self._read(step, RESULTS)
 
     def identities(self) -> pd.DataFrame:
-        """Formulae compared with enumeration."""
+        """Return the paper's formulae compared with enumeration."""
         return self._read("risk", IDENTITIES)
 
     def replicates(self, step: str) -> "Scores":
-        """Scores of every replicate of a study."""
+        """Return the scores of every replicate of a study.
+
+        Raises
+        ------
+        NotMeasured
+            If the step has not been run.
+        """
         return Scores(self._read(step, replicates.FILE), step)
 
     def _read(self, step: str, file: str) -> pd.DataFrame:
@@ -58,47 +65,53 @@ def _parquet(path: Path, _: int) -> pd.DataFrame:
 
 
 class Scores:
-    """Per-replicate scores of a study: who scored what on which log.
+    """The scores of every replicate of a study.
 
     Parameters
     ----------
     table : DataFrame
-        As :func:`simbench.repro.replicates.collect` makes it, perhaps with further columns (``lr``, ...).
+        Made by :func:`simbench.repro.replicates.collect`, possibly with further columns (``lr``, ...).
     step : str
-        For messages.
+        Name of the step, for messages.
     """
 
     def __init__(self, table: pd.DataFrame, step: str):
         self.table, self.step = table, step
 
     def where(self, **fixed: object) -> "Scores":
-        """The rows with these values."""
+        """Return the rows whose columns have these values."""
         keep = np.ones(len(self.table), dtype=bool)
         for column, value in fixed.items():
             keep &= (self.table[column] == value).to_numpy()
         return Scores(self.table[keep], self.step)
 
-    def by(self, *columns: str) -> list[tuple[tuple, "Scores"]]:
-        """Every combination of values of these columns, in order; "" for a column that is not there."""
+    def by(self, *columns: str) -> list[tuple[tuple[Any, ...], "Scores"]]:
+        """Split the rows by the values of these columns, in order of appearance.
+
+        A column that is not there counts as an empty string in every row.
+        """
         table = self.table.assign(**{name: "" for name in columns if name not in self.table})
         return [
             (values, Scores(rows, self.step)) for values, rows in table.groupby(list(columns), sort=False)
         ]
 
-    def distinct(self, column: str) -> list:
-        """Values of a column, in order of appearance."""
+    def distinct(self, column: str) -> list[Any]:
+        """Return the values of a column, in order of appearance."""
         return list(self.table[column].unique())
 
     def has(self, estimator: str) -> bool:
+        """Return whether there are scores of this estimator."""
         return bool((self.table.estimator == estimator).any())
 
     def of(self, estimator: str, metric: str) -> np.ndarray:
-        """One value a replicate, shape (R,), by rising replicate number.
+        """Return one value per replicate, shape (R,), in order of the replicate number.
 
         Raises
         ------
         NotMeasured
-            If there is none, or the rows are of more than one situation.
+            If there is none.
+        ValueError
+            If the rows are of more than one situation.
         """
         rows = self.table[(self.table.estimator == estimator) & (self.table.metric == metric)]
         if rows.empty:
@@ -108,5 +121,5 @@ class Scores:
         return rows.sort_values("replicate").value.to_numpy()
 
     def less(self, estimator: str, other: str, metric: str) -> np.ndarray:
-        """``estimator`` less ``other`` on the same logs, shape (R,)."""
+        """Return the scores of ``estimator`` less those of ``other`` on the same logs, shape (R,)."""
         return self.of(estimator, metric) - self.of(other, metric)

@@ -1,7 +1,7 @@
-"""The learning-rate curve: one study at every rate of a grid, joined into one table."""
+"""The step of the learning-rate curve: one study at every rate of a grid, joined into one table."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -21,24 +21,24 @@ QUICK_RATES = (1e-3,)
 
 
 def rates(quick: bool) -> tuple[float, ...]:
-    """The grid of either form."""
+    """Return the learning rates of the small or the full form."""
     return QUICK_RATES if quick else RATES
 
 
 def config(rate: float, quick: bool) -> StudyConfig:
-    """The study at one rate."""
+    """Return the study at one learning rate."""
     base = FILE.config(quick)
     parameters = {name: {**base.parameters.get(name, {}), "lr": rate} for name in base.estimators}
     return base.model_copy(update={"parameters": parameters})
 
 
-def describe(run: "Run") -> dict:
-    """What the step hangs on."""
+def describe(run: "Run") -> dict[str, Any]:
+    """Return the settings that decide the results of the step."""
     return {f"{rate:g}": config(rate, run.quick).model_dump(mode="json") for rate in rates(run.quick)}
 
 
 def measure(run: "Run", folder: Path) -> None:
-    """Run what is missing at every rate; ``lr`` becomes a column of the joint tables."""
+    """Run what is missing at every rate; ``lr`` becomes a column of the joined tables."""
     results, scores = [], []
     for rate in rates(run.quick):
         own = folder / f"lr-{rate:g}"

@@ -1,4 +1,4 @@
-"""What the steps measure that is no study of its own, and what they add to one."""
+"""Measurements of the steps that are not studies, and what the steps add to a study."""
 
 import subprocess
 import sys
@@ -36,13 +36,21 @@ POINTS = 4096  # of each case
 
 
 def run_study(config: StudyConfig, folder: Path, run_: "Run") -> None:
-    """Run what is missing of a study, and keep the scores of every replicate beside its results."""
+    """Run what is missing of a study, and store the scores of every replicate beside its results."""
     run(config, folder, Local(run_.jobs), run_.progress)
     replicates.write(folder / replicates.FILE, replicates.collect(config, folder))
 
 
 def measure_risk(folder: Path, names: list[str] | None) -> None:
-    """Verdicts of ``simbench check`` on the risks, and the paper's formula for naive's bias."""
+    """Write the verdicts of ``simbench check`` on the risks, and the errors of the paper's formula.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to write.
+    names : list of str or None
+        Estimators to check; None for all.
+    """
     verdicts = pd.DataFrame([vars(verdict) for verdict, _ in collect(names, 0)])
     cases = [case for case in CASES if case not in ("misclicks", "true posteriors")]
     rows = [
@@ -54,7 +62,15 @@ def measure_risk(folder: Path, names: list[str] | None) -> None:
 
 
 def measure_throughput(folder: Path, quick: bool) -> None:
-    """Run ``throughput.py`` beside the studies; its timings are this machine's, compared with nobody's."""
+    """Run ``throughput.py`` beside the studies.
+
+    Its timings are those of this machine and are never compared.
+
+    Raises
+    ------
+    BadInput
+        If the script fails.
+    """
     if quick:  # no claim hangs on it, and a busy machine's timings say nothing
         write_table(folder / "results.parquet", pd.DataFrame())
         return
@@ -66,13 +82,13 @@ def measure_throughput(folder: Path, quick: bool) -> None:
 
 
 def naive_bias_error(case: str) -> float:
-    """Largest deviation of naive's exact bias from ``γ(1-α)[ℓ(h,0) - ℓ(h,1)]`` over arbitrary points."""
+    """Return the largest deviation of naive's exact bias from ``γ(1-α)[ℓ(h,0) - ℓ(h,1)]``."""
     at = situation(case, n=POINTS)
     bias = expected_loss(find("naive")(), at, case) - ideal_loss(at.hypothesis, at.reward)
     return float((bias - stated_naive_bias(at)).abs().max())
 
 
 def stated_naive_bias(at: Probe) -> torch.Tensor:
-    """The bias as the paper states it, one value a sample."""
+    """Return the bias as the paper states it, one value per sample."""
     gap = loss_negative(at.hypothesis) - loss_positive(at.hypothesis)
     return at.reward * (1 - at.propensity) * gap

@@ -1,9 +1,9 @@
-"""Numbers committed by the public code around ImplicitRM, and who of its methods is who here.
+"""Numbers that the public code around ImplicitRM committed, and what its methods are called here.
 
 ``published.csv``: R², MAE, RMSE and AUROC on clean test labels, one seed each, of the repository
 ``yhc-666/Causal-RM`` (commits 632d3f9 of 2026-01-03 and baddcd3 of 2026-01-07, ``results/cache``), at κ = .2
-and an action rate of .2; of each method and data set the later commit. No numbers of ImplicitRM are among
-them.
+and an action rate of .2. Of each method and data set the later commit counts. None of the numbers are
+ImplicitRM's.
 """
 
 from functools import cache
@@ -40,15 +40,15 @@ NO_BASELINES = ("pu_naive", "wmf", "ome_ips", "ome_dr")  # in the public code's 
 
 @cache
 def published_numbers() -> pd.DataFrame:
-    """Columns ``data, method, r2, mae, rmse, auroc, commit``."""
+    """Return the public numbers, with columns ``data, method, r2, mae, rmse, auroc, commit``."""
     return pd.read_csv(Path(__file__).with_name("published.csv"), dtype={"commit": str})
 
 
 def as_methods(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """The scores of a protocol, estimators named by method; who is no method keeps their name.
+    """Return the scores of a protocol with estimators named by method; the others keep their names.
 
-    Under the published protocol the published form of a method stands for it where it was run, and the form
-    of its source is left out; under every other protocol it is the other way round.
+    Under the published protocol, the published form of a method stands for it if it was run, and its other
+    form is left out; under every other protocol it is the other way round.
     """
     there, preferred = set(table.estimator), 0 if protocol == "published" else 1
     names, left_out = {}, set()
@@ -62,5 +62,5 @@ def as_methods(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
 
 
 def baselines(there: list[str]) -> list[str]:
-    """The methods that are baselines of the paper, of those that are there."""
+    """Return those of the given methods that are baselines of the paper."""
     return [name for name in there if name in METHODS and name not in NO_BASELINES]

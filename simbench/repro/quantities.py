@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, Field, model_validator
@@ -14,23 +14,23 @@ SLOT = re.compile(r"\{([^{}]+)\}")
 
 
 class Quantity(BaseModel, frozen=True, extra="forbid"):
-    """A measured value, as ``paper_repro.json`` keeps it.
+    """A measured value, as ``paper_repro.json`` stores it.
 
     Parameters
     ----------
     value : float or None
-        None where it does not exist (a share of a gain that is none).
+        The value; None if it does not exist (a share of no gain).
     low, high : float or None
-        Of its interval; None where it has none, or where that side is unbounded.
+        Bounds of its interval; None if it has none, or if that side is unbounded.
     error : float or None
         Standard error of the value.
     n : int
-        Independent replicates behind it; 0 for what is exact or counted.
+        Number of independent replicates behind it; 0 for exact values and counts.
     kind : {"exact", "statistical", "derived", "speed"}
-        How a rerun must agree: to the printed digits, within the error, or not at all: it follows from other
-        values, or it is the machine's.
+        How a rerun must agree: to the printed digits, within the error, or not at all, because the value
+        follows from others, or depends on the machine.
     digits : int
-        Digits behind the point that are printed; negative for significant digits in scientific notation.
+        Number of decimals printed; negative for significant digits in scientific notation.
     """
 
     value: float | None
@@ -43,8 +43,8 @@ class Quantity(BaseModel, frozen=True, extra="forbid"):
 
     @model_validator(mode="before")
     @classmethod
-    def _none_for_what_is_not_finite(cls, values: dict) -> dict:
-        """JSON knows no NaN."""
+    def _none_for_what_is_not_finite(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Replace NaN and infinities by None, since JSON knows neither."""
         names = ("value", "low", "high", "error")
         finite = {
             name: None if values.get(name) is None or not math.isfinite(values[name]) else float(values[name])
@@ -68,15 +68,18 @@ class Quantity(BaseModel, frozen=True, extra="forbid"):
 
 
 def mean_of(values: np.ndarray, level: float = 0.95, comparisons: int = 1, digits: int = 3) -> Quantity:
-    """Mean over replicates with Student's interval, simultaneous over ``comparisons`` (Bonferroni).
+    """Return the mean over replicates with Student's interval (Bonferroni over ``comparisons``).
 
     Parameters
     ----------
     values : ndarray, shape (R,)
-        One value a replicate; no interval where R = 1.
+        One value per replicate; with R = 1 there is no interval.
     level : float in (0, 1)
+        Coverage of the interval.
     comparisons : int
+        Number of intervals that hold simultaneously.
     digits : int
+        As in :class:`Quantity`.
     """
     values = np.asarray(values, dtype=float)
     n, mean = len(values), float(values.mean())
@@ -90,15 +93,18 @@ def mean_of(values: np.ndarray, level: float = 0.95, comparisons: int = 1, digit
 def ratio_of(
     numerator: np.ndarray, denominator: np.ndarray, level: float = 0.95, digits: int = 2
 ) -> Quantity:
-    """Ratio of two means over the same replicates with Fieller's interval (Fieller, 1954).
+    """Return the ratio of two means over the same replicates with Fieller's interval (Fieller, 1954).
 
-    Where the denominator's own interval holds 0 the ratio is anything: value and bounds are None.
+    If the denominator's own interval holds 0, the ratio can be anything: value and bounds are None.
 
     Parameters
     ----------
     numerator, denominator : ndarray, shape (R,)
+        One value each per replicate.
     level : float in (0, 1)
+        Coverage of the interval.
     digits : int
+        As in :class:`Quantity`.
     """
     n = len(numerator)
     a, b = float(np.mean(numerator)), float(np.mean(denominator))
@@ -118,12 +124,12 @@ def ratio_of(
 
 
 def exact(value: float, digits: int = -2) -> Quantity:
-    """A value without sampling error."""
+    """Return a value without sampling error as a quantity."""
     return Quantity(value=value, kind="exact", digits=digits)
 
 
 class ClaimVerdict(StrEnum):
-    """What a rule in code says of a claim."""
+    """The verdict on a claim, decided by a rule in code."""
 
     holds = "holds"
     condition = "holds under a condition"
@@ -132,7 +138,7 @@ class ClaimVerdict(StrEnum):
 
 
 class Table(BaseModel, frozen=True, extra="forbid"):
-    """A table of a finding. A cell is text with slots; a row has as many cells as there are columns."""
+    """A table of a finding; cells are texts with slots, and every row has one cell per column."""
 
     title: str
     columns: tuple[str, ...]
@@ -147,25 +153,28 @@ class Table(BaseModel, frozen=True, extra="forbid"):
 
 
 class Finding(BaseModel, frozen=True, extra="forbid"):
-    """A claim, and what became of it. Texts hold slots ``{key}`` for the quantities.
+    """A claim and what became of it; texts hold slots ``{key}`` for the quantities.
 
     Parameters
     ----------
     key : str
         Short and stable: ``"1"``, ``"3b"``.
     claim : str
-        What is claimed, by whom.
+        What is claimed, and by whom.
     command : str
-        What measures it.
+        The command that measures it.
     verdict : ClaimVerdict
+        What the rule decided.
     because : str
-        The grounds; where untested, why.
+        The grounds of the verdict; if it is untested, the reason.
     rule : str
         How the verdict is decided, in words.
     is_exact : bool
-        A rerun must come to the same verdict.
+        Whether a rerun must get the same verdict.
     quantities : dict of Quantity
+        The measured values, by the key of their slots.
     tables : tuple of Table
+        Tables to be printed below.
     """
 
     key: str
@@ -179,7 +188,7 @@ class Finding(BaseModel, frozen=True, extra="forbid"):
     tables: tuple[Table, ...] = ()
 
     def fill(self, text: str) -> str:
-        """The text with every slot filled.
+        """Return the text with every slot filled.
 
         Raises
         ------
@@ -190,7 +199,11 @@ class Finding(BaseModel, frozen=True, extra="forbid"):
 
 
 def by_share(holding: Sequence[bool]) -> ClaimVerdict:
-    """Holds where all do, under a condition where some do, not where none does; untested without any."""
+    """Return the verdict of a claim that was judged in several places.
+
+    It holds if it holds in all of them, under a condition if in some, and not if in none; without places it
+    is untested.
+    """
     if not holding:
         return ClaimVerdict.untested
     if all(holding):

@@ -17,14 +17,14 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class RealData:
-    """Where the responses and their embeddings are, by data set.
+    """Where the responses of the real data sets and their embeddings are.
 
     Parameters
     ----------
     responses : dict of str
-        A source each, in place of the hub's: a file, or ``hub:FOLDER`` of files laid out as on the hub.
+        Sources, by data set, to use in place of the hub: a file, or ``hub:FOLDER`` of files as on the hub.
     embeddings : dict of str
-        A file of features each (``simbench embed`` makes one); without it, text features.
+        Files of features, by data set (``simbench embed`` makes them); by default text features.
     """
 
     responses: dict[str, str] = field(default_factory=dict)
@@ -32,17 +32,17 @@ class RealData:
 
     @classmethod
     def parse(cls, responses: list[str] | None, embeddings: list[str] | None) -> "RealData":
-        """From ``NAME=VALUE`` of the command line.
+        """Parse the ``NAME=VALUE`` options of the command line.
 
         Raises
         ------
         BadInput
-            If a name is no data set.
+            If a text has another form, or the name is not that of a data set.
         """
         return cls(_by_name(responses, "--responses"), _by_name(embeddings, "--embeddings"))
 
     def in_place_of(self, twin: WorldConfig) -> WorldConfig:
-        """The world of the data set whose twin this is; the law of the twin."""
+        """Return the world of the data set whose twin is given, with the twin's law."""
         name = twin.name.partition(":")[2]
         source, threshold = SOURCES[name]
         real = RealResponses(
@@ -62,7 +62,7 @@ class RealData:
         )
 
     def study(self, config: StudyConfig) -> StudyConfig:
-        """The study with every twin replaced, at full size."""
+        """Return the study with every twin replaced by its data set, at full size."""
         worlds = tuple(self.in_place_of(world) for world in config.worlds)
         return config.model_copy(update={"worlds": worlds, "sizes": ()})
 

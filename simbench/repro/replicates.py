@@ -20,7 +20,7 @@ FILE = "replicates.parquet"
 
 
 def scores(predictions: np.ndarray, reward: np.ndarray, ranks_only: bool = False) -> dict[str, np.ndarray]:
-    """The metrics that the paper reports, each of shape (R,), in expectation over the latent preferences.
+    """Return the paper's metrics, each of shape (R,), in expectation over the latent preferences.
 
     Parameters
     ----------
@@ -29,15 +29,15 @@ def scores(predictions: np.ndarray, reward: np.ndarray, ranks_only: bool = False
     reward : ndarray, shape (m,), in [0, 1]
         ``γ``.
     ranks_only : bool
-        Leave out what a shift-invariant score cannot be judged by.
+        Leave out metrics that make no sense for a score that may be shifted.
 
     Returns
     -------
-    dict
+    dict of ndarray
         ``auroc``; ``r2``, ``mae``, ``rmse`` against the preference r* (:mod:`simbench.score.labels`);
         ``mse`` and ``bias2`` against γ (squared probability); ``shift`` (mean γ̂ less mean γ);
-        ``r2_recalibrated``: R² after the best monotone map of γ̂, which only the truth can give: what
-        ranking alone is worth.
+        ``r2_recalibrated``: R² after the best monotone map of γ̂, which only the truth can give; it shows
+        what the ranking alone is worth.
     """
     p = np.asarray(predictions, dtype=float)
     values = {"auroc": expected_auroc(p, reward)}
@@ -56,12 +56,12 @@ def scores(predictions: np.ndarray, reward: np.ndarray, ranks_only: bool = False
 
 
 def bias2_by_replicate(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
-    """Jackknife pseudo-values of bias², shape (R,): their mean is the unbiased estimate of bias².
+    """Return the jackknife pseudo-values of bias², shape (R,); their mean is the unbiased estimate of bias².
 
     Bias² is the mean product of the errors of two different replicates (see
-    :func:`simbench.score.moments.score`), a U-statistic: leaving
-    out replicate i leaves ``(R θ - 2 u_i) / (R - 2)``, ``u_i`` its mean product with
-    the others. NaN below three replicates.
+    :func:`simbench.score.moments.score`), a U-statistic. Leaving out replicate i leaves
+    ``(R θ - 2 u_i) / (R - 2)``, where ``u_i`` is its mean product with the others. With fewer than three
+    replicates the values are NaN.
     """
     gram = gram_matrix(predictions, reward)
     n = len(gram)
@@ -80,13 +80,13 @@ def _best_monotone(prediction: np.ndarray, reward: np.ndarray) -> np.ndarray:
 
 
 def collect(config: StudyConfig, folder: Path) -> pd.DataFrame:
-    """Long table of a finished study: a row a cell, replicate and metric.
+    """Return the long table of a finished study, a row per cell, replicate and metric.
 
     Returns
     -------
     DataFrame
         Columns ``world, bias_level, size, protocol, estimator, knows, replicate, metric, value``. Cells that
-        were skipped or failed have none.
+        were skipped or failed have no rows.
     """
     shards, frames = Shards(folder / "shards"), []
     for cell in cells_of(config):
@@ -99,12 +99,12 @@ def collect(config: StudyConfig, folder: Path) -> pd.DataFrame:
 
 
 def as_rows(cell: Cell, knows: str, metrics: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Metrics of one cell, each of shape (R,), as rows of the long table."""
+    """Return the metrics of one cell, each of shape (R,), as rows of the long table."""
     frame = pd.DataFrame(metrics).rename_axis("replicate").reset_index()
     where = cell.columns | {"knows": knows}
     return frame.melt("replicate", var_name="metric").assign(**where)[COLUMNS]
 
 
 def write(path: Path, table: pd.DataFrame) -> None:
-    """Write the long table whole."""
+    """Write the long table, completely or not at all."""
     write_whole(path, lambda to: table.to_parquet(to, index=False))

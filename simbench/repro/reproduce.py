@@ -1,4 +1,4 @@
-"""From steps to a document: run what is missing, judge the claims, write down what was found."""
+"""From steps to a document: run what is missing, judge the claims, and collect the findings."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,7 +25,7 @@ CELL = ("world", "bias_level", "size", "protocol", "estimator", "knows")
 
 
 def measure(run: Run, steps: Sequence[Step], tell: Callable[[str], None]) -> None:
-    """Run the steps that are not finished, in order; ``tell`` hears of each."""
+    """Run the steps that are not finished, in order; ``tell`` is called with a line about each."""
     for number, step in enumerate(steps, 1):
         tell(f"[step {number}/{len(steps)}] {step.name}: {step.title}")
         if not step.execute(run):
@@ -32,13 +33,13 @@ def measure(run: Run, steps: Sequence[Step], tell: Callable[[str], None]) -> Non
 
 
 def reproduction(run: Run) -> Reproduction:
-    """What the finished steps of a folder say of every claim."""
+    """Judge every claim on the finished steps of a folder."""
     return Reproduction(
         environment=_environment(run), level=LEVEL, findings=tuple(findings(Evidence(run.out, LEVEL)))
     )
 
 
-def _environment(run: Run) -> dict:
+def _environment(run: Run) -> dict[str, Any]:
     evidence = Evidence(run.out)
     done = [step.name for step in STEPS if evidence.has(step.name)]
     return {
@@ -53,7 +54,7 @@ def _environment(run: Run) -> dict:
 
 
 def _seconds(run: Run, table: pd.DataFrame, step: str) -> float:
-    """Of all cells of a study together, whichever session fitted them; else of the step."""
+    """Seconds of all cells of a study together, in whichever session they ran, or else of the step."""
     if "seconds" not in table:
         return json.loads((run.out / step / FINISHED).read_text())["seconds"]
     cell = [name for name in (*CELL, "lr") if name in table]
@@ -61,7 +62,7 @@ def _seconds(run: Run, table: pd.DataFrame, step: str) -> float:
 
 
 def failed_cells(run: Run) -> list[str]:
-    """Cells that failed, in words."""
+    """Return one line about each cell that failed."""
     evidence = Evidence(run.out)
     tables = {step.name: evidence.table(step.name) for step in STEPS if evidence.has(step.name)}
     return [
@@ -75,21 +76,23 @@ def failed_cells(run: Run) -> list[str]:
 def rerun_and_compare(
     document: Path, values: Path, run: Run, steps: Sequence[Step], tell: Callable[[str], None]
 ) -> check.Comparison:
-    """Hold a document against its stored values and against a rerun of the small form.
+    """Compare a document with its stored values and with a rerun of the small form.
 
     Parameters
     ----------
     document, values : Path
         ``paper_repro.md`` and ``paper_repro.json``.
     run : Run
-        Of the rerun.
+        Where and how to rerun.
     steps : sequence of Step
+        Steps to rerun.
     tell : callable
+        Called with a line about each step.
 
     Raises
     ------
     BadInput
-        If one of them cannot be read.
+        If the document or its values cannot be read.
     """
     stored = read(values)
     try:
@@ -103,5 +106,5 @@ def rerun_and_compare(
 
 
 def scratch() -> Path:
-    """A new folder for a rerun that nobody keeps."""
+    """Make a temporary folder for a rerun whose results are not kept."""
     return Path(tempfile.mkdtemp(prefix="simbench-repro-"))

@@ -1,4 +1,4 @@
-"""Where and how the steps of the reproduction run, which steps and measurements share."""
+"""Where and how the steps of the reproduction run; a type that steps and measurements share."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,20 +14,20 @@ RESULTS = "results.parquet"
 
 @dataclass(frozen=True)
 class Run:
-    """Where and how the steps run.
+    """Where and how the steps of a reproduction run.
 
     Parameters
     ----------
     out : Path
-        A folder a step.
+        Folder of the reproduction; every step gets a folder in it.
     quick : bool
-        The small form: a part of the cells, at the same sizes, with fewer replicates.
+        Whether to run the small form: some of the cells, at the same sizes, with fewer replicates.
     jobs : int
-        Processes.
+        Number of processes.
     real : RealData, optional
-        Run the main comparison on real data in place of the twins.
+        Real data, on which the main comparison runs in place of the twins.
     progress : callable, optional
-        Told of every cell.
+        Called with every finished cell.
     """
 
     out: Path
@@ -38,5 +38,5 @@ class Run:
 
     @property
     def data(self) -> str:
-        """``twin`` or ``hub``."""
+        """What the main comparison runs on, ``twin`` or ``hub``."""
         return "twin" if self.real is None else "hub"

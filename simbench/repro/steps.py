@@ -1,4 +1,4 @@
-"""The steps of the reproduction: each measures one thing into a folder of its own, and resumes."""
+"""The steps of the reproduction: each measures one thing into its own folder, and can be resumed."""
 
 import hashlib
 import json
@@ -19,7 +19,19 @@ from simbench.study.config import StudyConfig
 
 @dataclass(frozen=True)
 class Step:
-    """One step: ``measure(run, folder)`` writes ``results.parquet``; ``describe(run)`` is what decides it."""
+    """One step of the reproduction.
+
+    Parameters
+    ----------
+    name : str
+        Name of the step and of its folder.
+    title : str
+        What it measures, in words.
+    measure : callable
+        ``measure(run, folder)`` writes ``results.parquet``.
+    describe : callable
+        ``describe(run)`` returns the settings that decide the results.
+    """
 
     name: str
     title: str
@@ -27,17 +39,17 @@ class Step:
     describe: Callable[[Run], Any]
 
     def fingerprint(self, run: Run) -> str:
-        """Of everything that the results depend on; a folder with another one is another reproduction's."""
+        """Return a hash of everything that the results depend on; another one means another reproduction."""
         text = json.dumps([VERSION, self.name, self.describe(run)], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     def execute(self, run: Run) -> bool:
-        """Measure unless it is done; whether there was something to do.
+        """Measure unless the step is finished, and return whether anything was measured.
 
         Raises
         ------
         BadInput
-            If the folder holds results of other settings.
+            If the folder holds results of other settings or of another version.
         """
         folder, fingerprint = run.out / self.name, self.fingerprint(run)
         done = folder / FINISHED
@@ -57,7 +69,17 @@ class Step:
 
 
 def study(name: str, title: str, file: str, *, quick: dict[str, Any]) -> Step:
-    """A step that is one study; ``quick`` is laid over the file for the small form."""
+    """Return a step that runs one study.
+
+    Parameters
+    ----------
+    name, title : str
+        As in :class:`Step`.
+    file : str
+        Name of the study file.
+    quick : dict of str
+        Settings that replace those of the file in the small form.
+    """
     described = StudyFile(file, quick)
 
     def config(run: Run) -> StudyConfig:
@@ -170,12 +192,12 @@ STEPS: tuple[Step, ...] = (
 
 
 def chosen(names: str | None) -> list[Step]:
-    """The steps of a comma list, in the order in which they run; all of them without one.
+    """Return the steps of a comma-separated list in the order in which they run, or all of them for None.
 
     Raises
     ------
     BadInput
-        If one is unknown.
+        If a name is unknown.
     """
     if names is None:
         return list(STEPS)

@@ -1,4 +1,4 @@
-"""Study files of the reproduction, and their small forms."""
+"""The study files of the reproduction, and their small forms."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,14 +10,21 @@ from simbench.study.file import settings_of, study_from
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study in :func:`library.folder`, and what its small form changes; its ``protocols`` are names to
-    keep."""
+    """A study file, and what its small form changes.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file in :func:`library.folder`.
+    quick : dict of str
+        Settings that replace those of the file; ``protocols`` lists the names of those that are kept.
+    """
 
     name: str
     quick: dict[str, Any] = field(default_factory=dict)
 
     def config(self, quick: bool = False, **changes: Any) -> StudyConfig:
-        """The study; ``changes`` are laid over it last."""
+        """Return the study in its quick or full form, with ``changes`` applied last."""
         raw = settings_of(library.folder() / self.name)
         form = dict(self.quick) if quick else {}
         kept = form.pop("protocols", None)

@@ -1,1 +1,1 @@
-"""A known reward, and how users act on it: ``draw()`` gives a log and its truth."""
+"""Worlds: a known reward and how users act on it. ``draw()`` gives a log and its truth."""

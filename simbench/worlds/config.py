@@ -1,4 +1,4 @@
-"""A world as a value."""
+"""The configuration of a world."""
 
 from typing import Literal, Self
 
@@ -9,7 +9,10 @@ from simbench.worlds.traits import trait_column
 
 
 class RealResponses(BaseModel, frozen=True, extra="forbid"):
-    """Where real rated responses come from (see :func:`simbench.log.rated_responses.load_responses`)."""
+    """Where real rated responses come from.
+
+    The fields are parameters of :func:`simbench.log.rated_responses.load_responses`.
+    """
 
     path: str
     features: str | None = None
@@ -23,16 +26,16 @@ class RealResponses(BaseModel, frozen=True, extra="forbid"):
 
 
 class OrdinalRatings(BaseModel, frozen=True, extra="forbid"):
-    """Ratings that are drawn per log, ``t ~ P(t | x)``, and cut into the preference, ``r* = 1[t > τ]``.
+    """Ratings that are drawn per log, ``t ~ P(t | x)``, and decide the preference, ``r* = 1[t > τ]``.
 
     Parameters
     ----------
     levels : tuple of float
-        Possible ratings, rising.
+        Possible ratings, in ascending order.
     shares : tuple of float
         Share of the responses at each level; they sum to 1.
     threshold : float
-        ``τ``; it parts the levels.
+        ``τ``; at least the lowest level and below the highest.
     """
 
     levels: tuple[float, ...]
@@ -56,21 +59,60 @@ class OrdinalRatings(BaseModel, frozen=True, extra="forbid"):
 
 
 class WorldConfig(BaseModel, frozen=True, extra="forbid"):
-    """A world as a value; its canonical JSON names its shards on disk.
+    """The configuration of a world; its canonical JSON names its shards on disk.
 
-    ``salience`` says what the propensity reads: ``context`` (exclusion), ``features`` (the same
-    responses' features as the reward). ``confounding`` ρ correlates it with the reward's logit.
-    ``signals`` positive signals, and a negative one with ``regenerate``, each with a salience of its own;
-    ``exposures`` users see every response and act each for themselves, while r* belongs to the response:
-    their clicks are logged as so many signals. ``always_share`` of the prompts have users who always act.
-    ``signal_dependence`` is the copula correlation of their actions on one response. A misclick is a
-    slip of the click alone. ``ratings`` are drawn per log, and the rating law acts on the rating drawn: then
-    ``r*`` and the action depend on each other given x (see ``docs/twins.md``). Without ``capped`` the rating
-    law's scale ignores the cap at 1, as published: the realised rate falls below ``action_rate``.
-    ``trait`` names a property of the responses that policies are judged by, and that the propensity reads
-    where ``salience`` is ``trait``: ``feature:K`` of synthetic responses; ``length`` (of the text, in
-    characters) or a numeric column of real ones, which becomes a feature as well: who reads a response sees
-    how long it is. ``default_size`` is the number of logged responses where a study names none.
+    Parameters
+    ----------
+    name : str
+        Name of the world; random streams depend on it.
+    law : {"logit", "rating"}
+        The law by which users act (:mod:`simbench.worlds.laws`).
+    capped : bool
+        False for the rating law as published, whose scale ignores the cap at 1: the realised rate falls below
+        ``action_rate``.
+    salience : {"context", "features", "trait"}
+        What the propensity reads: the context (exclusion), the features that the reward reads too, or the
+        trait.
+    trait : str, optional
+        A property of the responses by which policies are judged: ``feature:K`` of synthetic responses;
+        ``length`` (of the text, in characters) or a numeric column of real ones, which becomes a feature as
+        well, since whoever reads a response sees how long it is.
+    confounding : float in [-1, 1]
+        ``ρ``, the correlation of the salience with the reward's logit.
+    misclick : float in [0, 1)
+        Probability that an active user clicks a bad response by a slip; it concerns the click alone.
+    signals : int
+        Number of positive signals, each with a salience of its own.
+    regenerate : bool
+        Whether a negative signal is logged as well, with a salience of its own.
+    signal_dependence : float in [0, 1)
+        Copula correlation of a user's actions on one response.
+    exposures : int
+        How many users see every response. Each acts independently, while r* belongs to the response; their
+        clicks are logged as separate signals.
+    always_share : float in [0, 1)
+        Share of the prompts whose users always act.
+    action_rate : float in (0, 1)
+        Mean propensity on the logged responses.
+    reward : {"linear", "mlp"}
+        The reward's logit as a function of the features.
+    base_rate : float in (0, 1)
+        Mean reward of synthetic responses.
+    reward_scale : float
+        Standard deviation of the reward's logit.
+    prompt_difficulty : float
+        Size of the prompt's part of the reward's logit, relative to the response's part.
+    responses_per_prompt, n_features, n_context : int
+        Responses per prompt, columns of the features, and columns of the context.
+    test_size : int
+        Number of held-out responses of a synthetic world.
+    default_size : int
+        Number of logged responses, where a study names none.
+    real : RealResponses, optional
+        Read the responses from a file instead of making them.
+    ratings : OrdinalRatings, optional
+        Ratings that are drawn per log, and on which the rating law acts; then ``r*`` and the action depend on
+        each other given x (see ``docs/twins.md``).
     """
 
     name: str = "exclusive"
@@ -137,5 +179,5 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def logs_context(self) -> bool:
-        """Whether the log holds context: where the propensity reads it."""
+        """Whether the log holds the context, which is the case if the propensity reads it."""
         return self.salience == "context" and self.law == "logit"

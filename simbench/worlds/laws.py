@@ -1,4 +1,4 @@
-"""The laws by which users act. Each keeps the mean action rate at its target at every bias level."""
+"""The laws by which users act; each keeps the mean action rate at its target at every bias level."""
 
 import numpy as np
 from scipy.optimize import brentq
@@ -6,12 +6,12 @@ from scipy.special import expit
 
 from simbench.errors import BadInput
 
-ROUNDING = 1e-12  # of the largest value: what varies by less is a constant
-LEFT = 1e-9  # of a standard deviation: what is left of a salience and is smaller is rounding
+ROUNDING = 1e-12  # relative to the largest value: what varies by less is a constant
+LEFT = 1e-9  # in standard deviations: a remainder of a salience below this is rounding noise
 
 
 def standardise(values: np.ndarray) -> np.ndarray:
-    """Mean 0, variance 1 over the population; a constant becomes 0. Shape (n,), float64."""
+    """Scale values to mean 0 and variance 1, shape (n,), float64; a constant becomes 0."""
     # the computed variance of a constant need not be 0
     if np.ptp(values) <= ROUNDING * np.abs(values).max():
         return np.zeros_like(values, dtype=float)
@@ -19,7 +19,7 @@ def standardise(values: np.ndarray) -> np.ndarray:
 
 
 def confounded_salience(base: np.ndarray, reward_logit: np.ndarray, rho: float) -> np.ndarray:
-    """Salience whose population correlation with the reward's logit is exactly ``rho``.
+    """Return a salience whose population correlation with the reward's logit is exactly ``rho``.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def confounded_salience(base: np.ndarray, reward_logit: np.ndarray, rho: float) 
     Raises
     ------
     BadInput
-        If the base says nothing but the reward, and ``rho`` is none of -1, 0 and 1.
+        If the base is a function of the reward's logit alone, and ``rho`` is not -1, 0 or 1.
     """
     base = standardise(base)
     if rho == 0:
@@ -54,7 +54,7 @@ def confounded_salience(base: np.ndarray, reward_logit: np.ndarray, rho: float) 
 
 
 def logit_law(salience: np.ndarray, bias_level: float, action_rate: float) -> np.ndarray:
-    """``logit α = c + λ s`` with ``c`` solved so that ``mean α = action_rate`` (theory, section 1).
+    """Return propensities ``logit α = c + λ s``, with ``c`` solved so that ``mean α = action_rate``.
 
     Parameters
     ----------
@@ -62,6 +62,7 @@ def logit_law(salience: np.ndarray, bias_level: float, action_rate: float) -> np
     bias_level : float
         ``λ``; 0 is SCAR.
     action_rate : float in (0, 1)
+        Mean propensity.
 
     Returns
     -------
@@ -81,7 +82,7 @@ def rating_law(
     shares: np.ndarray | None = None,
     capped: bool = True,
 ) -> np.ndarray:
-    """``α = min(1, k κ^(5-t))``, ``κ = 1 - bias_level``, ``k`` solved *with* the cap.
+    """Return propensities ``α = min(1, k κ^(5-t))``, ``κ = 1 - bias_level``; ``k`` is solved *with* the cap.
 
     The published code takes ``k = ρ / mean κ^(5-t)`` as if there were no cap, so that the realised rate falls
     below the target ``ρ`` wherever ``k > 1``.
@@ -95,9 +96,9 @@ def rating_law(
     action_rate : float in (0, 1)
         ``ρ``.
     shares : ndarray, shape (n,), optional
-        How often each rating occurs, summing to 1; by default all alike.
+        Share of each rating, summing to 1; by default all are equal.
     capped : bool
-        False for the published scale.
+        False for the published scale, which ignores the cap.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Worlds that have a name."""
+"""Worlds that can be asked for by name."""
 
 from simbench.errors import BadInput, did_you_mean
 from simbench.worlds.config import WorldConfig
@@ -32,12 +32,12 @@ DESCRIPTIONS = {
 
 
 def preset(name: str) -> WorldConfig:
-    """The world of this name.
+    """Return the configuration of the world called ``name``.
 
     Raises
     ------
     BadInput
-        If there is none; the message holds the nearest name.
+        If there is none; the message suggests the nearest name.
     """
     if name not in PRESETS:
         hint = did_you_mean(name, PRESETS)

@@ -1,4 +1,4 @@
-"""Responses of a world and their reward: synthetic, or read from a file."""
+"""The responses of a world and their true reward: synthetic, or read from a file."""
 
 from dataclasses import dataclass
 
@@ -15,8 +15,25 @@ from simbench.worlds.traits import trait_column, trait_salience
 
 @dataclass(frozen=True)
 class Base:
-    """Responses before anyone acted; n rows. ``signal`` is the reward's logit less its intercept, where the
-    reward is synthetic; ``trait`` the named property, where the world has one."""
+    """Responses of a world and their true reward, before users act; n rows.
+
+    Parameters
+    ----------
+    features : ndarray or MappedMatrix, shape (n, d), float32
+        Response features ``x``.
+    context : ndarray, shape (n, k), float32
+        Context that only the propensity may depend on.
+    groups : ndarray, shape (n,)
+        Prompt ids.
+    reward : ndarray, shape (n,), in [0, 1]
+        ``γ(x)``.
+    rating : ndarray, shape (n,)
+        What the rating law reads.
+    signal : ndarray, shape (n,), optional
+        The reward's logit without its intercept, if the reward is synthetic.
+    trait : ndarray, shape (n,), optional
+        The named property, if the world has one.
+    """
 
     features: Matrix
     context: np.ndarray
@@ -28,7 +45,17 @@ class Base:
 
 
 def synthetic(config: WorldConfig, size: int, seed: int) -> tuple[Base, np.ndarray, str]:
-    """Responses with a reward that is a function of their features, which of them are logged, and a line."""
+    """Make responses whose reward is a function of their features.
+
+    Returns
+    -------
+    base : Base
+        Responses to be logged and held-out responses together.
+    is_train : ndarray of bool, shape (n,)
+        Which of them are logged.
+    description : str
+        One line about them.
+    """
     per_prompt = config.responses_per_prompt
     n_train = max(2, round(size / per_prompt))
     n_prompts = n_train + max(2, round(config.test_size / per_prompt))
@@ -46,16 +73,18 @@ def synthetic(config: WorldConfig, size: int, seed: int) -> tuple[Base, np.ndarr
     return Base(features, context, groups, reward, _rating_levels(reward), signal, trait), is_train, text
 
 
-def _features(config: WorldConfig, groups: np.ndarray, n_prompts: int, rng) -> np.ndarray:
-    """A quarter of the columns belongs to the prompt and is shared by its responses."""
+def _features(
+    config: WorldConfig, groups: np.ndarray, n_prompts: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Features of which a quarter of the columns belongs to the prompt and is shared by its responses."""
     shared = max(1, config.n_features // 4)
     prompt = rng.standard_normal((n_prompts, shared))
     response = rng.standard_normal((len(groups), config.n_features - shared))
     return np.concatenate([prompt[groups], response], axis=1).astype(np.float32)
 
 
-def _signal(config: WorldConfig, features: np.ndarray, rng) -> np.ndarray:
-    """Reward logit before scale and intercept; a fixed function of the features."""
+def _signal(config: WorldConfig, features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The reward's logit before scale and intercept: a fixed function of the features."""
     d = config.n_features
     shared = max(1, d // 4)
     weight = rng.standard_normal(d)
@@ -70,7 +99,7 @@ def _signal(config: WorldConfig, features: np.ndarray, rng) -> np.ndarray:
 
 
 def intercept(signal: np.ndarray, rate: float) -> float:
-    """``b`` such that ``mean σ(b + signal)`` is the rate."""
+    """Return ``b`` such that ``mean σ(b + signal)`` equals ``rate``."""
     bound = 50 + np.abs(signal).max()
     return float(brentq(lambda b: expit(b + signal).mean() - rate, -bound, bound, xtol=1e-13))
 
@@ -83,8 +112,8 @@ def _rating_levels(reward: np.ndarray) -> np.ndarray:
 PAGE = 10  # responses that one user sees at most; a prompt with more is shown to several users
 
 
-def _context(config: WorldConfig, groups: np.ndarray, rng) -> np.ndarray:
-    """User activity (one user a page), position on the page, then session noise; (n, k) float32."""
+def _context(config: WorldConfig, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """User activity (one user per page), position on the page, then session noise; (n, k) float32."""
     n = len(groups)
     order = np.lexsort((rng.random(n), groups))
     starts = np.searchsorted(groups[order], np.arange(int(groups.max()) + 1))
@@ -99,7 +128,13 @@ def _context(config: WorldConfig, groups: np.ndarray, rng) -> np.ndarray:
 
 
 def from_real(config: WorldConfig, size: int, seed: int) -> tuple[Base, np.ndarray, str]:
-    """The same of rated responses in a file."""
+    """Read rated responses from a file or the hub; returns what :func:`synthetic` returns.
+
+    Raises
+    ------
+    BadInput
+        If the responses cannot be read.
+    """
     from simbench.log.rated_responses import load_responses
 
     assert config.real is not None
@@ -116,8 +151,8 @@ def from_real(config: WorldConfig, size: int, seed: int) -> tuple[Base, np.ndarr
     return base, is_train, text
 
 
-def _split(groups: np.ndarray, rng) -> np.ndarray:
-    """Four fifths to train, by whole prompts; by rows where there are fewer than 20 prompts."""
+def _split(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Mark four fifths for training, by whole prompts, or by rows if there are fewer than 20 prompts."""
     names = np.unique(groups)
     if len(names) < 20:
         return rng.permutation(len(groups)) >= len(groups) // 5

@@ -1,4 +1,4 @@
-"""Several signals a response: their names, how their actions depend, and how often two coincide."""
+"""Several signals per response: their names, how their actions depend on each other and coincide."""
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
@@ -11,7 +11,7 @@ _NODES, _WEIGHTS = leggauss(48)
 
 
 def dependent_actions(uniform: np.ndarray, propensities: np.ndarray, dependence: float) -> np.ndarray:
-    """Actions of K kinds on n responses through a Gaussian copula with one correlation.
+    """Draw actions of K kinds on n responses from a Gaussian copula with one correlation.
 
     ``a_k = 1[Φ(g_k) < α_k]`` with ``g ~ N(0, (1-d) I + d 11ᵀ)``: equivalently ``g_k = √d f + √(1-d) e_k``
     with a latent factor ``f`` of the user on that response. Whatever ``d`` is, ``P(a_k = 1) = α_k`` exactly.
@@ -19,7 +19,7 @@ def dependent_actions(uniform: np.ndarray, propensities: np.ndarray, dependence:
     Parameters
     ----------
     uniform : ndarray, shape (K, n)
-        Independent draws; the first action is ``uniform[0] < α_1`` at every K and dependence.
+        Independent uniform draws; the first action is ``uniform[0] < α_1`` at every K and dependence.
     propensities : ndarray, shape (K, n), in (0, 1]
     dependence : float in [0, 1)
         ``d``, the correlation of two latent Gaussians, not of the two actions.
@@ -37,10 +37,11 @@ def dependent_actions(uniform: np.ndarray, propensities: np.ndarray, dependence:
 
 
 def joint_propensity(first: np.ndarray, second: np.ndarray, dependence: float) -> np.ndarray:
-    """``P(a_j = 1, a_k = 1 | x)`` under the copula of :func:`dependent_actions`, of the inputs' shape.
+    """Return ``P(a_j = 1, a_k = 1 | x)`` under the copula of :func:`dependent_actions`.
 
-    Plackett (1954), Drezner and Wesolowsky (1990): ``α_j α_k + (1/2π) ∫₀^{asin d} exp(-(s² + t² - 2st sin θ)
-    / (2 cos² θ)) dθ`` with ``s = Φ⁻¹(α_j)``, ``t = Φ⁻¹(α_k)``, by 48-point Gauss-Legendre quadrature.
+    The shape is that of the inputs. After Plackett (1954), and Drezner and Wesolowsky (1990): ``α_j α_k +
+    (1/2π) ∫₀^{asin d} exp(-(s² + t² - 2st sin θ) / (2 cos² θ)) dθ`` with ``s = Φ⁻¹(α_j)``, ``t = Φ⁻¹(α_k)``,
+    by 48-point Gauss-Legendre quadrature.
     """
     s, t = (ndtri(np.clip(alpha, 1e-15, 1 - 1e-15)) for alpha in (first, second))
     top = np.arcsin(dependence)
@@ -53,7 +54,10 @@ def joint_propensity(first: np.ndarray, second: np.ndarray, dependence: float) -
 
 
 def action_correlation(first: np.ndarray, second: np.ndarray, dependence: float) -> np.ndarray:
-    """Correlation of two actions on each response, ``(P_jk - α_j α_k) / √(α_j(1-α_j) α_k(1-α_k))``."""
+    """Return the correlation of two actions on each response.
+
+    It is ``(P_jk - α_j α_k) / √(α_j(1-α_j) α_k(1-α_k))``, of the inputs' shape.
+    """
     covariance = joint_propensity(first, second, dependence) - first * second
     spread = np.sqrt(first * (1 - first) * second * (1 - second))
     return np.divide(covariance, spread, out=np.zeros(np.shape(spread)), where=spread > 0)

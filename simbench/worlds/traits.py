@@ -1,4 +1,4 @@
-"""A named property of responses: what users may act on, and what a policy may learn to produce."""
+"""A named property of responses, on which users may act and which a policy may learn to produce."""
 
 import numpy as np
 
@@ -6,12 +6,12 @@ from simbench.worlds.laws import standardise
 
 
 def trait_column(trait: str, n_features: int) -> int:
-    """Column of a synthetic trait: ``"feature:31"`` -> 31.
+    """Return the column of a synthetic trait: ``"feature:31"`` -> 31.
 
     Raises
     ------
     ValueError
-        If it is no such name.
+        If the name has another form, or there is no such column.
     """
     kind, _, number = trait.partition(":")
     if kind != "feature" or not number.isdigit() or int(number) >= n_features:
@@ -20,6 +20,9 @@ def trait_column(trait: str, n_features: int) -> int:
 
 
 def trait_salience(trait: str | None, values: np.ndarray) -> np.ndarray:
-    """How much responses stand out by it, shape (n,), mean 0, variance 1; a length by its logarithm."""
+    """Return how much each response stands out by its trait, shape (n,), mean 0, variance 1.
+
+    Of a length it is the logarithm that counts.
+    """
     values = values.astype(float)
     return standardise(np.log1p(values) if trait == "length" else values)

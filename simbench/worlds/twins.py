@@ -1,6 +1,6 @@
-"""Twins of the data sets of the published evaluation: worlds that share what is known of them.
+"""Twins of the data sets of the published evaluation: worlds with the same known statistics.
 
-Which statistic is matched, and where it comes from: ``docs/twins.md``.
+``docs/twins.md`` says which statistic is matched, and where it comes from.
 """
 
 from simbench.worlds.config import OrdinalRatings, WorldConfig
@@ -19,8 +19,8 @@ ULTRAFEEDBACK = OrdinalRatings(
 )
 SAFERLHF = OrdinalRatings(levels=(0, 1, 2, 3), shares=(0.47, 0.071, 0.279, 0.18), threshold=1.5)
 
-# AUROC that a head trained on clean labels reaches on the published data; of UltraFeedback, what the twin
-# reaches at the R² of .508 to which the published correlation of .71 amounts.
+# AUROC that a head trained on clean labels reaches on the published data; for UltraFeedback, what the twin
+# reaches at an R² of .508, which is what the published correlation of .71 amounts to.
 ATTAINABLE_AUROC = {"twin:helpsteer": 0.815, "twin:ultrafeedback": 0.919, "twin:saferlhf": 0.975}
 
 

@@ -1,4 +1,4 @@
-"""Worlds: responses with a known true reward, and the log that biased users would leave."""
+"""Worlds: responses with a known true reward, and the logs that biased users leave."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -23,12 +23,29 @@ from simbench.worlds.traits import trait_salience
 
 @dataclass(frozen=True)
 class Population:
-    """Responses and their true reward, before anyone acted. Arrays of n rows.
+    """Responses, their true reward and their propensities, before users act; n rows.
 
-    ``more_propensities``, shape (K - 1, n), are those of the signals after the first, where there are any.
-    Where ratings are drawn, ``rated`` holds their law, and ``propensity`` is ``P(a=1 | r*=1, x)``: times the
-    reward, it is the probability of feedback there too. ``trait``, shape (n,), is the world's named property
-    of the responses in its own unit.
+    Parameters
+    ----------
+    features : ndarray or MappedMatrix, shape (n, d), float32
+        Response features ``x``.
+    context : ndarray, shape (n, k), float32, or None
+        Context ``z``, if the log holds it.
+    groups : ndarray, shape (n,)
+        Prompt ids.
+    reward : ndarray, shape (n,), in [0, 1]
+        ``γ(x)``.
+    propensity : ndarray, shape (n,), in (0, 1]
+        ``α`` of the first signal. If ratings are drawn, ``P(a=1 | r*=1, x)``: multiplied by the reward, it is
+        the probability of feedback in this case too.
+    more_propensities : ndarray, shape (K - 1, n), optional
+        ``α`` of the further signals.
+    always_acts : ndarray, shape (n,), bool, optional
+        Responses whose users always act.
+    rated : RatedPopulation, optional
+        The distribution of ratings, if they are drawn.
+    trait : ndarray, shape (n,), optional
+        The world's named property of the responses, in its own unit.
     """
 
     features: Matrix
@@ -43,12 +60,13 @@ class Population:
 
     @property
     def propensities(self) -> np.ndarray:
-        """Of every signal, shape (K, n)."""
+        """Propensities of every signal, shape (K, n)."""
         if self.more_propensities is None:
             return self.propensity[None]
         return np.concatenate([self.propensity[None], self.more_propensities])
 
     def take(self, rows: np.ndarray) -> "Population":
+        """Return the population of some of the responses."""
         context = None if self.context is None else self.context[rows]
         more = None if self.more_propensities is None else self.more_propensities[:, rows]
         always = None if self.always_acts is None else self.always_acts[rows]
@@ -60,7 +78,21 @@ class Population:
 
 @dataclass(frozen=True)
 class World:
-    """A built world: training responses, held-out test responses, and how users click."""
+    """A built world: training responses, held-out test responses, and how users act on them.
+
+    Parameters
+    ----------
+    config : WorldConfig
+        What the world was built from.
+    bias_level : float
+        How unequally users act; 0 is SCAR.
+    seed : int
+        Seed of the responses and of all logs.
+    train, test : Population
+        Logged and held-out responses.
+    description : str
+        One line about the responses.
+    """
 
     config: WorldConfig
     bias_level: float
@@ -70,15 +102,21 @@ class World:
     description: str
 
     def draw(self, replicates: range) -> tuple[FeedbackLog, Truth]:
-        """Draw the feedback of these replicates on the training responses.
+        """Draw the feedback of some replicates on the training responses.
 
-        Replicate ``i`` is the same whatever range it is drawn in, and for every estimator.
+        Replicate ``i`` is the same in every range that holds it, and for every estimator.
+
+        Parameters
+        ----------
+        replicates : range
+            Numbers of the R replicates.
 
         Returns
         -------
         log : FeedbackLog
             Feedback of shape (R, n); neither propensity nor prior is granted yet.
         truth : Truth
+            What is true of that log.
         """
         if self.train.rated is not None:
             return self._draw_rated(self.train.rated, replicates)
@@ -107,7 +145,7 @@ class World:
         return log, Truth(self.train.reward, self.train.propensity, preference, self.train.always_acts)
 
     def _draw_rated(self, rated: RatedPopulation, replicates: range) -> tuple[FeedbackLog, Truth]:
-        """Per replicate a rating of every response, the preference that it makes, and an action on it."""
+        """Draw, per replicate, a rating of every response, the preference it implies, and an action on it."""
         shape = (len(replicates), len(self.train.reward))
         preference, propensity = np.empty(shape, dtype=bool), np.empty(shape)
         feedback = np.empty(shape, dtype=np.float32)
@@ -121,7 +159,7 @@ class World:
         return log, Truth(self.train.reward, propensity, preference, None, self.train.propensity)
 
     def signal_rates(self) -> dict[str, float]:
-        """Share of the training responses with each signal, in expectation over the draws."""
+        """Return the expected share of the training responses with each signal, by its name."""
         gamma, alphas = self.train.reward, self.train.propensities
         rates = {name: (alpha * gamma) for name, alpha in zip(self.config.signal_names, alphas, strict=True)}
         rates[POSITIVE[0]] = alphas[0] * (gamma + (1 - gamma) * self.config.misclick)
@@ -130,7 +168,10 @@ class World:
         return {name: float(rate.mean()) for name, rate in rates.items()}
 
     def realised_dependence(self) -> float:
-        """Correlation of two positive signals' actions given the response, mean over responses and pairs."""
+        """Return the correlation of the actions of two positive signals given the response.
+
+        It is the mean over training responses and pairs of signals; 0 if there is one signal.
+        """
         alphas = self.train.propensities[: self.config.signals]
         pairs = [
             action_correlation(first, second, self.config.signal_dependence).mean()
@@ -139,7 +180,7 @@ class World:
         return float(np.mean(pairs)) if pairs else 0.0
 
     def realised(self) -> dict[str, float]:
-        """What the law realised on the training responses, in expectation over the draws."""
+        """Return what the law amounts to on the training responses, in expectation over the draws."""
         gamma, alpha, eps = self.train.reward, self.train.propensity, self.config.misclick
         positive, rated = gamma.mean(), self.train.rated
         acted = alpha if rated is None else rated.action_probability
@@ -156,8 +197,19 @@ class World:
 def build(config: WorldConfig, bias_level: float, size: int, seed: int) -> World:
     """Build a world of about ``size`` training responses at one bias level.
 
-    Responses depend on the seed, the world and the size, not on the bias level or the estimator, so
-    that curves over the bias level compare the same responses.
+    The responses depend on the seed, the world and the size, but not on the bias level, so that curves over
+    the bias level compare the same responses.
+
+    Parameters
+    ----------
+    config : WorldConfig
+        The world.
+    bias_level : float
+        How unequally users act; 0 is SCAR.
+    size : int
+        Number of training responses, at least 10.
+    seed : int
+        Seed of the responses and of all logs.
 
     Raises
     ------
@@ -196,12 +248,13 @@ def world(
     Parameters
     ----------
     name : str
-        A preset: ``simbench list worlds`` prints them.
+        Name of a preset; ``simbench list worlds`` prints them.
     bias_level : float
         How unequally users act; 0 is SCAR.
     size : int, optional
         Number of training responses; by default the preset's own.
     seed : int
+        Seed of the responses and of all logs.
     **changes
         Settings of :class:`simbench.worlds.config.WorldConfig` to change, such as ``misclick=0.05``.
 
@@ -235,7 +288,7 @@ def _population(
 
 
 def _who_always_acts(config: WorldConfig, groups: np.ndarray, seed: int) -> np.ndarray | None:
-    """Rows whose user always acts when satisfied (paid raters, a forced choice); None if there are none."""
+    """Rows whose users always act when satisfied (paid raters, a forced choice); None without such users."""
     if config.always_share == 0:
         return None
     draws = stream(seed, "always acts", config.name).random(int(groups.max()) + 1)
@@ -253,9 +306,9 @@ def _propensity(
 ) -> np.ndarray:
     """``α`` of every response for one signal; the action rate is solved on the training responses.
 
-    Where some users always act, the others follow the law, at the rate that leaves the mean of all at its
-    target. Test responses get the propensity of their own population: it is never scored. The click reads
-    the user's activity and the position; every other signal weighs features or context in its own way.
+    If some users always act, the others follow the law at the rate that keeps the mean of all at its target.
+    Test responses get the propensity of their own population, which is never scored. The click reads the
+    user's activity and the position; every other signal weighs features or context in its own way.
     """
     alpha = np.ones(len(base.reward))
     is_click = signal.split(":")[0] == POSITIVE[0]  # every exposure follows the law of the click
@@ -284,7 +337,7 @@ def _propensity(
 
 
 def _rate_of_others(action_rate: float, always_share: float) -> float:
-    """Mean propensity of those who do not always act, that all together may meet the target."""
+    """Mean propensity of those who do not always act, such that the mean of all meets the target."""
     rate = (action_rate - always_share) / (1 - always_share)
     if rate <= 0:
         raise BadInput(

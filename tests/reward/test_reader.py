@@ -107,7 +107,11 @@ def test_clicks_are_words_or_numbers(word, click):
             {"propensity": "alpha"},
             "row 2, column 'alpha': is no",
         ),
-        ({"alpha": [0.5, np.inf, 1, 1]}, {"propensity": "alpha"}, "row 1, column 'alpha': must be a finite number"),
+        (
+            {"alpha": [0.5, np.inf, 1, 1]},
+            {"propensity": "alpha"},
+            "row 1, column 'alpha': must be a finite number",
+        ),
         (
             {"label": [np.nan, 1, 0.5, 0]},
             {"labels": "label"},

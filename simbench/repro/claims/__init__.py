@@ -1,4 +1,4 @@
-"""The claims, one small function each: from what the steps left on disk to a verdict by rule."""
+"""The claims, one small function each, which turn the results of the steps into a verdict by a rule."""
 
 from simbench.repro.claims.claim import Claim
 from simbench.repro.claims.downstream import alignment
@@ -34,5 +34,5 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 def findings(evidence: Evidence) -> list[Finding]:
-    """What became of every claim."""
+    """Judge every claim."""
     return [claim.examine(evidence) for claim in CLAIMS]

@@ -9,7 +9,7 @@ from simbench.repro.quantities import ClaimVerdict, Finding, Quantity, Table
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a claim's function found; ``because`` and ``tables`` hold slots for the quantities."""
+    """The result of judging a claim; ``because`` and ``tables`` hold slots for the quantities."""
 
     verdict: ClaimVerdict
     because: str
@@ -24,17 +24,17 @@ class Claim:
     Parameters
     ----------
     key : str
-        As in :class:`simbench.repro.quantities.Finding`.
+        Short and stable, as in :class:`simbench.repro.quantities.Finding`.
     text : str
         What is claimed.
     command : str
-        What measures it.
+        The command that measures it.
     rule : str
         How the verdict is decided.
     judge : callable
-        Raises :class:`simbench.repro.evidence.NotMeasured` where it finds nothing to judge.
+        Function that judges it; raises :class:`simbench.repro.evidence.NotMeasured` if results are missing.
     is_exact : bool
-        Decided without sampling: a rerun must come to the same verdict.
+        Whether it is decided without sampling, so that a rerun must get the same verdict.
     """
 
     key: str
@@ -45,7 +45,7 @@ class Claim:
     is_exact: bool = False
 
     def examine(self, evidence: Evidence) -> Finding:
-        """The finding; untested, with the reason, where a step is missing."""
+        """Judge the claim; it is untested, with the reason, if results are missing."""
         try:
             found = self.judge(evidence)
         except NotMeasured as error:
@@ -64,5 +64,5 @@ class Claim:
 def claim(
     key: str, text: str, *, command: str, rule: str, is_exact: bool = False
 ) -> Callable[[Callable[[Evidence], Judgement]], Claim]:
-    """Make a claim of the function that judges it."""
+    """Decorate a function that judges a claim, and make it that :class:`Claim`; parameters as there."""
     return lambda judge: Claim(key, text, command, rule, judge, is_exact)

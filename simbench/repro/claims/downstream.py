@@ -1,4 +1,4 @@
-"""Claim 8: does ImplicitRM's reward align a policy better? Exactly, on finite sets of responses."""
+"""Claim 8: does ImplicitRM's reward align a policy better? Computed exactly, on finite sets of responses."""
 
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured, Scores
@@ -22,7 +22,7 @@ def _policies(scores: Scores, what: str) -> list[str]:
     "under every policy; under a condition if in some.",
 )
 def alignment(evidence: Evidence) -> Judgement:
-    """Value of policies on ImplicitRM's reward less that on naive's, and of everyone less the oracle's."""
+    """Compare the value of policies on ImplicitRM's reward with naive's, and everyone's with the oracle's."""
     scores = evidence.replicates("downstream")
     worlds, policies = scores.distinct("world"), _policies(scores, "value ")
     if not (policies and scores.has(OURS) and scores.has(THEIRS)):
@@ -61,7 +61,7 @@ def alignment(evidence: Evidence) -> Judgement:
 def _beyond_the_oracle(
     scores: Scores, worlds: list[str], policies: list[str], level: float
 ) -> tuple[list[Table], dict[str, Quantity]]:
-    """What every estimator's policies lose against the oracle's, and what they learn to produce."""
+    """What every estimator's policies lose against the oracle's, and how they shift the trait."""
     quantities: dict[str, Quantity] = {}
     tables = []
     for what, title in (("value", "Value"), ("trait", "Mean of the trait that users act on (its own unit)")):

@@ -19,7 +19,7 @@ IMPLICITRM, PRINTED = "implicitrm", "implicitrm@printed"
     is_exact=True,
 )
 def naive_bias(evidence: Evidence) -> Judgement:
-    """The formula against enumeration, and what training ends at."""
+    """Compare the paper's formula with enumeration, and report where naive training ends."""
     rows = evidence.identities()
     rows = rows[rows.identity == "naive bias"]
     quantities = {
@@ -60,7 +60,7 @@ def _trained_bias(evidence: Evidence) -> dict[str, Quantity]:
     is_exact=True,
 )
 def theorem(evidence: Evidence) -> Judgement:
-    """Exact given the true posteriors; and at others?"""
+    """Check that the risk is unbiased at the true posteriors, and at others."""
     rows = evidence.table("risk")
     given, fitted = (_bias(rows, IMPLICITRM, case) for case in ("true posteriors", "unknown α"))
     exact_given = _is_exact(rows, IMPLICITRM, "true posteriors")
@@ -84,7 +84,7 @@ def theorem(evidence: Evidence) -> Judgement:
     is_exact=True,
 )
 def printed_equation(evidence: Evidence) -> Judgement:
-    """Its exact bias, and what training with it does."""
+    """Report the exact bias of the printed risk, and what training with it leads to."""
     rows = evidence.table("risk")
     quantities = {"printed": _bias(rows, PRINTED, "true posteriors")}
     because = (
@@ -104,7 +104,7 @@ def printed_equation(evidence: Evidence) -> Judgement:
 
 
 def _trained_with_it(evidence: Evidence) -> tuple[Table, dict[str, Quantity]]:
-    """MSE to γ, trained as defined and as printed, in pairs on the same logs."""
+    """MSE to γ when trained as defined and as printed, in pairs on the same logs."""
     lines, quantities = [], {}
     for step in ("bias-level", "rating"):
         try:

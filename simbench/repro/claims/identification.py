@@ -1,5 +1,7 @@
 """Claim 4: is the learned stratification unbiased? By world, and by what is known."""
 
+from typing import Any
+
 import pandas as pd
 
 from simbench.repro.claims.claim import Judgement, claim
@@ -17,7 +19,7 @@ LEARNING = ("implicitrm", "implicitrm-prior", "implicitrm-signals")  # these lea
     "Holds if every cell without further knowledge is unbiased; under a condition if some cell is; else not.",
 )
 def learned_stratification(evidence: Evidence) -> Judgement:
-    """The verdict on the bias of every cell of the map."""
+    """Judge the bias of every cell of the map."""
     cells = _cells(evidence.table("identification"))
     alone = cells[cells.knowledge == "nothing"]
     if alone.empty:
@@ -42,7 +44,7 @@ def learned_stratification(evidence: Evidence) -> Judgement:
 
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a cell, with the base world and what was known."""
+    """One row per cell, with the base world and what was known."""
     rows = table[(table.metric == "excess_bias2") & table.estimator.isin(LEARNING)].copy()
     rows["base"] = rows.world.str.split("-").str[0]
     rows["knowledge"] = [_knowledge(world, told) for world, told in zip(rows.world, rows.knows, strict=True)]
@@ -56,12 +58,12 @@ def _knowledge(world: str, told: str) -> str:
     return known.replace("signals", "exposures") if "exposures" in world else known
 
 
-def _key(cell) -> str:
+def _key(cell: Any) -> str:
     return f"{cell.knowledge} {cell.base} {cell.bias_level:g}"
 
 
 def _helped(cells: pd.DataFrame) -> str:
-    """Which knowledge makes it unbiased in how many of the cells where it was tried."""
+    """Which knowledge makes the estimator unbiased, and in how many of the cells where it was tried."""
     parts = []
     for knowledge, rows in cells[cells.knowledge != "nothing"].groupby("knowledge", sort=False):
         parts.append(f"{knowledge} {(rows.verdict == 'unbiased').sum()} of {len(rows)}")

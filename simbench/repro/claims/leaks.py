@@ -1,4 +1,4 @@
-"""How much each leak of the published protocol is worth: with it, less with it alone closed."""
+"""How much each leak of the published protocol is worth: scores with all leaks, less with one closed."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def _leak(protocol: str) -> str:
 
 
 def _shared(one: Scores, other: Scores) -> list[str]:
-    """Estimators with an R² under both protocols, the oracle left out."""
+    """Estimators that have an R² under both protocols, without the oracle."""
     first, second = (
         Scores(scores.table[scores.table.metric == "r2"], scores.step).distinct("estimator")
         for scores in (one, other)
@@ -34,7 +34,7 @@ def _shared(one: Scores, other: Scores) -> list[str]:
     "every leak does on every twin; under a condition if some do.",
 )
 def worth(evidence: Evidence) -> Judgement:
-    """Mean over the methods, ImplicitRM's and naive's own, and what it does to AUROC."""
+    """Report what each leak adds to R², over all methods and for ImplicitRM and naive, and to AUROC."""
     scores = evidence.replicates("leaks")
     protocols = [name for name in scores.distinct("protocol") if name != PUBLISHED]
     if PUBLISHED not in scores.distinct("protocol") or not protocols:
@@ -78,5 +78,5 @@ def worth(evidence: Evidence) -> Judgement:
 
 
 def _gain(published: Scores, closed: Scores, name: str, metric: str) -> np.ndarray:
-    """In pairs by replicate, shape (R,)."""
+    """Score with the leak less score with it closed, in pairs by replicate, shape (R,)."""
     return published.of(name, metric) - closed.of(name, metric)

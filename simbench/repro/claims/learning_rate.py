@@ -12,7 +12,7 @@ COMMAND = "simbench repro --only learning-rate"
 
 
 def curves(evidence: Evidence) -> dict[str, Scores]:
-    """Scores by protocol: held-out feedback, or clean labels, stops a fit."""
+    """Return the scores by protocol: a fit is stopped by held-out feedback, or by clean labels."""
     scores = evidence.replicates("learning-rate")
     return {name: scores.where(protocol=name) for name in scores.distinct("protocol")}
 
@@ -22,7 +22,7 @@ def _in_range(rate: float) -> bool:
 
 
 def _points(scores: Scores, protocol: str, level: float) -> dict[str, Quantity]:
-    """Every point of the curves."""
+    """Every point of the curves, as a quantity."""
     return {
         f"{metric} {name} {rate:g} {protocol}": mean_of(scores.where(lr=rate).of(name, metric), level)
         for rate in sorted(scores.distinct("lr"))
@@ -56,7 +56,7 @@ def _table(scores: Scores, protocol: str) -> Table:
     rule="Holds if the whole interval is below 0 under both stopping rules, under a condition if under one.",
 )
 def negative_r2(evidence: Evidence) -> Judgement:
-    """R² at that rate."""
+    """Judge R² at the claimed rate, under both stopping rules."""
     runs = curves(evidence)
     quantities: dict[str, Quantity] = {}
     for protocol, scores in runs.items():
@@ -82,7 +82,7 @@ def negative_r2(evidence: Evidence) -> Judgement:
     "(intervals simultaneous over those), under both stopping rules; under a condition if under one.",
 )
 def best_outside(evidence: Evidence) -> Judgement:
-    """The best rate against every rate of the range."""
+    """Compare the best rate with every rate of the stated range."""
     quantities: dict[str, Quantity] = {}
     holding, texts = [], []
     for protocol, scores in curves(evidence).items():

@@ -1,4 +1,4 @@
-"""What a reading of the public code predicts of its protocol, (a) to (d), tested on the twins."""
+"""Predictions (a) to (d) about the published protocol, from a reading of the public code, tested on twins."""
 
 from itertools import combinations
 
@@ -18,7 +18,7 @@ ORACLE = "oracle"  # no method: it is told the truth
 
 
 def under(evidence: Evidence, protocol: str) -> dict[str, Scores]:
-    """Scores by twin, under one protocol."""
+    """Return the scores by twin under one protocol; raise :class:`NotMeasured` if there are none."""
     found = {world: scores for name, world, scores in comparisons(evidence) if name == protocol}
     if not found:
         raise NotMeasured(f"the step `twins-{protocol}` has not been run")
@@ -26,7 +26,7 @@ def under(evidence: Evidence, protocol: str) -> dict[str, Scores]:
 
 
 def _probable(scores: Scores) -> list[str]:
-    """Who gives probabilities, the oracle left out."""
+    """Estimators that give probabilities, without the oracle."""
     return [name for name in scores.distinct("estimator") if name != ORACLE and gives(scores, name, "r2")]
 
 
@@ -39,7 +39,7 @@ def _probable(scores: Scores) -> list[str]:
     "protocols). Holds if so on every twin; under a condition on some.",
 )
 def reorders(evidence: Evidence) -> Judgement:
-    """Pairs whose order is reversed, and Kendall's τ of the two rankings."""
+    """Find pairs of methods whose order is reversed, and Kendall's τ of the two rankings."""
     published, honest = (under(evidence, name) for name in ("published", "honest"))
     quantities: dict[str, Quantity] = {}
     lines, reversed_somewhere = [], []
@@ -71,7 +71,7 @@ def reorders(evidence: Evidence) -> Judgement:
 
 
 def _order(scores: Scores, first: str, second: str) -> tuple[str, str]:
-    """The two, the one with the higher mean R² first."""
+    """The two estimators, the one with the higher mean R² first."""
     return (first, second) if scores.less(first, second, "r2").mean() > 0 else (second, first)
 
 
@@ -91,7 +91,7 @@ def _leads(scores: Scores, ahead: str, behind: str, level: float, comparisons: i
     "condition on some.",
 )
 def calibration_shift(evidence: Evidence) -> Judgement:
-    """What of the spread between methods is calibration."""
+    """Report how much of the spread between methods is calibration."""
     quantities: dict[str, Quantity] = {}
     lines, holding = [], []
     for world, scores in under(evidence, "published").items():
@@ -138,7 +138,7 @@ def calibration_shift(evidence: Evidence) -> Judgement:
     "on every twin; under a condition on some.",
 )
 def label_derived(evidence: Evidence) -> Judgement:
-    """IPS less naive, under the published protocol and, with true propensities, under the honest one."""
+    """Compare IPS with naive: published with derived propensities, honest with the true ones."""
     quantities: dict[str, Quantity] = {}
     lines, worse = [], []
     for protocol, world, scores in comparisons(evidence):
@@ -170,7 +170,7 @@ def label_derived(evidence: Evidence) -> Judgement:
     "interval (simultaneous over the baselines). Holds if so on every twin; under a condition on some.",
 )
 def simple_baselines(evidence: Evidence) -> Judgement:
-    """How many baselines each of the two beats."""
+    """Count the baselines that each of the two simple estimators beats."""
     quantities: dict[str, Quantity] = {}
     lines, most = [], []
     for world, scores in under(evidence, "published").items():

@@ -1,4 +1,4 @@
-"""The numbers that the public code committed: is their pattern found again on the twins?"""
+"""Whether the pattern of the numbers that the public code committed is found again on the twins."""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ FEWEST = 5  # methods, below which a rank correlation says nothing
     f"{SIGNIFICANT:g}). Holds if so on both data sets that have public numbers; under a condition on one.",
 )
 def public_numbers(evidence: Evidence) -> Judgement:
-    """Rank correlation over the methods that both have."""
+    """Judge the rank correlation over the methods that both sides have."""
     runs, quantities = under(evidence, "published"), {}
     tables, found, last = [], [], []
     for data, name in DATA_SETS.items():
@@ -67,7 +67,13 @@ DIFFERENCES = (
 
 
 def rank_correlation(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
-    """Spearman's ρ and the p-value of ρ > 0, by 9,999 permutations of a fixed seed."""
+    """Return Spearman's ρ and the one-sided p-value of ρ > 0, by 9,999 permutations of a fixed seed.
+
+    Parameters
+    ----------
+    ours, theirs : ndarray, shape (m,)
+        One score per method, in the same order.
+    """
     ranks = standardise(rankdata(ours)), standardise(rankdata(theirs))
     correlation = float(ranks[0] @ ranks[1] / len(ours))
     permuted = np.random.default_rng(0).permuted(np.tile(ranks[0], (9999, 1)), axis=1) @ ranks[1] / len(ours)
@@ -75,7 +81,7 @@ def rank_correlation(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float
 
 
 def _numbers(data: str) -> pd.DataFrame:
-    """Of one data set, by method."""
+    """The public numbers of one data set, by method."""
     rows = published_numbers()
     return rows[rows.data == data].set_index("method")
 
@@ -83,7 +89,7 @@ def _numbers(data: str) -> pd.DataFrame:
 def _side_by_side(
     scores: Scores, world: str, rows: pd.DataFrame, level: float
 ) -> tuple[Table, dict[str, Quantity]]:
-    """What they committed beside what is measured here, the best there first."""
+    """The public numbers beside those measured here, the best public one first."""
     quantities: dict[str, Quantity] = {}
     lines = []
     for method, row in rows.sort_values("r2", ascending=False).iterrows():

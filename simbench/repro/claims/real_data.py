@@ -1,4 +1,4 @@
-"""What twins cannot show: the same on the real responses, as the encoder of the paper sees them."""
+"""What the twins cannot show: claim 5 on the real responses, embedded as in the paper."""
 
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.claims.twins import beats_baselines, comparisons
@@ -18,7 +18,7 @@ COMMAND = (
     rule="As claim 5.",
 )
 def real_data(evidence: Evidence) -> Judgement:
-    """The verdict of claim 5, where its worlds are the real ones."""
+    """Give the verdict of claim 5 if its worlds are the real data sets."""
     worlds = {world for _, world, _ in comparisons(evidence)}
     if not all(world.startswith("hub:") for world in worlds):
         raise NotMeasured(

@@ -1,4 +1,4 @@
-"""Claim 2: preference bias makes the methods biased that assume SCAR, the more the higher its level."""
+"""Claim 2: preference bias makes methods that assume SCAR biased, and the more so the higher its level."""
 
 import numpy as np
 
@@ -11,12 +11,15 @@ MARGIN = 0.05**2  # squared probability: a bias below it counts as none
 
 
 def assumes_scar(estimator: str) -> bool:
-    """Whether an estimator says of itself that it assumes SCAR."""
+    """Return whether an estimator declares that it assumes SCAR."""
     return "SCAR" in find(estimator).assumption
 
 
 def slope(scores: Scores, estimator: str, levels: list[float]) -> np.ndarray:
-    """Least-squares slope of the excess bias² over the bias level, a pseudo-value a replicate, shape (R,)."""
+    """Return the least-squares slope of the excess bias² over the bias level, shape (R,).
+
+    The values are pseudo-values, one per replicate.
+    """
     curve = np.stack([scores.where(bias_level=level).less(estimator, "oracle", "bias2") for level in levels])
     weight = np.array(levels) - np.mean(levels)
     return weight @ curve / (weight @ weight)
@@ -30,7 +33,7 @@ def slope(scores: Scores, estimator: str, levels: list[float]) -> np.ndarray:
     ".05² over the levels; under a condition if that is so in some worlds and not in others.",
 )
 def scar_methods(evidence: Evidence) -> Judgement:
-    """The trend of every such method in every world, with intervals simultaneous over all of them."""
+    """Judge the trend of every such method in every world, with intervals simultaneous over all of them."""
     scores = evidence.replicates("bias-level")
     methods = [name for name in scores.distinct("estimator") if assumes_scar(name)]
     worlds = scores.distinct("world")

@@ -1,4 +1,4 @@
-"""Claim 7: how much of ImplicitRM's gain over naive the square root of naive has, which debiases nothing."""
+"""Claim 7: how much of ImplicitRM's gain over naive its square root also has, which debiases nothing."""
 
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured, Scores
@@ -18,7 +18,7 @@ MOST = 0.5  # of a gain
     "there is a gain; under a condition if in some.",
 )
 def square_root(evidence: Evidence) -> Judgement:
-    """The share of the gain by world, bias level and protocol, and what happens to the ranking."""
+    """Report the share of the gain by world, bias level and protocol, and the effect on the ranking."""
     quantities: dict[str, Quantity] = {}
     lines, most = [], []
     for step, scores in _available(evidence):
@@ -57,7 +57,7 @@ def _available(evidence: Evidence) -> list[tuple[str, Scores]]:
 
 
 def situations(scores: Scores) -> list[tuple[str, Scores]]:
-    """Each world, bias level and protocol that holds all three on several logs."""
+    """Return each world, bias level and protocol for which all three estimators have several logs."""
     found = []
     for (world, level, protocol), here in scores.by("world", "bias_level", "protocol"):
         several = all(here.has(name) for name in ("naive", "naive-sqrt", "implicitrm"))
@@ -82,7 +82,7 @@ def _of_one(here: Scores, at: str, level: float) -> dict[str, Quantity]:
 
 
 def _ranking(quantities: dict[str, Quantity]) -> str:
-    """How often ImplicitRM ranks better or worse than naive."""
+    """How often ImplicitRM ranks better or worse than naive, in words."""
     gains = [quantity for key, quantity in quantities.items() if key.startswith("auroc ")]
     better = sum(gain.low is not None and gain.low > 0 for gain in gains)
     worse = sum(gain.high is not None and gain.high < 0 for gain in gains)

@@ -11,7 +11,7 @@ METRICS = {"r2": "R²", "auroc": "AUROC"}
 
 
 def comparisons(evidence: Evidence) -> list[tuple[str, str, Scores]]:
-    """``(protocol, world, scores)`` of every twin under either protocol, estimators named by method."""
+    """Return ``(protocol, world, scores)`` of every twin and protocol, estimators named by method."""
     found = []
     for protocol, step in STEPS.items():
         try:
@@ -26,7 +26,7 @@ def comparisons(evidence: Evidence) -> list[tuple[str, str, Scores]]:
 
 
 def gives(scores: Scores, estimator: str, metric: str) -> bool:
-    """Whether there are such scores; a method that only ranks has no R²."""
+    """Return whether an estimator has scores of this metric; a method that only ranks has no R²."""
     rows = scores.table[scores.table.estimator == estimator]
     return bool((rows.metric == metric).any())
 
@@ -40,7 +40,7 @@ def gives(scores: Scores, estimator: str, metric: str) -> bool:
     "if it beats every one everywhere; under a condition if every one on some twin under some protocol.",
 )
 def beats_baselines(evidence: Evidence) -> Judgement:
-    """ImplicitRM less every baseline."""
+    """Compare ImplicitRM with every baseline."""
     runs = [run for run in comparisons(evidence) if run[2].has(OURS)]
     others = list(dict.fromkeys(name for _, _, s in runs for name in baselines(s.distinct("estimator"))))
     places = [f"{world}, {protocol}" for protocol, world, _ in runs]
