@@ -1,1 +1,1 @@
-"""One script a figure: a results table in, a figure out. simbench finds them by entry point."""
+"""Figures, one module each: from a results table to a figure. simbench finds them by entry point."""

@@ -32,7 +32,7 @@ LINEAR_BELOW = 1e-4  # the unbiased estimate of bias² may be negative: linear a
 
 @in_print
 def draw(table: pd.DataFrame) -> Figure:
-    """Figure of a long results table.
+    """Draw the figure from a long results table.
 
     Parameters
     ----------
@@ -42,12 +42,12 @@ def draw(table: pd.DataFrame) -> Figure:
     Returns
     -------
     Figure
-        One row of panels per world and size. Curves over the bias level; with a single level, dots.
+        One row of panels per world and size: curves over the bias level, or dots if there is a single level.
 
     Raises
     ------
     BadInput
-        If no cell finished, or all with one replicate.
+        If no cell finished, or none has several replicates.
     """
     finished = with_told(moments(table))
     situations = list(finished.groupby(["world", "size"], sort=False))
@@ -98,7 +98,7 @@ def _curves(axis: Axes, part: pd.DataFrame, here: pd.DataFrame) -> None:
 
 
 def _scale(axis: Axes, which: str, part: pd.DataFrame) -> None:
-    """Log above 1e-4, linear below, with a tick at 0: bias² may be estimated below 0."""
+    """Logarithmic above 1e-4, linear below, with a tick at 0, because bias² may be estimated below 0."""
     highest = float(np.nanmax(part[["value", "high"]].to_numpy()))
     lowest = min(0.0, float(np.nanmin(part[["value", "low"]].to_numpy())))
     set_scale = axis.set_xscale if which == "x" else axis.set_yscale

@@ -39,7 +39,7 @@ LOWEST_R2 = -1.5  # below it an estimator failed; how far does not matter
 
 
 def read(folder: Path | Location) -> pd.DataFrame:
-    """Both protocols: a results folder that holds both, or the folder of the reproduction's steps."""
+    """Read a results folder that holds both protocols, or the folder with the steps of the reproduction."""
     if (folder / "results.parquet").exists():
         return read_table(folder)
     tables = [read_table(folder / step) for step in STEPS]
@@ -48,18 +48,23 @@ def read(folder: Path | Location) -> pd.DataFrame:
 
 @in_print
 def draw(table: pd.DataFrame) -> Figure:
-    """Figure of a long results table with a column ``protocol``.
+    """Draw the figure from a long results table with a column ``protocol``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        What :func:`read` returns.
 
     Returns
     -------
     Figure
-        A column of panels a world, a row a metric; an estimator's filled mark is the honest protocol, its
-        hollow one the published.
+        A column of panels per world and a row per metric. An estimator's filled mark is the honest protocol,
+        its hollow mark the published one.
 
     Raises
     ------
     BadInput
-        If the metrics of the published evaluation, or one of the protocols, are not there.
+        If the metrics of the published evaluation, or one of the protocols, are missing.
     """
     require(table, "protocol")
     rows = finished(table, *METRICS)
@@ -93,7 +98,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _ranked(rows: pd.DataFrame) -> list[str]:
-    """Estimators by their honest R²; those without one at the end."""
+    """Estimators by their honest R², those without one at the end."""
     honest = rows[(rows.protocol == HONEST) & (rows.metric == "r2")]
     order = honest.groupby("estimator").value.mean().sort_values(ascending=False).index.tolist()
     return order + [name for name in rows.estimator.unique() if name not in order]

@@ -1,4 +1,4 @@
-"""Writes at the end of every curve which one it is, so that a curve under another is still found."""
+"""Labels at the ends of curves, so that a curve hidden under another one is still found."""
 
 from collections.abc import Sequence
 
@@ -16,15 +16,16 @@ AWAY = 7.0  # points from the end of the curves to their numbers
 
 
 def label_ends(axis: Axes, lines: dict[str, Line2D]) -> None:
-    """Write a text at the right end of every line; texts that would meet are moved up or down.
+    """Write a text at the right end of every line; texts that would overlap are moved up or down.
 
-    The layout must be known: call it after ``figure.draw_without_rendering()``.
+    The layout must be known, so call it after ``figure.draw_without_rendering()``.
 
     Parameters
     ----------
     axis : Axes
-    lines : dict
-        From text to line, which has the rows of its data in ascending order.
+        Panel of the lines.
+    lines : dict of Line2D
+        The line of each text, with its data in ascending order.
     """
     points = 72 / axis.figure.dpi
     ends = {
@@ -42,7 +43,17 @@ def label_ends(axis: Axes, lines: dict[str, Line2D]) -> None:
 
 
 def spread(values: Sequence[float], apart: float, limits: tuple[float, float]) -> list[float]:
-    """The nearest places that keep the order of the values and are ``apart``, within limits if they fit."""
+    """Move values as little as needed to be at least ``apart`` from each other, keeping their order.
+
+    Parameters
+    ----------
+    values : sequence of float
+        Where they would be best.
+    apart : float
+        Smallest distance.
+    limits : (float, float)
+        Lowest and highest place, observed if the values fit in between.
+    """
     order = np.argsort(values, kind="stable")
     # with equal gaps taken out, places must only ascend: pool those that do not, at their mean
     groups: list[list[float]] = []

@@ -25,13 +25,13 @@ NEEDS = (
 )
 STEPS = ("efficiency",)  # of the reproduction, whose folders hold what it shows
 
-SMALLEST = 0.01  # of the axis; below it an estimator has diverged
-LARGEST = 1.6  # of the axis; few replicates may leave an interval without an upper end
+SMALLEST = 0.01  # low end of the axis; below it an estimator has diverged
+LARGEST = 1.6  # high end of the axis; with few replicates an interval may have no upper end
 
 
 @in_print
 def draw(table: pd.DataFrame) -> Figure:
-    """Figure of a long results table.
+    """Draw the figure from a long results table.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def draw(table: pd.DataFrame) -> Figure:
     Raises
     ------
     BadInput
-        If the study holds no efficiency.
+        If the study has no efficiencies, because no bound is known for its worlds.
     """
     rows = table[(table.status == "ok") & (table.metric == "efficiency") & (table.estimator != "oracle")]
     if rows.empty:

@@ -27,14 +27,16 @@ NAMES = {
 
 
 def read(folder: Path | Location) -> pd.DataFrame:
-    """Shares of the groups in the training responses of a study's first world, at its highest bias level.
+    """Compute the shares of the groups among the training responses of a study.
+
+    It takes the study's first world, at its highest bias level.
 
     Returns
     -------
     DataFrame
         A row for each tenth of the responses by propensity: ``propensity`` (its mean), the share of all
-        responses in each group, ``clicks`` (share of all responses that got feedback), and what the world is.
-        In expectation over the draws: there is no sampling error.
+        responses in each group, ``clicks`` (share of all responses that got feedback), and the world. These
+        are expectations over the draws, without sampling error.
     """
     from simbench.study.config import cells_of
     from simbench.study.finished import read_study
@@ -60,13 +62,13 @@ def read(folder: Path | Location) -> pd.DataFrame:
 
 @in_print
 def draw(shares: pd.DataFrame) -> Figure:
-    """Figure of what :func:`read` gives.
+    """Draw the figure from what :func:`read` returns.
 
     Returns
     -------
     Figure
-        The latent groups as areas; what feedback shows of them; their shares in every tenth of the responses
-        by propensity.
+        Three panels: the latent groups as areas, what feedback shows of them, and their shares in every tenth
+        of the responses by propensity.
     """
     require(shares, *NAMES, "clicks", "propensity")
     figure = sheet(DOUBLE, 2.75)
@@ -86,7 +88,7 @@ def draw(shares: pd.DataFrame) -> Figure:
 
 
 def _latent(axis: Axes, total: pd.Series) -> None:
-    """Width: is the response good? Height: would the user act?"""
+    """The latent groups: the width tells whether the response is good, the height whether the user acts."""
     good = total.PA + total.PP
     for left, width, upper, lower in ((0, good, "PP", "PA"), (good, 1 - good, "NP", "NA")):
         height = total[lower] / width
@@ -99,7 +101,9 @@ def _latent(axis: Axes, total: pd.Series) -> None:
     axis.set_title("latent: preference and action")
 
 
-def _area(axis: Axes, corner: tuple[float, float], width: float, height: float, name: str, share: float):
+def _area(
+    axis: Axes, corner: tuple[float, float], width: float, height: float, name: str, share: float
+) -> None:
     axis.add_patch(Rectangle(corner, width, height, facecolor=COLOURS[name], edgecolor="white", linewidth=1))
     middle = corner[0] + width / 2, corner[1] + height / 2
     text = f"{name}\n{NAMES[name].replace('-', chr(10))}\n{share:.1%}"
@@ -109,7 +113,7 @@ def _area(axis: Axes, corner: tuple[float, float], width: float, height: float, 
 
 
 def _observed(axis: Axes, total: pd.Series, clicks: float) -> None:
-    """What the log shows: two kinds of response, one of them three groups in one."""
+    """What the log shows: two kinds of response, of which one is three groups in one."""
     unseen = {name: total[name] for name in ("PP", "NA", "NP")}
     misclicked = clicks - total.PA
     unseen["NA"] -= misclicked

@@ -1,5 +1,7 @@
 """Draws the map of identification, the reward's error by what is known and in which world."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -40,19 +42,19 @@ HEIGHT = 0.46  # inches a row: three lines of letters
 
 @in_print
 def draw(table: pd.DataFrame) -> Figure:
-    """Figure of a long results table.
+    """Draw the figure from a long results table.
 
     Parameters
     ----------
     table : DataFrame
-        Worlds named ``base`` or ``base-variant``: a variant logs what the base does not, and gives a row.
+        Worlds are named ``base`` or ``base-variant``; a variant logs what the base does not, and gives a row.
 
     Returns
     -------
     Figure
-        Rows are knowledge, and the estimator where several had the same; columns are worlds and bias levels.
-        A cell holds the RMSE with its interval, the share of logs whose restarts disagree, and the share of
-        swapped rewards.
+        Rows are what was known, with the estimator if several knew the same; columns are worlds and bias
+        levels. A cell holds the RMSE with its interval, the share of logs whose restarts disagree, and the
+        share of swapped rewards.
 
     Raises
     ------
@@ -82,7 +84,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _cells(ok: pd.DataFrame) -> pd.DataFrame:
-    """One row a cell of the map; ``row`` is what was known, and the estimator where several knew it."""
+    """One row per cell of the map; ``row`` is what was known, with the estimator if several knew it."""
     ok = ok.assign(protocol=ok.get("protocol", ""))
     index = ["world", "bias_level", "size", "protocol", "estimator", "knows"]
     wide = ok.pivot_table(index=index, columns="metric", values="value", sort=False).reset_index()
@@ -111,7 +113,7 @@ def _knowledge(world: str, knows: str) -> str:
     return told.replace("signals", "exposures") if "exposures" in world else told
 
 
-def _fill(axis: Axes, cells: pd.DataFrame, rows: list[str], columns: list[tuple]) -> AxesImage:
+def _fill(axis: Axes, cells: pd.DataFrame, rows: list[str], columns: list[tuple[Any, ...]]) -> AxesImage:
     shade = np.full((len(rows), len(columns)), np.nan)
     norm = LogNorm(SMALLEST, LARGEST, clip=True)
     for cell in cells.itertuples():
@@ -132,15 +134,15 @@ def _fill(axis: Axes, cells: pd.DataFrame, rows: list[str], columns: list[tuple]
     return image
 
 
-def _titled(column: tuple, cells: pd.DataFrame) -> str:
+def _titled(column: tuple[Any, ...], cells: pd.DataFrame) -> str:
     base, level, size, protocol = column
     lines = [base, f"bias level {level:g}"]
     lines += [f"{size:,} responses"] if cells["size"].nunique() > 1 else []
     return "\n".join([*lines, protocol] if cells.protocol.nunique() > 1 else lines)
 
 
-def _interval(cell) -> str:
-    """Second line of a cell; none where one replicate gives none."""
+def _interval(cell: Any) -> str:
+    """Second line of a cell; empty if there is no interval, as with one replicate."""
     if np.isnan(cell.low) or np.isnan(cell.high):
         return ""
     low, high = np.sqrt(np.clip([cell.low, cell.high], 0, None))
@@ -167,8 +169,8 @@ def _short(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
-def _marks(cell) -> str:
-    """Last line of a cell: only what is amiss."""
+def _marks(cell: Any) -> str:
+    """Last line of a cell, which names only what is amiss."""
     marks = []
     if getattr(cell, "restarts_disagree", 0) > 0:
         marks.append(f"≠{100 * cell.restarts_disagree:.0f}%")

@@ -1,6 +1,7 @@
 """Draws the worth of each leak, what an estimator loses when one leak of the published protocol is closed."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ STRONGEST, LINEAR = 1.0, 0.02  # of the colours: .02 is plainly seen, and 3 does
 
 
 def read(folder: Path | Location) -> pd.DataFrame:
-    """Published less published-with-a-leak-closed, in pairs by replicate, of every world and estimator.
+    """Compute the score under the published protocol less that with one leak closed, in pairs by replicate.
 
     Parameters
     ----------
@@ -60,10 +61,10 @@ def read(folder: Path | Location) -> pd.DataFrame:
     Raises
     ------
     BadInput
-        If one side of the comparison is not there.
+        If one side of the comparison is missing.
     """
     level = read_study(folder).level
-    scores: dict[tuple, dict[str, np.ndarray]] = {}
+    scores: dict[tuple[Any, ...], dict[str, np.ndarray]] = {}
     for cells in situations(folder):
         for found in cells:
             cell = found.cell
@@ -95,13 +96,13 @@ def _scores(found: FinishedCell) -> dict[str, np.ndarray]:
 
 @in_print
 def draw(worth: pd.DataFrame) -> Figure:
-    """Figure of what :func:`read` gives.
+    """Draw the figure from what :func:`read` returns.
 
     Returns
     -------
     Figure
-        A panel a world and metric: rows are leaks, columns estimators; the colour and the number are what
-        the leak is worth, bold where its interval lies on one side of 0.
+        A panel per world and metric: rows are leaks, columns estimators. Colour and number are what the leak
+        is worth, bold if the interval lies on one side of 0.
     """
     require(worth, "world", "estimator", "leak", "metric", "value", "low", "high")
     leaks, names = list(worth.leak.unique()), list(worth.estimator.unique())

@@ -30,17 +30,17 @@ SEARCHED = (1e-5, 2e-3)  # the range that the paper states
 
 @in_print
 def draw(table: pd.DataFrame) -> Figure:
-    """Figure of a long results table with a column ``lr``.
+    """Draw the figure from a long results table with a column ``lr``.
 
     Returns
     -------
     Figure
-        A row of panels a world and bias level, a curve an estimator.
+        A row of panels per world and bias level, a curve per estimator.
 
     Raises
     ------
     BadInput
-        If the rate or a metric is not there.
+        If the learning rate or a metric is missing.
     """
     require(table, "lr")
     rows = with_told(finished(table, *METRICS))

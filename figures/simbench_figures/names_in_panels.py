@@ -1,4 +1,4 @@
-"""Puts names beside marks where there is room, and numbers elsewhere; all lengths are points."""
+"""Places names beside marks where there is room, and numbers elsewhere; all lengths are in points."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ DIRECTIONS = 24
 
 
 class Box(NamedTuple):
-    """A rectangle, from lower left to upper right."""
+    """A rectangle, given by its lower left and upper right corners."""
 
     left: float
     bottom: float
@@ -24,17 +24,17 @@ class Box(NamedTuple):
     top: float
 
     def meets(self, other: "Box") -> bool:
-        """Whether the two have an area in common."""
+        """Return whether the two rectangles overlap."""
         across = min(self.right, other.right) > max(self.left, other.left)
         return across and min(self.top, other.top) > max(self.bottom, other.bottom)
 
     def within(self, width: float, height: float) -> bool:
-        """Whether it lies in a panel of this size."""
+        """Return whether the rectangle lies inside a panel of this size."""
         return self.left >= 1 and self.bottom >= 1 and self.right <= width - 1 and self.top <= height - 1
 
 
 class Spot(NamedTuple):
-    """A mark in a panel, and the ends of its error bars."""
+    """A mark in a panel, with its label and the ends of its error bars."""
 
     label: str
     x: float
@@ -42,7 +42,7 @@ class Spot(NamedTuple):
     bars: Box
 
     def obstacles(self) -> list[Box]:
-        """The mark and its two bars."""
+        """Return what letters must not cover: the mark and its two bars."""
         return [
             Box(self.x - MARK, self.y - MARK, self.x + MARK, self.y + MARK),
             Box(self.bars.left, self.y - 0.4, self.bars.right, self.y + 0.4),
@@ -51,19 +51,24 @@ class Spot(NamedTuple):
 
 
 def width_of(text: str) -> float:
-    """Width of letters in print."""
+    """Return the width of a text in print, in points."""
     return float(TextPath((0, 0), text, size=LETTERS).get_extents().width) + AIR
 
 
 def place_names(spots: Sequence[Spot], size: tuple[float, float]) -> dict[str, Box]:
-    """Boxes for the names that have room right beside their marks; the others have none.
+    """Find boxes for the names that have room right beside their marks.
 
     Parameters
     ----------
     spots : sequence of Spot
-        Of one panel; labels differ.
+        Marks of one panel, with different labels.
     size : (float, float)
         Width and height of the panel.
+
+    Returns
+    -------
+    dict of Box
+        Boxes by label; names without room are left out.
     """
     taken = [box for spot in spots for box in spot.obstacles()]
     found: dict[str, Box] = {}
@@ -80,16 +85,21 @@ def place_names(spots: Sequence[Spot], size: tuple[float, float]) -> dict[str, B
 def place_numbers(
     spots: Sequence[Spot], numbers: dict[str, int], names: dict[str, Box], size: tuple[float, float]
 ) -> dict[str, Box]:
-    """Boxes for the numbers of the spots without a name, as near to their marks as there is room.
+    """Find boxes for the numbers of the marks without a name, as near to their marks as there is room.
 
     Parameters
     ----------
     spots, size
-        As of :func:`place_names`.
+        As in :func:`place_names`.
     numbers : dict of int
-        From label to number.
+        The number of each label.
     names : dict of Box
-        What :func:`place_names` found.
+        What :func:`place_names` returned.
+
+    Returns
+    -------
+    dict of Box
+        Boxes by label.
     """
     taken = [*names.values(), *(box for spot in spots for box in spot.obstacles())]
     found: dict[str, Box] = {}
@@ -107,7 +117,7 @@ def place_numbers(
 
 
 def needs_leader(spot: Spot, box: Box) -> bool:
-    """Whether letters stand so far from their mark that a line must join them."""
+    """Return whether letters are so far from their mark that a line must join them."""
     return _distance(spot, box) > LEADER_FROM
 
 
@@ -154,5 +164,5 @@ def _free(box: Box, taken: list[Box], size: tuple[float, float]) -> bool:
 
 
 def _neighbours(spot: Spot, spots: Sequence[Spot]) -> int:
-    """How many marks are near: who stands alone is named first."""
+    """How many marks are near; the most isolated mark is named first."""
     return sum(abs(other.x - spot.x) < 60 and abs(other.y - spot.y) < 12 for other in spots)

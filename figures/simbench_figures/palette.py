@@ -1,4 +1,4 @@
-"""One colour and marker an estimator, the same in every figure; safe for the colour-blind."""
+"""One colour and marker per estimator, the same in every figure and safe for the colour-blind."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -73,18 +73,18 @@ SPARES = [
 
 
 def styles(estimators: Iterable[str]) -> dict[str, Style]:
-    """Colour (hex) and marker of every estimator of one figure.
+    """Return the colour (hex) and the marker of every estimator in a figure.
 
     Parameters
     ----------
     estimators : iterable of str
-        All of the figure, in any order; a name may come twice.
+        All estimators of the figure, in any order; names may be repeated.
 
     Returns
     -------
-    dict
-        From name to colour and marker. Installed estimators have theirs in every figure. The others get
-        spares that differ from one another, in the order of their names.
+    dict of (str, marker)
+        Colour and marker by name. Installed estimators have their own in every figure. The others get spares
+        that differ from one another, in the order of their names.
     """
     names = sorted(set(estimators))
     found = {name: known for name in names if (known := _known(name)) is not None}
@@ -93,13 +93,13 @@ def styles(estimators: Iterable[str]) -> dict[str, Style]:
 
 
 def luminance(colour: str) -> float:
-    """Relative luminance as WCAG defines it, from 0 (black) to 1 (white)."""
+    """Return the relative luminance as WCAG defines it, from 0 (black) to 1 (white)."""
     parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
 
 def ink(colour: str) -> str:
-    """The colour, as dark as letters on white must be to be read: a contrast of 4.5 to 1."""
+    """Return the colour, darkened until it can be read as letters on white: a contrast of 4.5 to 1."""
     darker = colour
     for share in range(100, 0, -2):
         red, green, blue = (share / 100 * part for part in to_rgb(colour))
@@ -110,7 +110,7 @@ def ink(colour: str) -> str:
 
 
 def on(colour: str) -> str:
-    """Black or white letters, whichever are read better on this colour."""
+    """Return black or white, whichever is easier to read on this colour."""
     return "black" if luminance(colour) > 0.179 else "white"
 
 

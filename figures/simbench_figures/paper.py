@@ -1,4 +1,4 @@
-"""What all figures share: the sizes and letters of a two-column paper, legends, notes, intervals."""
+"""What all figures share: sizes and fonts for a two-column paper, legends, notes and intervals."""
 
 import textwrap
 from collections.abc import Callable
@@ -44,7 +44,7 @@ Arguments = ParamSpec("Arguments")
 
 
 def in_print(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
-    """Draw with the letters and lines of a paper, and leave matplotlib's own settings as they were."""
+    """Decorate ``draw`` to use the fonts and lines of a paper, and restore matplotlib's own settings."""
 
     @wraps(draw)
     def drawn(*arguments: Arguments.args, **named: Arguments.kwargs) -> Figure:
@@ -57,24 +57,24 @@ def in_print(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
 
 
 def sheet(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches, laid out so that nothing overlaps."""
+    """Return an empty figure of this size in inches, whose layout keeps its parts from overlapping."""
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
 
 
 def wrapped(text: str, width: float) -> str:
-    """Text of a note, broken into lines that fit a width in inches."""
+    """Break the text of a note into lines that fit a width in inches."""
     letters = int(width * LETTERS_AN_INCH)
     return "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, letters))
 
 
 def note(figure: Figure, text: str) -> None:
-    """What a reader must know, under the figure."""
+    """Write what a reader must know under the figure."""
     lines = wrapped(text, figure.get_figwidth())
     figure.supxlabel(lines, fontsize=SMALLEST_LETTERS, x=0.01, ha="left")
 
 
 def legend(figure: Figure, columns: int) -> Legend:
-    """The labels of all panels, each once, above them."""
+    """Draw a legend above the panels, with the labels of all of them, each once."""
     found = {}
     for axis in figure.axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
@@ -86,16 +86,16 @@ def legend(figure: Figure, columns: int) -> Legend:
 
 
 def bars(rows: pd.DataFrame) -> np.ndarray:
-    """Lengths of the interval below and above the value, shape (2, n).
+    """Return the lengths of the interval below and above the value, shape (2, n).
 
-    0 where there is no interval, and on the side on which an interval does not reach the value.
+    A length is 0 if there is no interval, or if the interval does not reach the value on that side.
     """
     below, above = rows.value - rows.low, rows.high - rows.value
     return np.nan_to_num(np.stack([below, above]).clip(min=0))
 
 
 def finished(table: pd.DataFrame, *metrics: str) -> pd.DataFrame:
-    """Rows of these metrics of the cells that finished.
+    """Return the rows of these metrics, of the cells that finished.
 
     Raises
     ------
@@ -110,14 +110,20 @@ def finished(table: pd.DataFrame, *metrics: str) -> pd.DataFrame:
 
 
 def require(table: pd.DataFrame, *columns: str) -> None:
-    """Raise :class:`BadInput` naming the first column that a table lacks."""
+    """Raise unless the table has these columns.
+
+    Raises
+    ------
+    BadInput
+        Naming the first column that is missing.
+    """
     for column in columns:
         if column not in table:
             raise BadInput(f"the table has no column {column!r}, which this figure is drawn from.")
 
 
 def with_told(rows: pd.DataFrame) -> pd.DataFrame:
-    """Columns ``who`` (the estimator, and in brackets what it was told), ``colour`` and ``marker``."""
+    """Add columns ``who`` (the estimator, with what it was told in brackets), ``colour`` and ``marker``."""
     under: str | pd.Series = ""
     if "protocol" in rows and rows.protocol.nunique() > 1:
         under = ("; " + rows.protocol).where(rows.protocol != rows.knows, "")
@@ -130,9 +136,9 @@ def with_told(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def looks(here: pd.DataFrame, who: str) -> dict[str, Any]:
-    """Colour and marker of a ``who`` of :func:`with_told`.
+    """Return the keywords that draw a ``who`` of :func:`with_told` in its colour and marker.
 
-    The same estimator, told something else, is hollow and broken.
+    An estimator that was told something else is drawn hollow and dashed.
     """
     first = here[here.who == who].iloc[0]
     variant = list(here[here.estimator == first.estimator].who.unique()).index(who)
@@ -141,7 +147,7 @@ def looks(here: pd.DataFrame, who: str) -> dict[str, Any]:
 
 
 def plain_ticks(axis: Axes, which: str, places: list[float]) -> None:
-    """Ticks as plain numbers: powers of ten would be set in letters too small to print."""
+    """Label the ticks with plain numbers, since powers of ten would be too small to print."""
     ruler = axis.xaxis if which == "x" else axis.yaxis
     ruler.set_major_locator(FixedLocator(places))
     ruler.set_minor_locator(NullLocator())
@@ -149,14 +155,14 @@ def plain_ticks(axis: Axes, which: str, places: list[float]) -> None:
 
 
 def replicates_of(table: pd.DataFrame, marks: str = "bars:") -> str:
-    """``"20 replicates, bars: bootstrap intervals over them"``; a range where cells differ.
+    """Return a text like ``"20 replicates, bars: bootstrap intervals over them"``; a range if cells differ.
 
     Parameters
     ----------
     table : DataFrame
         With a column ``n_replicates``.
     marks : str
-        What shows the intervals; it is followed by what they are.
+        What shows the intervals, written before what they are.
     """
     low, high = int(table.n_replicates.min()), int(table.n_replicates.max())
     if high == 1:
@@ -167,12 +173,12 @@ def replicates_of(table: pd.DataFrame, marks: str = "bars:") -> str:
 
 
 def moments(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of bias² and variance of the cells that finished.
+    """Return the rows of bias² and variance, of the cells that finished.
 
     Raises
     ------
     BadInput
-        If there are none, or none of several replicates.
+        If there are none, or none has several replicates.
     """
     rows = table[(table.status == "ok") & table.metric.isin(["bias2", "variance"])]
     if rows.empty:

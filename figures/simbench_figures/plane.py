@@ -1,5 +1,6 @@
 """Draws all estimators in the plane of bias² against variance, a panel a situation and what was told."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ MEASURES = {"bias2": "x", "variance": "y"}
 
 @dataclass(frozen=True)
 class Panel:
-    """What stands in a panel: a row for each mark, where the marks are, and the names that have room."""
+    """The content of a panel: a row per mark, where the marks are, and the names that have room."""
 
     rows: pd.DataFrame
     spots: list[Spot]
@@ -52,23 +53,24 @@ class Panel:
 
 @in_print
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw from the long results table.
+    """Draw the figure from a long results table.
 
     Parameters
     ----------
     table : DataFrame
-        Of :func:`simbench.study.table.table`.
+        As :func:`simbench.study.table.table` makes it.
 
     Returns
     -------
     Figure
-        Log axes, the same in all panels: a column a situation, a row what was told, the oracle in all of
-        them. Names stand beside their marks where there is room; elsewhere numbers, with a key below.
+        A column of panels per situation and a row per knowledge that was told, with the oracle in all of
+        them, on the same log axes. Names stand beside their marks where there is room, numbers with a key
+        elsewhere.
 
     Raises
     ------
     BadInput
-        If no cell finished, or all with one replicate.
+        If no cell finished, or none has several replicates.
     """
     rows = marks(table)
     told = _told_in(rows)
@@ -101,9 +103,9 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def marks(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a mark: ``x, y`` with ``_low`` and ``_high``, ``told`` (its row of panels), ``label``.
+    """Return one row per mark: ``x, y`` with ``_low`` and ``_high``, ``told`` (its row of panels), ``label``.
 
-    Every interval holds its value, whatever few replicates made of it.
+    Every interval is extended to hold its value, which it may miss with few replicates.
     """
     index = [*SITUATION, "estimator", "knows"]
     wide = moments(table.assign(protocol=table.get("protocol", ""))).pivot_table(
@@ -125,7 +127,7 @@ def marks(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def strongest(knows: str) -> str:
-    """The strongest of what an estimator was told, as it was granted: ``propensity (estimated)``."""
+    """Return the strongest knowledge an estimator was told, as it was granted: ``propensity (estimated)``."""
     told = knows.split(", ")
     for what in TOLD:
         for item in told:
@@ -135,7 +137,7 @@ def strongest(knows: str) -> str:
 
 
 def _told_in(rows: pd.DataFrame) -> list[str]:
-    """Rows of panels, from the least told to the most; the oracle has one only if it is alone."""
+    """Rows of panels, from the least told to the most; the oracle has a row only if it is alone."""
     there = [what for what in rows.told.unique() if what != "truth"] or ["truth"]
     order = [*reversed(TOLD)]
     place = {what: next((i for i, known in enumerate(order) if what.startswith(known)), -1) for what in there}
@@ -149,7 +151,17 @@ def _most_marks(rows: pd.DataFrame, what: str) -> int:
 def panel_of(
     rows: pd.DataFrame, size: tuple[float, float], limits: tuple[tuple[float, float], tuple[float, float]]
 ) -> Panel:
-    """Place marks and names in a panel of this size (points) and these limits of its axes."""
+    """Place the marks and names of a panel.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of :func:`marks`.
+    size : (float, float)
+        Width and height of the panel in points.
+    limits : ((float, float), (float, float))
+        Limits of its x axis and of its y axis.
+    """
 
     def at(values: pd.Series, axis: int) -> np.ndarray:
         low, high = limits[axis]
@@ -162,7 +174,7 @@ def panel_of(
     return Panel(rows, spots, place_names(spots, size))
 
 
-def _numbers(panels) -> dict[str, int]:
+def _numbers(panels: Iterable[Panel]) -> dict[str, int]:
     """A number for every label that has no room in one of the panels, in alphabetical order."""
     without = {spot.label for panel in panels for spot in panel.spots if spot.label not in panel.names}
     return {label: number for number, label in enumerate(sorted(without), start=1)}
@@ -192,7 +204,7 @@ def _mark(axis: Axes, rows: pd.DataFrame, style: dict[str, Style]) -> None:
 def _label(
     axis: Axes, panel: Panel, style: dict[str, Style], numbers: dict[str, int], size: tuple[float, float]
 ) -> None:
-    """Names and numbers, each joined to its mark by a line where it stands away from it."""
+    """Names and numbers; those away from their marks are joined to them by a line."""
     boxes = panel.names | place_numbers(panel.spots, numbers, panel.names, size)
     colours = dict(zip(panel.rows.label, (style[name][0] for name in panel.rows.estimator), strict=True))
     for spot in panel.spots:
@@ -219,7 +231,7 @@ def _label(
 
 
 def _frame(axis: Axes, grid: Grid, line: int, column: int, told: str) -> None:
-    """Ticks everywhere, their numbers only at the outer panels; at the right what was told."""
+    """Ticks on every panel, with numbers only on the outer ones, and what was told on the right."""
     plain_ticks(axis, "x", [1e-4, 1e-2, 1])
     low, high = axis.get_ylim()
     ticks = TICKS if high > 50 * low else FINE_TICKS
@@ -244,7 +256,7 @@ def _frame(axis: Axes, grid: Grid, line: int, column: int, told: str) -> None:
         )
 
 
-def _titled(situation: tuple, rows: pd.DataFrame) -> str:
+def _titled(situation: tuple[Any, ...], rows: pd.DataFrame) -> str:
     world, protocol, size, level = situation
     under = f", {protocol} protocol" if rows.protocol.nunique() > 1 else ""
     return f"{world}, bias level {level:g}{under}\n{size:,} responses"
@@ -265,7 +277,7 @@ def _notes(table: pd.DataFrame, hidden: int) -> str:
 def _key(
     figure: Figure, rows: pd.DataFrame, style: dict[str, Style], numbers: dict[str, int], notes: str
 ) -> None:
-    """The names of the numbers, and below them what a reader must know."""
+    """The names that the numbers stand for, and below them what a reader must know."""
     height = figure.get_figheight()
     figure.text(0.01, 0.05 / height, notes, fontsize=SMALLEST_LETTERS, va="bottom", linespacing=1.2)
     estimators = dict(zip(rows.label, rows.estimator, strict=True))

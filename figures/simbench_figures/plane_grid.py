@@ -1,4 +1,4 @@
-"""Where the panels of the plane stand: a column a situation, a row what was told; in inches."""
+"""Where the panels of the plane are: a column per situation, a row per knowledge that was told; in inches."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,17 @@ LOWEST_ROW = 0.75
 
 @dataclass(frozen=True)
 class Grid:
-    """Panels in blocks of up to three situations; every block has the same rows."""
+    """Panels in blocks of up to three situations, where every block has the same rows.
+
+    Parameters
+    ----------
+    columns : int
+        Situations per block.
+    heights : tuple of float
+        Heights of the rows of panels, in inches.
+    situations : int
+        Number of situations.
+    """
 
     columns: int
     heights: tuple[float, ...]
@@ -21,25 +31,33 @@ class Grid:
 
     @property
     def block(self) -> float:
-        """Height of a block with its titles and its axis."""
+        """Height of one block, with its titles and its axis."""
         return TITLE + sum(self.heights) + BETWEEN * (len(self.heights) - 1) + BOTTOM
 
     @property
     def height(self) -> float:
-        """Of all blocks."""
+        """Height of all blocks."""
         return self.block * -(-self.situations // self.columns)
 
     @property
     def width(self) -> float:
-        """Of a panel."""
+        """Width of one panel."""
         return (DOUBLE - LEFT - RIGHT - ACROSS * (self.columns - 1)) / self.columns
 
     def points(self, line: int) -> tuple[float, float]:
-        """Size of a panel in points."""
+        """Return the width and height of a panel in points."""
         return 72 * self.width, 72 * self.heights[line]
 
     def place(self, line: int, situation: int, under: float) -> tuple[float, float, float, float]:
-        """Left, bottom, width and height of a panel as shares of a figure that has ``under`` below."""
+        """Return left, bottom, width and height of a panel, as shares of the figure.
+
+        Parameters
+        ----------
+        line, situation : int
+            Row and situation of the panel.
+        under : float
+            Height in inches that the figure keeps free below the panels.
+        """
         block, column = divmod(situation, self.columns)
         total = self.height + under
         down = block * self.block + TITLE + sum(self.heights[: line + 1]) + BETWEEN * line
@@ -47,22 +65,25 @@ class Grid:
         return left / DOUBLE, (total - down) / total, self.width / DOUBLE, self.heights[line] / total
 
     def is_first(self, situation: int) -> bool:
-        """Whether it stands at the left."""
+        """Return whether the panels of a situation are the leftmost of their block."""
         return situation % self.columns == 0
 
     def is_last(self, situation: int) -> bool:
-        """Whether nothing stands at its right."""
+        """Return whether the panels of a situation are the rightmost of their block."""
         return situation % self.columns == self.columns - 1 or situation == self.situations - 1
 
 
 def arranged(heights: list[float], situations: int) -> Grid:
-    """Arrange on one page: rows are lowered where they must be; situations that have no room are left out.
+    """Arrange the panels on one page.
+
+    Rows are made lower if necessary, and situations that have no room are left out.
 
     Parameters
     ----------
     heights : list of float
-        Of the rows of panels, as they would be with all the room there is.
+        Heights of the rows of panels if there were room enough.
     situations : int
+        Number of situations.
     """
     columns = min(MOST_COLUMNS, situations)
     lowest = Grid(columns, tuple(min(height, LOWEST_ROW) for height in heights), situations)

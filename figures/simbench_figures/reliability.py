@@ -36,13 +36,13 @@ MOST_PANELS = 24  # on a page
 
 
 def read(folder: Path | Location) -> pd.DataFrame:
-    """Bins of every finished cell of a study's first world, at its highest bias level.
+    """Compute the bins of every finished cell of a study's first world, at its highest bias level.
 
     Returns
     -------
     DataFrame
-        A row an estimator, what it was told, and bin: ``predicted`` (mean γ̂), ``value`` with ``low`` and
-        ``high`` (mean γ there, interval over replicates).
+        A row per estimator, what it was told, and bin: ``predicted`` (mean γ̂), ``value`` with ``low`` and
+        ``high`` (mean γ there, with its interval over replicates).
     """
     from simbench.estimator.registry import find
     from simbench.study.finished import read_study, situations
@@ -65,15 +65,16 @@ def read(folder: Path | Location) -> pd.DataFrame:
 
 
 def binned(predictions: np.ndarray, reward: np.ndarray, level: float) -> list[dict[str, float]]:
-    """Mean prediction and mean true reward in bins of equal mass.
+    """Return the mean prediction and the mean true reward in bins of equal mass.
 
     Parameters
     ----------
     predictions : ndarray, shape (R, m)
-        Binned in every replicate by its own order.
+        ``γ̂``; every replicate is binned by its own order.
     reward : ndarray, shape (m,)
+        ``γ``.
     level : float in (0, 1)
-        Of the intervals over replicates.
+        Coverage of the intervals over replicates.
     """
     order = np.argsort(predictions, axis=1, kind="stable")
     edges = np.linspace(0, len(reward), BINS + 1).astype(int)
@@ -88,12 +89,12 @@ def binned(predictions: np.ndarray, reward: np.ndarray, level: float) -> list[di
 
 @in_print
 def draw(table: pd.DataFrame) -> Figure:
-    """Figure of what :func:`read` gives: a panel an estimator.
+    """Draw the figure from what :func:`read` returns, a panel per estimator.
 
     Raises
     ------
     BadInput
-        If there is no estimator whose reward is a probability.
+        If no estimator's reward is a probability.
     """
     if table.empty:
         raise BadInput("no estimator of this study fits a probability: there is no calibration to draw.")

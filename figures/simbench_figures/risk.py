@@ -24,13 +24,13 @@ SMALLEST, LARGEST = 1e-4, 100.0  # of the axis; what is exact stands at its left
 
 
 def read(folder: Path | Location) -> pd.DataFrame:
-    """Verdicts that ``simbench check --out`` or the step ``risk`` of the reproduction wrote."""
+    """Read the verdicts that ``simbench check --out`` or the step ``risk`` of the reproduction wrote."""
     return read_table(folder)
 
 
 @in_print
 def draw(table: pd.DataFrame) -> Figure:
-    """Figure of a table of verdicts.
+    """Draw the figure from a table of verdicts.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ def draw(table: pd.DataFrame) -> Figure:
     Returns
     -------
     Figure
-        A dot at the largest error of the expected loss, hollow at the left where there is none; for risks
-        that are no sum over samples the Monte Carlo bias with its interval.
+        A dot at the largest error of the expected loss, hollow and at the left if there is none. For risks
+        that are not a sum over samples, the Monte Carlo bias with its interval.
 
     Raises
     ------
     BadInput
-        If the table is of something else.
+        If the table lacks these columns, or has no rows.
     """
     require(table, "estimator", "case", "verdict", "bias", "low", "high")
     if table.empty:

@@ -22,12 +22,12 @@ OURS, LOOP, GOAL = "#0072B2", "#E69F00", "#000000"
 
 
 def read(folder: Path | Location) -> pd.DataFrame:
-    """What ``python benchmarks/throughput.py --out FOLDER`` wrote.
+    """Read the table that ``python benchmarks/throughput.py --out FOLDER`` wrote.
 
     Raises
     ------
     BadInput
-        If there is none.
+        If there is no such table.
     """
     path = folder / FILE
     if not path.exists():
@@ -37,7 +37,7 @@ def read(folder: Path | Location) -> pd.DataFrame:
 
 @in_print
 def draw(table: pd.DataFrame) -> Figure:
-    """Figure of the benchmark's table: a pair of bars a shape, and the share of the sgemm rate."""
+    """Draw the figure from the benchmark's table: a pair of bars per shape, and the share of sgemm's rate."""
     require(table, *COLUMNS, "ratio_goal", "share_goal", "device", "threads")
     figure = sheet(DOUBLE, 2.5)
     time, share = figure.subplots(1, 2, width_ratios=[1.3, 1])

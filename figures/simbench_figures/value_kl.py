@@ -1,6 +1,7 @@
 """Draws the value of policies under the true reward against KL, and what over-optimising a reward learns."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,20 +41,20 @@ APART = 4  # every fourth point has a marker, and neighbours in the key have the
 
 
 def read(folder: Path | Location) -> pd.DataFrame:
-    """``downstream.parquet`` of a results folder."""
+    """Read ``downstream.parquet`` of a results folder."""
     return read_downstream(folder)
 
 
 @in_print
 def draw(table: pd.DataFrame) -> Figure:
-    """Figure of the table of :func:`simbench.study.policies.downstream_table`.
+    """Draw the figure from a table of :func:`simbench.study.policies.downstream_table`.
 
     Returns
     -------
     Figure
-        A row of panels a situation: value of tilted policies and of best-of-n, and where the world has a
-        trait, its mean under tilted policies; a curve an estimator over the KL, bands are intervals. Below,
-        in words, what the truth makes of the trait, and why somebody passes the oracle.
+        A row of panels per situation: the value of tilted policies and of best-of-n, and if the world has a
+        trait, its mean under tilted policies. Every estimator is a curve over the KL, with its interval as a
+        band. A text below says what the truth makes of the trait, and why an estimator passes the oracle.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _numbered(table: pd.DataFrame) -> pd.DataFrame:
-    """Columns ``number``, from 1, 0 where nothing was fitted, and ``again``: the estimator came before.
+    """Add columns ``number`` (from 1; 0 if nothing was fitted) and ``again`` (the estimator came before).
 
     A number stands for an estimator and what it was told.
     """
@@ -94,12 +95,12 @@ def _numbered(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _number_of(line: Line2D) -> str:
-    """The number with which the label of a curve begins; "" of a line that is none."""
+    """The number with which the label of a curve begins, or an empty string."""
     first = str(line.get_label()).split(" ")[0]
     return first if first.isdigit() else ""
 
 
-def _fill(figure: Figure, situations: list, titles: dict[str, str]) -> None:
+def _fill(figure: Figure, situations: list[tuple[Any, pd.DataFrame]], titles: dict[str, str]) -> None:
     panels = [("value", kind) for kind in KINDS]
     if any((here.metric == "trait").any() for _, here in situations):
         panels.append(("trait", TILTED))
@@ -116,7 +117,7 @@ def _fill(figure: Figure, situations: list, titles: dict[str, str]) -> None:
             axis.set_title(f"{titles[kind]}\n{second}")
 
 
-def _called(situation: tuple) -> str:
+def _called(situation: tuple[Any, ...]) -> str:
     world, _, level = situation
     return f"{world}, bias level {level:g}"
 
@@ -156,7 +157,7 @@ def _panel(axis: Axes, here: pd.DataFrame, metric: str, kind: str) -> None:
 
 
 def _widths(curves: pd.DataFrame) -> dict[str, float]:
-    """Width of every curve: those that coincide are drawn one on another, each wider than what covers it."""
+    """Width of every curve; curves that coincide are drawn over each other, the lower ones wider."""
     height = float(curves.value.max() - curves.value.min()) or 1.0
     groups: list[list[tuple[str, pd.Series]]] = []
     for (_, who), part in curves.groupby(["number", "who"]):
@@ -182,7 +183,7 @@ def _trait_label(here: pd.DataFrame) -> str:
     return f"mean {name} under π" + (" (characters)" if name == "length" else "")
 
 
-def _notes(table: pd.DataFrame, situations: list, reward: str, hidden: int) -> str:
+def _notes(table: pd.DataFrame, situations: list[tuple[Any, pd.DataFrame]], reward: str, hidden: int) -> str:
     sizes = ", ".join(f"{size:,}" for size in sorted({size for (_, size, _), _ in situations}))
     highest = ", at the left the highest value of any policy at its KL" if reward == "probability" else ""
     counted = replicates_of(table[table.number > 0], "bands:")

@@ -1,4 +1,4 @@
-"""Says in words what a figure of policies shows, from the numbers of its table."""
+"""The text of a figure of policies, which says in words what its table shows."""
 
 import numpy as np
 import pandas as pd
@@ -18,14 +18,16 @@ OF_TRAIT = {
 
 
 def explained(here: pd.DataFrame, world: str) -> str:
-    """What the true reward makes of the trait, and why somebody passes the oracle; "" if there is neither.
+    """Say what the true reward makes of the trait, and why an estimator passes the oracle.
+
+    The text is empty if there is neither a trait nor such an estimator.
 
     Parameters
     ----------
     here : DataFrame
         Rows of one situation of :func:`simbench.study.policies.downstream_table`.
     world : str
-        How the situation is called.
+        What the situation is called.
     """
     kl = comparison_kl(here)
     passing = passes_oracle(here, kl)
@@ -35,15 +37,15 @@ def explained(here: pd.DataFrame, world: str) -> str:
 
 
 def comparison_kl(here: pd.DataFrame) -> float:
-    """The KL nearest to 1 nat among those that were measured."""
+    """Return the measured KL that is nearest to 1 nat."""
     there = here.strength[(here.policy == TILTED) & (here.estimator == TRUTH)].tolist()
     return min(there, key=lambda kl: (abs(kl - USUAL_KL), kl))
 
 
 def attitude(here: pd.DataFrame, kl: float) -> str | None:
-    """What the true reward makes of the trait, by its own policy; None where there is no trait.
+    """Say what the true reward makes of the trait, judged by its own policy; None if there is no trait.
 
-    Its policy's shift of the trait from the reference is compared with the largest of any estimator's.
+    That policy's shift of the trait from the reference is compared with the largest of any estimator's.
     """
     shift = _shifts(here, kl)
     if TRUTH not in shift or not np.isfinite(shift[TRUTH]):
@@ -57,7 +59,10 @@ def attitude(here: pd.DataFrame, kl: float) -> str | None:
 
 
 def passes_oracle(here: pd.DataFrame, kl: float) -> pd.DataFrame:
-    """Rows of those whose value is above the oracle's by a whole interval, in pairs on the same logs."""
+    """Return the rows of the estimators whose value is above the oracle's by a whole interval.
+
+    The comparison is in pairs on the same logs.
+    """
     rows = _at(here, "value_over_oracle", kl)
     return rows[(rows.estimator != "oracle") & (rows.low > 0)].sort_values("value", ascending=False)
 
@@ -97,7 +102,7 @@ def _of_passing(here: pd.DataFrame, kl: float, passing: pd.DataFrame) -> str:
 
 
 def _compared(here: pd.DataFrame, kl: float, first: str) -> str:
-    """The trait under the policies of one who passes the oracle, and under the oracle's."""
+    """The trait under the policies of one estimator that passes the oracle, and under the oracle's."""
     trait = _shifts(here, kl) + _reference(here, "trait")
     return f"{first} {_spelled(trait[first])}, oracle {_spelled(trait['oracle'])}{_unit(here)}"
 
@@ -111,7 +116,7 @@ def _unit(here: pd.DataFrame) -> str:
 
 
 def _go_with_truth(here: pd.DataFrame, kl: float, passing: pd.DataFrame) -> bool:
-    """Whether all of these shift the trait beyond the oracle, to the side to which the truth shifts it."""
+    """Whether all of these shift the trait further than the oracle, in the direction of the truth."""
     shift = _shifts(here, kl)
     if "oracle" not in shift:
         return False
@@ -120,7 +125,7 @@ def _go_with_truth(here: pd.DataFrame, kl: float, passing: pd.DataFrame) -> bool
 
 
 def _shifts(here: pd.DataFrame, kl: float) -> pd.Series:
-    """Mean trait of every estimator's policy less the reference's; empty without a trait."""
+    """Mean trait under every estimator's policy less the reference's; empty if there is no trait."""
     rows = _at(here, "trait", kl).drop_duplicates("estimator").set_index("estimator").value
     return rows - _reference(here, "trait") if len(rows) else rows
 
