@@ -20,6 +20,7 @@ from torch import Tensor
 from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
+from simbench.files.checksum import file_sha256
 from simbench.files.write import write_json, write_whole
 from simbench.reward.language.reward_networks import RewardModelParts, read_reward_model
 from simbench.reward.language.tokens import Tokens
@@ -131,7 +132,4 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def _hash(file: Path) -> str:
-    if not file.exists():
-        return ""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_sha256(file) if file.exists() else ""
