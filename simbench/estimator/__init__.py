@@ -1,1 +1,1 @@
-"""The contract's scikit-learn face, and the registry that finds estimators by name."""
+"""The scikit-learn interface of estimators, and the registry that finds estimators by name."""

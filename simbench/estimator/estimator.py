@@ -1,12 +1,14 @@
-"""An estimator as scikit-learn knows it, around the contract of :mod:`simbench.training.contract`."""
+"""The base class of estimators: scikit-learn's interface to :mod:`simbench.training.contract`."""
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -19,9 +21,10 @@ from simbench.training.trainer import Execution
 
 
 class Estimator(Trainable, ClassifierMixin, BaseEstimator):
-    """Base of every estimator: subclass it, write :meth:`reward_loss`, state the class attributes.
+    """Base class of every estimator: subclass it, write :meth:`reward_loss`, and set the class attributes.
 
-    The contract is :class:`simbench.training.contract.Trainable`; here is the scikit-learn face around it.
+    What can be overridden is documented in :class:`simbench.training.contract.Trainable`; this class adds
+    scikit-learn's interface.
     """
 
     # -- many replicates at once ------------------------------------------------------------
@@ -40,11 +43,17 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
         log : FeedbackLog
             Feedback of shape (R, n).
         replicates : sequence of int, optional
-            Replicate numbers, from which the initial weights derive; default ``range(R)``.
+            Replicate numbers, from which the initial weights derive; by default ``range(R)``.
         holdout : Holdout, optional
-            Given by a study whose protocol departs from the default (see :mod:`simbench.study.protocol`).
+            How responses are held out, if a study's protocol departs from the default (see
+            :mod:`simbench.study.protocol`).
         execution : Execution, optional
-            Given by a run in another precision than fp32 (see :class:`simbench.training.trainer.Execution`).
+            Layout and precision of the arithmetic; by default what suits the device, in fp32.
+
+        Returns
+        -------
+        FittedReplicates
+            Predicts the reward of every replicate.
 
         Raises
         ------
@@ -56,7 +65,17 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
 
     # -- the scikit-learn face --------------------------------------------------------------
 
-    def fit(self, X, y, *, context=None, groups=None, propensity=None, class_prior=None, signals=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        context: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        propensity: ArrayLike | None = None,
+        class_prior: float | None = None,
+        signals: ArrayLike | None = None,
+    ) -> Self:
         """Fit the reward on one log.
 
         Parameters
@@ -64,14 +83,17 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
         X : array, shape (n, d)
             Response features.
         y : array, shape (n,)
-            Feedback of two classes; the larger one counts as "clicked".
+            Feedback of two classes; the larger class counts as "clicked".
         context : array, shape (n, k), optional
+            What the propensity depends on besides the response.
         groups : array, shape (n,), optional
-            Prompt ids; by default every row is its own.
+            Prompt of every row; by default every row has a prompt of its own.
         propensity : array, shape (n,), in (0, 1], optional
+            Probability ``α`` that the user acts.
         class_prior : float in (0, 1), optional
+            Mean reward ``π = E[γ]``.
         signals : array, shape (n, K), in {0, 1}, optional
-            Several positive signals, in place of the feedback alone; the first column is ``y``.
+            Several positive signals in place of the feedback alone; the first column is ``y``.
 
         Returns
         -------
@@ -80,22 +102,22 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
         Raises
         ------
         BadInput, ValueError
-            On unusable input.
+            If the input cannot be used.
         """
-        X, y = validate_data(self, X, y, dtype=np.float32)
-        check_classification_targets(y)
-        self.classes_, code = np.unique(y, return_inverse=True)
+        x, labels = validate_data(self, X, y, dtype=np.float32)
+        check_classification_targets(labels)
+        self.classes_, code = np.unique(labels, return_inverse=True)
         if len(self.classes_) > 2:
             raise BadInput(
                 "Only binary classification is supported. The type of the target is multiclass: "
                 f"feedback must have two classes, got {len(self.classes_)}."
             )
         if len(self.classes_) == 1:
-            raise BadInput("feedback has one class only: one click and one missing click are needed.")
+            raise BadInput("feedback has one class only: a click and a missing click are needed at least.")
         log = FeedbackLog(
-            features=X,
+            features=x,
             feedback=code[None].astype(np.float32),
-            groups=np.arange(len(X)) if groups is None else _as_codes(groups),
+            groups=np.arange(len(x)) if groups is None else _as_codes(groups),
             context=None if context is None else np.asarray(context, dtype=np.float32),
             propensity=None if propensity is None else np.asarray(propensity, dtype=float),
             class_prior=class_prior,
@@ -107,23 +129,23 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
             warnings.warn(f"{type(self).__name__}: {advice}", NotIdentified, stacklevel=2)
         return self
 
-    def predict_reward(self, X) -> np.ndarray:
-        """Estimated reward ``γ̂(x) = P(r* = 1 | x)``, shape (m,), float64 in [0, 1]."""
+    def predict_reward(self, X: ArrayLike) -> np.ndarray:
+        """Estimated reward ``γ̂(x) = P(r* = 1 | x)`` of each row, shape (m,), float64 in [0, 1]."""
         check_is_fitted(self, "model_")
-        X = validate_data(self, X, dtype=np.float32, reset=False)
-        return self.model_.predict(X)[0]
+        x = validate_data(self, X, dtype=np.float32, reset=False)
+        return self.model_.predict(x)[0]
 
-    def predict_proba(self, X) -> np.ndarray:
-        """``[1 - γ̂, γ̂]``, shape (m, 2)."""
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Probabilities of both classes, ``[1 - γ̂, γ̂]``, shape (m, 2)."""
         reward = self.predict_reward(X)
         return np.column_stack([1 - reward, reward])
 
-    def predict(self, X) -> np.ndarray:
-        """Class by the reward's threshold 1/2, shape (m,)."""
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Predicted classes, shape (m,): the larger class where the reward exceeds 1/2."""
         check_is_fitted(self, "model_")
         return self.classes_[(self.predict_reward(X) > 0.5).astype(int)]
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
@@ -133,10 +155,10 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
         classes_: np.ndarray
 
 
-def _as_codes(groups) -> np.ndarray:
+def _as_codes(groups: ArrayLike) -> np.ndarray:
     return np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
 
 
-def grant(log: FeedbackLog, **known) -> FeedbackLog:
-    """The log with what the run grants (``propensity=``, ``class_prior=``) put in."""
+def grant(log: FeedbackLog, **known: Any) -> FeedbackLog:
+    """A copy of the log with further knowledge, such as ``propensity=`` or ``class_prior=``."""
     return replace(log, **known)

@@ -1,4 +1,4 @@
-"""Finds estimators, and methods for the class prior, by name: through entry points, anyone's alike."""
+"""Finds estimators, and methods for the class prior, by name: through entry points of any package."""
 
 import importlib.util
 import sys
@@ -21,23 +21,23 @@ LIKELIHOODS = "simbench.likelihoods"
 
 
 def names() -> list[str]:
-    """Names of the installed estimators, sorted; factories such as ``sklearn`` included."""
+    """Names of the installed estimators, sorted, including factories such as ``sklearn``."""
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
 def find(name: str) -> type[Estimator]:
-    """Estimator class of this name.
+    """The estimator class of this name.
 
     Parameters
     ----------
     name : str
-        An installed name (``naive``), a factory with its argument (``sklearn:LogisticRegression``),
-        ``package.module:Class`` of anything that can be imported, or ``path/to/file.py:Class``.
+        An installed name (``naive``), a factory with its argument (``sklearn:LogisticRegression``), a class
+        that can be imported (``package.module:Class``), or one in a file (``path/to/file.py:Class``).
 
     Raises
     ------
     BadInput
-        If there is none; the message holds the nearest name.
+        If there is none, or it cannot be imported; the message suggests the nearest installed name.
     """
     points = {point.name: point for point in entry_points(group=GROUP)}
     if name in points:
@@ -56,8 +56,12 @@ def find(name: str) -> type[Estimator]:
 
 
 def likelihood(propensity_is_told: bool) -> type[Estimator]:
-    """The installed estimator that maximises the likelihood of the feedback: of reward and propensity, or of
-    the reward alone where the propensity is told.
+    """The installed estimator that maximises the likelihood of the feedback.
+
+    Parameters
+    ----------
+    propensity_is_told : bool
+        Whether it is told the propensity and fits the reward alone, or fits reward and propensity.
 
     Raises
     ------
@@ -67,23 +71,31 @@ def likelihood(propensity_is_told: bool) -> type[Estimator]:
     name = "propensity-told" if propensity_is_told else "propensity-fitted"
     points = {point.name: point for point in entry_points(group=LIKELIHOODS)}
     if name not in points:
-        raise BadInput(f"no estimator is installed for the entry point {name!r} of {LIKELIHOODS}.")
+        raise BadInput(
+            f"no estimator is installed as {name!r} in the entry-point group {LIKELIHOODS}: install a "
+            "package that lists one."
+        )
     return _checked(name, _loaded(points[name]))
 
 
 def class_prior_methods() -> dict[str, str]:
-    """Names of the installed methods for the class prior, and the first sentence of each one's docstring."""
+    """Names of the installed methods for the class prior, each with the first line of its docstring."""
     points = sorted(entry_points(group=CLASS_PRIORS), key=lambda point: point.name)
     return {point.name: ((_loaded(point).__doc__ or "").strip().splitlines() or [""])[0] for point in points}
 
 
 def class_prior_method(name: str) -> Callable[[FeedbackLog, int], np.ndarray]:
-    """Method of this name: (log, seed) -> ``π`` of every replicate, shape (R,), strictly between 0 and 1.
+    """The method of this name for estimating the class prior.
+
+    Returns
+    -------
+    callable
+        ``(log, seed)`` to the class prior ``π`` of every replicate, shape (R,), strictly between 0 and 1.
 
     Raises
     ------
     BadInput
-        If none is installed.
+        If no method of this name is installed.
     """
     points = {point.name: point for point in entry_points(group=CLASS_PRIORS)}
     if name not in points:
@@ -92,7 +104,7 @@ def class_prior_method(name: str) -> Callable[[FeedbackLog, int], np.ndarray]:
 
 
 def _of_file(path: str, attribute: str) -> Any:
-    """What a Python file calls ``attribute``; the file is run once in this process."""
+    """The attribute of a Python file; the file is run once per process."""
     module = _module_of(Path(path).resolve())
     if not hasattr(module, attribute):
         raise BadInput(f"{path} defines no {attribute!r}.")
@@ -102,7 +114,7 @@ def _of_file(path: str, attribute: str) -> Any:
 @cache
 def _module_of(path: Path) -> ModuleType:
     if not path.is_file():
-        raise BadInput(f"{path} does not exist: give path/to/file.py:Class.")
+        raise BadInput(f"{path} does not exist: name a class of an existing file as path/to/file.py:Class.")
     name = f"simbench_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # a file that ends in .py has both
@@ -116,14 +128,14 @@ def _module_of(path: Path) -> ModuleType:
     return module
 
 
-def _loaded(point: EntryPoint):
+def _loaded(point: EntryPoint) -> Any:
     try:
         return point.load()
     except Exception as error:  # other people's modules run here: whatever they raise
         raise BadInput(f"{point.name!r} cannot be imported: {error}.") from error
 
 
-def _checked(name: str, found) -> type[Estimator]:
+def _checked(name: str, found: Any) -> type[Estimator]:
     if not (isinstance(found, type) and issubclass(found, Estimator)):
         hint = f" (try {name}:ClassName)" if ":" not in name else ""
         raise BadInput(f"{name!r} is not a subclass of simbench.Estimator{hint}.")

@@ -1,1 +1,1 @@
-"""Against the truth: bias, variance, ranking, calibration, policies; exact risk; the bound; verdicts."""
+"""Scores fits against the truth: bias, variance, ranking, calibration, policies, exact risk, the bound."""

@@ -1,11 +1,13 @@
-"""How good can any estimator be? The Cramér-Rao bound of the reward, and how close an estimator comes.
+"""The Cramér-Rao bound of the reward: how good any unbiased estimator can be.
 
 Feedback is Bernoulli with ``p = γ_θ(x) α_η(x, z)``, so the information of a sample about ``(θ, η)`` is
-``∇p ∇pᵀ / (p(1-p))`` (theory, section 4); over θ alone where α is known. The delta method turns its inverse
-into a bound on the variance of ``γ̂(x)`` at every x, valid for estimators that are unbiased in the model.
+``∇p ∇pᵀ / (p(1-p))`` (theory, section 4), or that about θ alone if α is known. The delta method turns its
+inverse into a bound on the variance of ``γ̂(x)`` at every x, valid for estimators that are unbiased in the
+model.
 
-The model is logistic, and that shape is knowledge: ``α σ(θx)`` has its ceiling at α, so that the level is
-identified even under SCAR. A network that knows no shape has no such luck (theory, section 3).
+The model is logistic, and that shape is itself knowledge: ``α σ(θx)`` has its ceiling at α, so that the level
+of the reward is identified even under SCAR. For a network, which assumes no shape, it is not (theory,
+section 3).
 """
 
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from simbench.errors import BadInput
 from simbench.worlds.world import World
 
 Probability = Callable[[Tensor, Tensor], Tensor]  # (parameters, inputs of one sample) -> probability
-SINGULAR = 1e-10  # smallest eigenvalue relative to the largest, below which nothing is identified
+SINGULAR = 1e-10  # ratio of smallest to largest eigenvalue below which nothing is identified
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,9 @@ class ParametricModel:
     reward, propensity : callable
         ``(parameters (k,), inputs (d,)) -> probability ()``, differentiable by torch.
     theta, eta : Tensor, float64
+        True parameters of the reward and of the propensity.
     reward_inputs, propensity_inputs : Tensor, shape (n, .), float64
-        Of the logged responses.
+        Inputs of both functions for every logged response.
     """
 
     reward: Probability
@@ -45,18 +48,18 @@ class ParametricModel:
 
 
 def logistic(parameters: Tensor, inputs: Tensor) -> Tensor:
-    """``σ(parameters · (inputs, 1))``."""
+    """Logistic function ``σ(parameters · (inputs, 1))``, whose last parameter is the intercept."""
     return torch.sigmoid(inputs @ parameters[:-1] + parameters[-1])
 
 
 def logistic_model(world: World) -> ParametricModel:
-    """The world's own law as logistic functions of what is logged.
+    """The world's reward and propensity as logistic functions of what is logged.
 
     Raises
     ------
     BadInput
-        If reward or propensity is no logistic function of features or context (an MLP reward, a rating law,
-        confounding).
+        If the reward or the propensity is not a logistic function of features or context (an MLP reward, a
+        rating law, confounding).
     """
     train = world.train
     features = np.asarray(train.features)
@@ -68,7 +71,25 @@ def logistic_model(world: World) -> ParametricModel:
 
 
 def logit_coefficients(inputs: np.ndarray, probability: np.ndarray, what: str) -> Tensor:
-    """Parameters of the logistic function of these inputs that a probability is; (d + 1,), float64."""
+    """Logistic coefficients that reproduce ``probability``.
+
+    Parameters
+    ----------
+    inputs : ndarray, shape (n, d)
+    probability : ndarray, shape (n,), in [0, 1]
+    what : str
+        Name of the probability, for the error message.
+
+    Returns
+    -------
+    Tensor, shape (d + 1,), float64
+        Coefficients of the inputs, and the intercept.
+
+    Raises
+    ------
+    BadInput
+        If no logistic function of the inputs reproduces it to 1e-3 in the logit.
+    """
     design = np.column_stack([inputs, np.ones(len(inputs))]).astype(float)
     target = logit(probability.clip(1e-300, 1 - 1e-16))
     found, *_ = np.linalg.lstsq(design, target, rcond=None)
@@ -76,18 +97,18 @@ def logit_coefficients(inputs: np.ndarray, probability: np.ndarray, what: str) -
     if off > 1e-3:
         raise BadInput(
             f"the {what} of this world is no logistic function of what is logged (off by {off:.2g} in the "
-            "logit): no bound is known for it."
+            "logit), and the bound is known for logistic functions only."
         )
     return torch.as_tensor(found)
 
 
 def fisher_information(model: ParametricModel, knows_propensity: bool) -> Tensor:
-    """Information of the whole log about ``θ``, or about ``(θ, η)`` where α is unknown.
+    """Fisher information of the whole log about ``θ``, or about ``(θ, η)`` if α is unknown.
 
     Returns
     -------
     Tensor, shape (k, k), float64
-        ``Σ_i ∇p_i ∇p_iᵀ / (p_i (1 - p_i))``, gradients by automatic differentiation.
+        ``Σ_i ∇p_i ∇p_iᵀ / (p_i (1 - p_i))``, with gradients by automatic differentiation.
     """
     count = len(model.theta)
 
@@ -104,7 +125,7 @@ def fisher_information(model: ParametricModel, knows_propensity: bool) -> Tensor
 
 
 def reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensity: bool) -> np.ndarray:
-    """Smallest variance of an unbiased ``γ̂(x)``, at every row of ``inputs``.
+    """Smallest variance of an unbiased ``γ̂(x)`` at every row of ``inputs``.
 
     Parameters
     ----------
@@ -112,11 +133,12 @@ def reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensity: b
     inputs : ndarray, shape (m, d)
         Reward features.
     knows_propensity : bool
+        Whether α is known, or estimated as well.
 
     Returns
     -------
     ndarray, shape (m,), squared probability
-        Infinite everywhere where the information is singular: the parameters are not identified.
+        All infinite if the information is singular, so that the parameters are not identified.
     """
     covariance = parameter_covariance(model, knows_propensity)
     if covariance is None:
@@ -126,7 +148,10 @@ def reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensity: b
 
 
 def mean_reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensity: bool) -> float:
-    """Smallest variance of an unbiased estimate of the mean of ``γ(x)`` over these inputs (m, d)."""
+    """Smallest variance of an unbiased estimate of the mean of ``γ(x)`` over the inputs (m, d).
+
+    It is in squared probability, and infinite if the parameters are not identified.
+    """
     covariance = parameter_covariance(model, knows_propensity)
     if covariance is None:
         return np.inf
@@ -135,7 +160,7 @@ def mean_reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensi
 
 
 def parameter_covariance(model: ParametricModel, knows_propensity: bool) -> Tensor | None:
-    """The reward parameters' block of the inverse information, (k, k); None where it is singular."""
+    """Block of the inverse information that belongs to the reward parameters, (k, k); None if singular."""
     information = fisher_information(model, knows_propensity)
     # scaled to unit diagonal, so that units of the inputs do not pass for a lack of information
     scale = information.diagonal().clamp_min(1e-300).rsqrt()
@@ -155,26 +180,39 @@ def _reward_gradient(model: ParametricModel, inputs: np.ndarray) -> Tensor:
 
 
 def mean_bound(world: World, knows_propensity: bool) -> float:
-    """Mean over the test responses of :func:`reward_bound` of the world's logistic model."""
+    """Mean of :func:`reward_bound` over the world's test responses, in squared probability.
+
+    Raises
+    ------
+    BadInput
+        If the world is not logistic (see :func:`logistic_model`).
+    """
     return float(
         reward_bound(logistic_model(world), np.asarray(world.test.features), knows_propensity).mean()
     )
 
 
 def required_size(world: World, knows_propensity: bool, target_rmse: float) -> int:
-    """Logged responses at which the bound reaches a root-mean-square error.
+    """Number of logged responses at which the bound reaches a root-mean-square error.
 
-    The bound falls as ``1/n``: information adds up over the log.
+    The bound falls as ``1/n``, because information adds up over the log.
+
+    Parameters
+    ----------
+    world : World
+    knows_propensity : bool
+    target_rmse : float
+        Root-mean-square error of the reward, in probability.
 
     Raises
     ------
     BadInput
-        If nothing identifies the reward, so that no size would do.
+        If nothing identifies the reward, so that no number suffices, or the world is not logistic.
     """
     bound = mean_bound(world, knows_propensity)
     if not np.isfinite(bound):
         raise BadInput(
-            "with this knowledge the reward is not identified: no number of responses suffices. Would help: "
-            "the propensity, or context that moves only the propensity."
+            "with this knowledge the reward is not identified: no number of responses suffices. What would "
+            "help is to know the propensity, or context that moves only the propensity."
         )
     return int(np.ceil(len(world.train.reward) * bound / target_rmse**2))

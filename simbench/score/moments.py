@@ -1,4 +1,4 @@
-"""Bias, variance, ranking, calibration and decisions against the truth, each with an interval."""
+"""Bias, variance, ranking, calibration and decision metrics against the truth, each with an interval."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from simbench.score.ranking import (
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its interval; NaN bounds where one replicate cannot give any."""
+    """A number and its interval from ``low`` to ``high``; both are NaN if there is only one replicate."""
 
     value: float
     low: float
@@ -26,7 +26,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``unbiased``, ``biased`` or ``undecided``, why, and how many replicates would decide."""
+    """A verdict on the bias, the reason for it, and how many replicates would decide if it is open.
+
+    Parameters
+    ----------
+    label : {"unbiased", "biased", "undecided"}
+    reason : str
+    replicates_needed : int, optional
+        Number of replicates that would decide; None if it is decided, or no number would.
+    """
 
     label: str
     reason: str
@@ -47,22 +55,24 @@ def score(
     Parameters
     ----------
     predictions : ndarray, shape (R, m), in [0, 1]
-        ``γ̂`` of every replicate.
+        Predicted reward ``γ̂`` of every replicate.
     reward : ndarray, shape (m,), in [0, 1]
-        ``γ``.
+        True reward ``γ``.
     groups : ndarray, shape (m,)
-        Prompt ids.
+        Prompt of every response.
     level : float in (0, 1)
         Nominal coverage of the intervals.
     n_bootstrap : int
+        Number of bootstrap resamples of the replicates.
     seed : int
+        Seed of the resamples.
 
     Returns
     -------
     dict of Estimate
         ``bias2``, ``variance``, ``mse`` (squared probability), ``auroc``, ``pairwise_accuracy``,
-        ``brier``, ``nll``, ``calibration_shift``, ``ece``, ``regret``; of the published evaluation ``r2``,
-        ``mae``, ``rmse`` (see :mod:`simbench.score.labels`).
+        ``brier``, ``nll``, ``calibration_shift``, ``ece``, ``regret``; and those of the published evaluation,
+        ``r2``, ``mae``, ``rmse`` (see :mod:`simbench.score.labels`).
     """
     gram = gram_matrix(predictions, reward)
     weights = _resamples(len(gram), n_bootstrap, seed)
@@ -80,13 +90,16 @@ def score(
 def over_replicates(
     values: np.ndarray, *, level: float = 0.95, n_bootstrap: int = 1000, seed: int = 0
 ) -> Estimate:
-    """Mean of a number that every replicate has on its own, shape (R,), with its bootstrap interval."""
+    """Mean over replicates of a metric, given as one value per replicate, (R,), with its interval."""
     draws = _resamples(len(values), n_bootstrap, seed) @ values / len(values)
     return _interval(float(values.mean()), draws, level, len(values))
 
 
 def gram_matrix(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
-    """``G = E Eᵀ / m`` of the errors ``E = γ̂ - γ``; shape (R, R). All moments are read off it."""
+    """Gram matrix ``G = E Eᵀ / m`` of the errors ``E = γ̂ - γ``, shape (R, R).
+
+    Bias², variance and MSE are all computed from it.
+    """
     error = np.asarray(predictions, dtype=float) - reward
     return error @ error.T / error.shape[1]
 
@@ -107,8 +120,8 @@ def _moments(gram: np.ndarray) -> dict[str, float]:
 def _bootstrap_moments(gram: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, ...]:
     """The same moments for resampled replicates, from counts ``weights`` of shape (B, R).
 
-    A pair of copies of one replicate is no pair of different replicates: it is left out, else the
-    diagonal would pass for bias.
+    A pair of copies of one replicate is not a pair of different replicates: it is left out, because the
+    diagonal would otherwise count as bias.
     """
     n, diagonal = len(gram), np.diag(gram)
     mse = weights @ diagonal / n
@@ -128,7 +141,18 @@ def excess(
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Bias² and MSE beyond the oracle's on the same responses; replicates are resampled in pairs.
+    """Bias² and MSE in excess of the oracle's on the same responses.
+
+    Replicates of both are resampled together.
+
+    Parameters
+    ----------
+    predictions, oracle : ndarray, shape (R, m), in [0, 1]
+        Predicted rewards of the estimator and of the oracle.
+    reward : ndarray, shape (m,), in [0, 1]
+        True reward ``γ``.
+    level, n_bootstrap, seed
+        See :func:`score`.
 
     Returns
     -------
@@ -148,14 +172,18 @@ def excess(
 
 
 def verdict(excess_bias2: Estimate, *, margin: float, n_replicates: int) -> Verdict:
-    """Decide as section 5 of the theory says: an equivalence claim needs the whole interval.
+    """Decide whether an estimator is unbiased up to a margin (theory, section 5).
+
+    ``unbiased`` needs the whole interval below the margin, ``biased`` the whole interval above it.
 
     Parameters
     ----------
     excess_bias2 : Estimate
+        Excess bias² with its interval, from :func:`excess`.
     margin : float
-        In squared probability.
+        Largest bias² that counts as none, in squared probability.
     n_replicates : int
+        Number of replicates from which the interval was computed.
     """
     low, high, value = excess_bias2.low, excess_bias2.high, excess_bias2.value
     where = f"excess bias² {value:.4f} [{low:.4f}, {high:.4f}] against a margin of {margin:.4f}"
@@ -174,7 +202,7 @@ def verdict(excess_bias2: Estimate, *, margin: float, n_replicates: int) -> Verd
 
 
 def per_replicate(predictions: np.ndarray, reward: np.ndarray, groups: np.ndarray) -> dict[str, np.ndarray]:
-    """Metrics that one replicate has on its own, each of shape (R,)."""
+    """The metrics that are defined for a single replicate, by name, each of shape (R,); see :func:`score`."""
     p = np.asarray(predictions, dtype=float)
     brier = expected_brier(p, reward)
     safe = p.clip(1e-12, 1 - 1e-12)
@@ -198,10 +226,10 @@ def _resamples(n: int, n_bootstrap: int, seed: int) -> np.ndarray:
 
 
 def _interval(value: float, draws: np.ndarray, level: float, n: int) -> Estimate:
-    """Bootstrap percentiles, centred on the estimate and widened for few replicates.
+    """Interval from bootstrap percentiles, centred on the estimate and widened for few replicates.
 
-    The percentile bootstrap of n values is too narrow by ``√((n-1)/n)`` and by the normal-to-t ratio;
-    both are put back. Percentiles are reflected nowhere: skewness stays on its side.
+    The percentile bootstrap of n values is too narrow by ``√((n-1)/n)`` and by the normal-to-t ratio; both
+    are corrected. Percentiles are not reflected, so skewness stays on its side.
     """
     draws = draws[np.isfinite(draws)]
     if n < 2 or len(draws) == 0 or not np.isfinite(value):

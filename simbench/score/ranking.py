@@ -1,4 +1,4 @@
-"""Ranking, calibration and decision metrics, in expectation over the latent preferences."""
+"""Ranking, calibration and decision metrics, as expectations over the latent preferences."""
 
 import numpy as np
 from scipy.stats import rankdata
@@ -8,7 +8,9 @@ BINS = 15
 
 
 def expected_auroc(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
-    """``P(s_i > s_j | r*_i = 1, r*_j = 0)``, ties one half, over pairs of different responses.
+    """Expected AUROC, ``P(s_i > s_j | r*_i = 1, r*_j = 0)`` over pairs of different responses.
+
+    Ties count one half.
 
     Parameters
     ----------
@@ -17,7 +19,8 @@ def expected_auroc(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray, shape (R,); NaN where all rewards are 0 or all are 1.
+    ndarray, shape (R,), in [0, 1]
+        NaN if all rewards are 0 or all are 1.
     """
     negative = 1 - reward
     total = reward.sum() * negative.sum() - (reward * negative).sum()
@@ -37,10 +40,22 @@ def expected_auroc(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
 
 
 def pairwise_accuracy(predictions: np.ndarray, reward: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Share of a prompt's response pairs with different rewards that are ordered rightly.
+    """Share of pairs of responses to one prompt, with different rewards, that are ordered correctly.
 
-    Ties in the score count one half. Prompts with more than 200 responses give a fixed sample of
-    20,000 pairs each. Returns shape (R,); NaN where there is no such pair.
+    Ties in the score count one half. Each prompt with more than 200 responses contributes a fixed sample of
+    20,000 pairs.
+
+    Parameters
+    ----------
+    predictions : ndarray, shape (R, m)
+    reward : ndarray, shape (m,), in [0, 1]
+    groups : ndarray, shape (m,)
+        Prompt of every response.
+
+    Returns
+    -------
+    ndarray, shape (R,), in [0, 1]
+        NaN if there is no such pair.
     """
     first, second = _pairs(groups)
     differs = reward[first] != reward[second]
@@ -52,7 +67,7 @@ def pairwise_accuracy(predictions: np.ndarray, reward: np.ndarray, groups: np.nd
 
 
 def _pairs(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of rows that share a group, or a fixed sample of a large group's."""
+    """All pairs of rows that share a group, or a fixed sample of the pairs of a large group."""
     order = np.argsort(groups, kind="stable")
     _, starts = np.unique(groups[order], return_index=True)
     rng = np.random.default_rng(0)
@@ -70,7 +85,7 @@ def _pairs(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def expected_calibration_error(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
-    """Mean of ``|mean γ̂ - mean γ|`` over 15 bins of equal mass, shape (R,)."""
+    """Calibration error: the mean of ``|mean γ̂ - mean γ|`` over 15 bins of equal mass, shape (R,)."""
     order = np.argsort(predictions, axis=1, kind="stable")
     gap = np.take_along_axis(predictions - reward, order, axis=1)
     edges = np.linspace(0, gap.shape[1], BINS + 1).astype(int)[:-1]
@@ -78,9 +93,10 @@ def expected_calibration_error(predictions: np.ndarray, reward: np.ndarray) -> n
 
 
 def regret(predictions: np.ndarray, reward: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Best-of-n: the best reward of a prompt less that of its top-scored response, mean over prompts.
+    """Regret of best-of-n: a prompt's best reward minus that of its top-scored response, mean over prompts.
 
-    Tied top scores count with their mean reward. Shape (R,), in [0, 1].
+    Tied top scores count with their mean reward. Arguments as for :func:`pairwise_accuracy`; returns shape
+    (R,), in [0, 1].
     """
     order = np.argsort(groups, kind="stable")
     _, starts, counts = np.unique(groups[order], return_index=True, return_counts=True)

@@ -1,8 +1,8 @@
 """Exact expectation of a risk estimator over the feedback, and the verdict on its unbiasedness.
 
-Feedback is binary, so the expectation of a per-sample loss is a two-term sum,
-``p ℓ̂(h; 1) + (1-p) ℓ̂(h; 0)`` with ``p = γα`` (theory, section 2): no Monte Carlo, float64. The loss
-integrated here is the very function that is trained.
+Feedback is binary, so the expectation of a per-sample loss is a sum of two terms,
+``p ℓ̂(h; 1) + (1-p) ℓ̂(h; 0)`` with ``p = γα`` (theory, section 2): no Monte Carlo, in float64. The loss that
+is integrated here is the very function that is trained.
 """
 
 from dataclasses import dataclass, replace
@@ -31,7 +31,23 @@ MISCLICK = 0.1
 
 @dataclass(frozen=True)
 class Probe:
-    """Arbitrary hypotheses, rewards and propensities; each of shape (n,), float64."""
+    """Arbitrary values at which an expectation is computed, for n samples; tensors (n,), float64.
+
+    Parameters
+    ----------
+    hypothesis : Tensor
+        Logit of the reward that is judged.
+    reward, propensity : Tensor
+        True reward ``γ`` and propensity ``α``.
+    told_propensity : Tensor
+        Propensity that an estimator is told.
+    fitted_propensity : Tensor
+        Propensity that an estimator which fits one is taken to have fitted.
+    imputation : Tensor, optional
+        Logit of the imputed reward.
+    misclick : float
+        Misclick rate ``ε``.
+    """
 
     hypothesis: Tensor
     reward: Tensor
@@ -43,17 +59,18 @@ class Probe:
 
     @property
     def outputs(self) -> Outputs:
-        """Logits of arbitrary networks."""
+        """The outputs of arbitrary networks, as a loss reads them."""
         fitted = torch.logit(self.fitted_propensity)
         return Outputs(self.hypothesis, fitted, self.imputation, _with_second(fitted))
 
 
 @dataclass(frozen=True)
 class RiskVerdict:
-    """What ``simbench check`` says of one estimator in one case.
+    """What ``simbench check`` says about one estimator in one case.
 
-    ``bias`` is the largest absolute error of the expected per-sample loss, or the Monte Carlo bias of
-    the risk that is farthest from zero, then with its interval ``low``, ``high``.
+    ``bias`` is the largest absolute error of the expected per-sample loss, in units of the loss, and ``low``
+    and ``high`` equal it. For Monte Carlo, ``bias`` is the one farthest from zero relative to its error, with
+    its interval from ``low`` to ``high``.
     """
 
     estimator: str
@@ -65,7 +82,16 @@ class RiskVerdict:
 
 
 def situation(case: str, n: int = 4096, seed: int = 0) -> Probe:
-    """Random hypotheses (logits, sd 2), rewards in (0, 1), propensities in (.05, .95)."""
+    """The probe of a case: random hypotheses (logits, sd 2), rewards in (0, 1), propensities in (.05, .95).
+
+    Parameters
+    ----------
+    case : str
+        One of :data:`CASES`.
+    n : int
+        Number of samples.
+    seed : int
+    """
     rng = stream(seed, "risk", case)
     reward = rng.uniform(0.01, 0.99, n)
     propensity = rng.uniform(0.05, 0.95, n)
@@ -80,19 +106,19 @@ def situation(case: str, n: int = 4096, seed: int = 0) -> Probe:
 
 
 def ideal_loss(hypothesis: Tensor, reward: Tensor) -> Tensor:
-    """``γ ℓ(h, 1) + (1 - γ) ℓ(h, 0)`` of cross-entropy, one value a sample."""
+    """Ideal loss with cross-entropy, ``γ ℓ(h, 1) + (1 - γ) ℓ(h, 0)``, one value per sample."""
     return cross_entropy(hypothesis, reward)
 
 
 def _with_second(values: Tensor) -> Tensor:
-    """Of two signals: the second's propensities are the first's in reverse order, shape (2, n)."""
+    """The propensities of two signals, shape (2, n): the second's are the first's in reverse order."""
     return torch.stack([values, values.flip(-1)])
 
 
 def batch_for(
     estimator: Estimator, at: Probe, feedback: Tensor, case: str, signals: Tensor | None = None
 ) -> Batch:
-    """What the estimator may read in this situation when the feedback is ``feedback``."""
+    """The batch that the estimator reads in this case if the feedback is ``feedback``."""
     batch = Batch(
         feedback=feedback,
         feedback_rate=feedback_probability(estimator, at).mean(-1, keepdim=True),
@@ -109,17 +135,17 @@ def batch_for(
 
 
 def feedback_probability(estimator: Estimator, at: Probe) -> Tensor:
-    """``(γ + (1-γ)ε)α``; for the oracle, whose feedback is the preference itself, ``γ``."""
+    """Probability of a click, ``(γ + (1-γ)ε)α``; for the oracle, whose feedback is the preference, ``γ``."""
     if "truth" in estimator.needs:
         return at.reward
     return (at.reward + (1 - at.reward) * at.misclick) * at.propensity
 
 
 def expected_loss(estimator: Estimator, at: Probe, case: str = "known α") -> Tensor:
-    """``E_r[ℓ̂(h; r)]`` by enumeration of the feedback, float64.
+    """Expected loss ``E_r[ℓ̂(h; r)]`` by enumeration of the feedback, float64.
 
-    Two terms a sample, shape (n,); four terms a pair where the loss reads pairs, shape (n/2,); four
-    where it reads two signals.
+    There are two terms per sample, or four if the loss reads two signals, and the shape is (n,). If the loss
+    reads pairs, there are four terms per pair, and the shape is (n/2,).
     """
     if "signals" in estimator.needs:
         return _over_two_signals(estimator, at, case)
@@ -142,7 +168,7 @@ def expected_loss(estimator: Estimator, at: Probe, case: str = "known α") -> Te
 
 
 def _over_two_signals(estimator: Estimator, at: Probe, case: str) -> Tensor:
-    """Four terms a sample; a misclick is a slip of the first signal."""
+    """The expectation over two signals, four terms per sample; only the first signal has misclicks."""
     good = _with_second(at.propensity)
     bad = good * torch.tensor([[at.misclick], [0.0]], dtype=good.dtype)
     total = torch.zeros_like(at.reward)
@@ -155,28 +181,37 @@ def _over_two_signals(estimator: Estimator, at: Probe, case: str) -> Tensor:
 
 
 def ideal_for(estimator: Estimator, at: Probe) -> Tensor:
-    """The ideal loss that the estimator aims at: of samples, or of pairs."""
+    """The ideal loss that the estimator aims at: of samples, (n,), or of pairs, (n/2,)."""
     if not estimator.reads_pairs:
         return estimator.ideal_loss(at.hypothesis, at.reward)
     return ideal_pair_loss(at.hypothesis, at.reward)
 
 
 def ideal_pair_loss(hypothesis: Tensor, reward: Tensor) -> Tensor:
-    """``γ_i (1 - γ_j) ℓ(s_i - s_j, 1)`` in both directions (Saito, ICTIR 2020); i, j are the halves."""
+    """Ideal pairwise loss, ``γ_i (1 - γ_j) ℓ(s_i - s_j, 1)`` in both directions (Saito, ICTIR 2020).
+
+    The first half of the samples are the i, the second half the j; shape (n/2,).
+    """
     half = len(reward) // 2
     (s_i, s_j), (g_i, g_j) = ((v[:half], v[half:]) for v in (hypothesis, reward))
     return g_i * (1 - g_j) * loss_positive(s_i - s_j) + g_j * (1 - g_i) * loss_positive(s_j - s_i)
 
 
 def check(estimator: Estimator, seed: int = 0) -> list[RiskVerdict]:
-    """Verdicts in every case that applies to the estimator."""
+    """The verdicts on an estimator, one for every case that applies to it.
+
+    Raises
+    ------
+    BadInput
+        If ``reward_loss`` does not return one value per sample.
+    """
     cases = [case for case in CASES if case != "true posteriors" or _stratifies(estimator)]
     method = _exact if estimator.sums_over_samples else _monte_carlo
     return [method(estimator, case, seed) for case in cases]
 
 
 def exact_cases(kind: type[Estimator]) -> str:
-    """The cases in which the risk is exactly unbiased, in words."""
+    """The cases in which the risk is exactly unbiased, in words for the catalogue."""
     try:
         estimator = kind()
     except TypeError:
@@ -202,9 +237,9 @@ def _exact(estimator: Estimator, case: str, seed: int) -> RiskVerdict:
 
 
 def _monte_carlo(estimator: Estimator, case: str, seed: int) -> RiskVerdict:
-    """For risks that are no sum over samples: mean over drawn batches of 512, several hypotheses.
+    """For risks that are no sum over samples: the mean over drawn batches of 512, at several hypotheses.
 
-    The interval holds for all hypotheses together (normal, two-sided 1 - 1e-3, Bonferroni).
+    The interval covers all hypotheses together (normal, two-sided 1 - 1e-3, Bonferroni).
     """
     # mostly near 0 or 1, where a sure hypothesis has a small negative risk and a clamp binds
     rewards = stream(seed, "risk", case, "batch").beta(0.2, 0.2, 512).clip(1e-3, 1 - 1e-3)

@@ -1,4 +1,4 @@
-"""The verdicts of ``simbench check`` as one table: a row an estimator, a column a case."""
+"""The verdicts of ``simbench check`` as one table: a row per estimator, a column per case."""
 
 from collections.abc import Sequence
 
@@ -13,32 +13,37 @@ Rows = list[tuple[risk.RiskVerdict, type[Estimator]]]
 
 
 def check(*estimators: str | type[Estimator], seed: int = 0) -> pd.DataFrame:
-    """Whether the risk of each estimator is unbiased, integrated exactly over the feedback where that can be.
+    """Check whether the risk of each estimator is unbiased, by exact integration over the feedback.
+
+    A risk that is no sum over samples cannot be integrated exactly; it is checked by Monte Carlo.
 
     Parameters
     ----------
     *estimators : str or type of Estimator
-        Names or classes; by default all installed ones that train a loss of their own.
+        Names or classes; by default all installed estimators that train a loss of their own.
     seed : int
-        Of the random hypotheses, rewards and propensities.
+        Seed of the random hypotheses, rewards and propensities.
 
     Returns
     -------
     DataFrame
-        A row an estimator and case: ``estimator, case, verdict, bias, low, high`` (in units of the loss;
-        where the expectation is exact, the three numbers are one: the largest error).
+        One row per estimator and case: ``estimator, case, verdict, bias, low, high``. The numbers are in
+        units of the loss; if the expectation is exact, all three are the largest error.
 
     Raises
     ------
     BadInput
-        If there is no such estimator, or it states no loss of its own.
+        If there is no such estimator, or it has no loss of its own.
     """
     rows = collect(list(estimators) or None, seed)
     return pd.DataFrame([vars(verdict) for verdict, _ in rows])
 
 
 def collect(names: Sequence[str | type[Estimator]] | None, seed: int) -> Rows:
-    """Verdicts of these estimators, by default of all installed ones that train a loss of their own."""
+    """Verdicts on the named estimators, each with its class; arguments and errors as for :func:`check`.
+
+    By default they are all installed estimators that train a loss of their own.
+    """
     chosen = names or [name for name in registry.names() if name != "sklearn"]
     kinds = [registry.find(one) if isinstance(one, str) else one for one in chosen]
     if not names:
@@ -50,12 +55,12 @@ def collect(names: Sequence[str | type[Estimator]] | None, seed: int) -> Rows:
 
 
 def states_a_loss(kind: type[Estimator]) -> bool:
-    """Whether there is a risk to integrate; a scikit-learn classifier shows none."""
+    """Whether the class has a risk that can be integrated; a scikit-learn classifier has none."""
     return kind.reward_loss is not Estimator.reward_loss or kind.risk is not Estimator.risk
 
 
 def as_table(rows: Rows) -> pd.DataFrame:
-    """One row an estimator; a cell says exact, or by how much the risk is off."""
+    """The verdicts with one row per estimator; a cell says "exact", or by how much the risk is off."""
     table: dict[str, dict[str, str]] = {}
     for verdict, kind in rows:
         told = ", ".join(sorted(kind.needs)) or "nothing"
@@ -76,7 +81,7 @@ def _cell(verdict: risk.RiskVerdict) -> str:
 
 
 def legend() -> list[str]:
-    """What the columns and cells mean."""
+    """Lines that explain the columns and cells of the table."""
     cases = [f"{case}: {meaning}." for case, meaning in risk.CASES.items()]
     return [
         *cases,
@@ -88,7 +93,7 @@ def legend() -> list[str]:
 
 
 def as_markdown(rows: Rows) -> str:
-    """The table as a document."""
+    """The table as a Markdown document."""
     table = as_table(rows)
     lines = ["# Is the risk unbiased?", "", "Written by `simbench check --format markdown`.", ""]
     lines += ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]

@@ -1,1 +1,1 @@
-"""A loss, and the loop that trains R replicates of it at once."""
+"""The contract of an estimator, the pointwise losses, and the loop that trains R replicates at once."""

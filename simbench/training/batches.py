@@ -1,7 +1,7 @@
 """The order of training: which rows are held out, and in which order the others are read.
 
-The order depends on sizes alone, never on where the features lie: a log in memory and the same log on disk
-are trained in the same batches.
+The order depends only on sizes, never on where the features are stored: a log in memory and the same log on
+disk are trained in the same batches.
 """
 
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from simbench.errors import BadInput
 from simbench.files.matrix import IN_MEMORY
 from simbench.training.pairs import draw_pairs
 
-RUN = 1024  # successive rows that are read together where a log is larger than one pool
+RUN = 1024  # consecutive rows that are read together if a log is larger than one pool
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Batches that are drawn from rows which lie in memory together.
+    """Successive batches whose rows are in memory at the same time.
 
     Parameters
     ----------
     rows : ndarray of int64
-        All rows of the batches, one batch behind another; of a batch of pairs, the first members and then
-        their partners.
+        Row numbers of all batches, one batch after another; a batch of pairs lists the first members and
+        then their partners.
     sizes : list of int
-        Rows of each batch.
+        Number of rows in each batch.
     """
 
     rows: np.ndarray
@@ -33,15 +33,15 @@ class Pool:
 
 
 def pool_rows(width: int, batch_size: int, memory: int = IN_MEMORY) -> int:
-    """Rows of ``width`` float32 that a pool holds; whole batches, and at least one."""
+    """Number of rows of ``width`` float32 values that fit in a pool: whole batches, and at least one."""
     return max(batch_size, memory // (4 * width) // batch_size * batch_size)
 
 
 def shuffled(n: int, pool: int, order: np.random.Generator) -> list[np.ndarray]:
-    """The numbers 0 to n - 1 in random order, in pools of ``pool``.
+    """The numbers 0 to n - 1 in random order, split into pools of ``pool`` numbers.
 
-    What fits in one pool is a full permutation. Beyond that, runs of successive numbers are shuffled, so
-    that a file is read in long runs, and the numbers of every pool are shuffled among themselves.
+    If everything fits in one pool, the order is a full permutation. Otherwise runs of consecutive numbers are
+    shuffled, so that a file is read in long runs, and then the numbers within each pool.
     """
     if n <= pool:
         return [order.permutation(n)]
@@ -52,14 +52,20 @@ def shuffled(n: int, pool: int, order: np.random.Generator) -> list[np.ndarray]:
 
 
 def batches_of_rows(rows: np.ndarray, size: int, pool: int, order: np.random.Generator) -> list[Pool]:
-    """An epoch of batches of ``size`` rows."""
+    """The pools of one epoch: all ``rows`` in random order, in batches of ``size`` rows."""
     return [Pool(rows[part], _split(len(part), size)) for part in shuffled(len(rows), pool, order)]
 
 
 def batches_of_pairs(
     rows: np.ndarray, groups: np.ndarray, size: int, pool: int, order: np.random.Generator
 ) -> list[Pool]:
-    """An epoch of batches of ``size // 2`` pairs: every row with a random partner of its prompt."""
+    """The pools of one epoch in batches of ``size // 2`` pairs: each row with a random partner of its prompt.
+
+    Raises
+    ------
+    BadInput
+        If no prompt has two responses.
+    """
     pairs, size = draw_pairs(rows, groups, order), max(1, size // 2)
     pools = []
     for part in shuffled(pairs.shape[1], max(size, pool // 2 // size * size), order):
@@ -70,7 +76,7 @@ def batches_of_pairs(
 
 
 def in_order(rows: np.ndarray, size: int, pool: int) -> list[Pool]:
-    """One pass over these rows as they stand, in parts of ``size``: for evaluation."""
+    """The pools of one pass over ``rows`` in the given order, in batches of ``size``: for evaluation."""
     pool = max(size, pool // size * size)
     parts = np.split(rows, range(pool, len(rows), pool))
     return [Pool(part, _split(len(part), size)) for part in parts]
@@ -81,12 +87,25 @@ def _split(n: int, size: int) -> list[int]:
 
 
 def split_by_prompt(groups: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and rows held out, by whole prompts (theory, section 5).
+    """Split the rows into training and held-out rows, by whole prompts (theory, section 5).
+
+    Parameters
+    ----------
+    groups : ndarray, shape (n,)
+        Prompt of every row. If all rows share one prompt, single rows are held out.
+    share : float in [0, 1)
+        Share of the prompts that is held out.
+    seed : int
 
     Returns
     -------
     train, held_out : ndarray of int64
-        Never empty; both are all rows where the share is 0.
+        Row numbers; never empty. With a share of 0, both are all rows.
+
+    Raises
+    ------
+    BadInput
+        If the log has fewer than two rows.
     """
     if share == 0:
         return np.arange(len(groups)), np.arange(len(groups))
@@ -94,7 +113,10 @@ def split_by_prompt(groups: np.ndarray, share: float, seed: int) -> tuple[np.nda
     if len(names) < 2:  # a single prompt: nothing to keep whole
         code, names = np.arange(len(groups)), groups
     if len(code) < 2:
-        raise BadInput("a log of one row cannot be split: at least 2 sample(s) are needed.")
+        raise BadInput(
+            "a log of one row cannot be split into training and held-out rows: at least 2 sample(s) are "
+            "needed."
+        )
     rank = np.random.default_rng(seed).permutation(len(names))
     n_held = min(len(names) - 1, max(1, round(share * len(names))))
     held = rank[code] < n_held

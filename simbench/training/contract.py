@@ -14,19 +14,19 @@ from simbench.training.losses import cross_entropy
 from simbench.training.parameters import Parameters
 from simbench.training.samples import Batch, Outputs
 
-MEMORY_BUDGET = 2 << 30  # bytes for parameters, optimiser state, activations and feedback of a chunk
+MEMORY_BUDGET = 2 << 30  # bytes for a chunk's parameters, optimiser state, activations and feedback
 
 
 @dataclass(frozen=True)
 class Network:
-    """One network of an estimator: what it reads, and which heads it has on one trunk.
+    """One network of an estimator: what it reads, and which heads share its hidden layers.
 
     Parameters
     ----------
     heads : tuple of {"reward", "propensity", "imputation", "signal:0", "signal:1", ...}
-        One logit each; several heads share all hidden layers. "signal:k" is the propensity of signal k.
+        Each head is one logit; all heads share all hidden layers. "signal:k" is the propensity of signal k.
     inputs : {"features", "context"}
-        "context" falls back to the features where the log has no context.
+        "context" falls back to the features if the log has no context.
     """
 
     heads: tuple[str, ...] = ("reward",)
@@ -34,7 +34,7 @@ class Network:
 
 
 class FittedReplicates(Protocol):
-    """R fitted rewards, one a replicate."""
+    """What fitting returns: R fitted rewards, one per replicate."""
 
     def predict(self, features: Matrix) -> np.ndarray:
         """Reward probabilities ``γ̂``, shape (R, m), float64 in [0, 1]."""
@@ -42,11 +42,11 @@ class FittedReplicates(Protocol):
 
 
 class Trainable(Parameters):
-    """What training needs of an estimator: its loss, its networks, its hyper-parameters.
+    """What training needs from an estimator: its loss, its networks and its hyper-parameters.
 
     The same loss is trained (:mod:`simbench.training`) and integrated exactly (:mod:`simbench.score.risk`).
     Hyper-parameters are annotated attributes; a subclass adds its own in the same way, and changes a default
-    by assigning it. Constructors take them by keyword.
+    by assigning a new value. Constructors take them by keyword.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Trainable(Parameters):
     lr : float
         Adam's learning rate.
     batch_size : int
-        Rows a step.
+        Rows per optimiser step.
     epochs : int
         Largest number of passes over the log.
     patience : int
@@ -63,43 +63,44 @@ class Trainable(Parameters):
     weight_decay : float
         Coupled L2 penalty.
     validation_share : float in [0, 1)
-        Share of the prompts held out for early stopping; 0 trains on all and watches the training objective
-        itself (no guard against overfitting: for parametric heads).
+        Share of the prompts held out for early stopping; with 0 all rows are trained on, and early stopping
+        watches the training objective itself (no guard against overfitting: for parametric heads).
     seed : int
-        Initial weights, batch order and the held-out split derive from it.
+        Source of the initial weights, the batch order and the held-out split.
     device : str
-        A torch device.
+        Name of a torch device, such as ``cpu`` or ``cuda``.
 
     Attributes
     ----------
     name, family, assumption, source : str
-        What the catalogue prints: the name, the family, under what the risk is unbiased, and the publication.
+        What the catalogue prints: the name, the family, when the risk is unbiased, and the publication.
     needs, optional : frozenset of str
-        What it must be told, and what it uses if told, of: "truth", "propensity", "class prior", "labels",
-        "misclick", "signals", "action rate", "always acts".
+        What the estimator must be told, and what it uses if it is told, out of: "truth", "propensity",
+        "class prior", "labels", "misclick", "signals", "action rate", "always acts".
     networks : tuple of Network
+        The networks to train; by default one reward network.
     reads_pairs : bool
-        For losses on two responses of one prompt: batches hold b first members, then their b partners (see
-        :meth:`Batch.halves`).
+        Whether the loss compares two responses to one prompt: batches then hold b first members, followed by
+        their b partners (see :meth:`Batch.halves`).
     has_epoch_state : bool
         Whether :meth:`epoch_state` is computed before every epoch.
     initial_epochs : int
-        Passes over :meth:`initial_objective` before training.
+        Number of epochs that minimise :meth:`initial_objective` before training.
     mixup : float or None
-        Concentration of the Beta distribution by which every training batch is mixed as well (see
-        :mod:`simbench.training.samples`).
+        Concentration of the Beta distribution from which mixing shares are drawn, if every training batch is
+        also given mixed rows (see :mod:`simbench.training.samples`).
     reads_representation : bool
         Whether the loss reads the reward network's last hidden layer.
     workspace : int
-        Number of float32 values that the loss takes for itself in each replicate, where that is not small
-        beside the activations.
+        Number of float32 values per replicate that the loss itself allocates, if that is not small compared
+        with the activations.
     sums_over_samples : bool
-        False for a risk that is no mean of per-sample losses.
+        Whether the risk is a mean of per-sample losses.
     ranks_only : bool
-        Whether predictions carry an order but no probability.
+        Whether predictions only order responses and are not probabilities.
     link_formula : str
-        :meth:`link` in NumPy's words, of the logit ``s`` and the calibration ``c``, for the cards of models
-        that leave simbench.
+        :meth:`link` as a NumPy expression in the logit ``s`` and the calibration ``c``, for the model cards
+        of exported models.
     """
 
     name: ClassVar[str] = ""
@@ -132,66 +133,70 @@ class Trainable(Parameters):
     # -- the loss ---------------------------------------------------------------------------
 
     def ideal_loss(self, reward_logit: Tensor, target: Tensor) -> Tensor:
-        """``t ℓ(h, 1) + (1 - t) ℓ(h, 0)`` of the loss whose ideal risk it aims at, one value a sample."""
+        """Ideal loss that the estimator aims at, ``t ℓ(h, 1) + (1 - t) ℓ(h, 0)``, one value per sample."""
         return cross_entropy(reward_logit, target)
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        """Per-sample estimate ``ℓ̂(h; r, what it knows)`` of the ideal loss, shape (..., b)."""
+        """Per-sample estimate of the ideal loss from the feedback and what is told, shape (..., b)."""
         raise NotImplementedError(f"{type(self).__name__} must define reward_loss.")
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor | float:
-        """Per-sample loss of the other networks, shape (..., b); not part of the reward's risk."""
+        """Per-sample loss of the networks other than the reward's, shape (..., b); no part of the risk."""
         return 0.0
 
     def risk(self, out: Outputs, batch: Batch) -> Tensor:
-        """Estimate of the ideal risk from a batch, shape (...,); where it is not the mean loss, say so
-        with ``sums_over_samples = False``."""
+        """Estimate of the ideal risk from a batch, shape (...,).
+
+        A subclass whose risk is not the mean loss also sets ``sums_over_samples = False``.
+        """
         return self.reward_loss(out, batch).mean(-1)
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
-        """What a training step minimises, shape (...,): the mean loss unless it is no sum."""
+        """What a training step minimises, shape (...,): by default the mean of both losses."""
         return (self.loss_of_samples(out, batch) + self.auxiliary_loss(out, batch)).mean(-1)
 
     def initial_objective(self, out: Outputs, batch: Batch) -> Tensor:
-        """What the ``initial_epochs`` before training minimise, shape (...,): where the source says from
-        which fit its networks start."""
+        """What the ``initial_epochs`` before training minimise, shape (...,).
+
+        Override it if the estimator's publication starts its networks from another fit.
+        """
         return self.objective(out, batch)
 
     def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        """Held-out criterion of early stopping, shape (...,). Sees feedback only, never the truth."""
+        """Held-out criterion of early stopping, shape (...,). It sees the feedback only, never the truth."""
         return self.objective(out, batch)
 
     def epoch_state(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Quantities frozen for one epoch (an E-step), each of shape (..., n)."""
+        """Quantities that stay fixed for one epoch (an E-step), each of shape (..., n)."""
         return {}
 
     def initial_shift(self, head: str, restart: int) -> float:
-        """Added to the logit of a head before training, so that restarts begin apart."""
+        """Number added to a head's logit before training, so that restarts begin at different points."""
         return 0.0
 
     def calibration(self, out: Outputs, batch: Batch) -> Tensor | None:
-        """What :meth:`link` needs besides the logit, of shape (R, 1), from the held-out feedback."""
+        """What :meth:`link` needs besides the logit, computed from the held-out feedback; shape (R, 1)."""
         return None
 
     def link(self, reward_logit: Tensor, calibration: Tensor | None = None) -> Tensor:
-        """Reward probability of a logit (R, m); overridden where prediction is not ``σ``."""
+        """Reward probabilities of logits, shape (R, m); override it if the prediction is not ``σ``."""
         return torch.sigmoid(reward_logit)
 
     def networks_for(self, log: FeedbackLog) -> tuple[Network, ...]:
-        """Its networks on this log: those declared, unless their number depends on the log's signals."""
+        """The networks to train on this log: the declared ones, unless they depend on the log's signals."""
         return self.networks
 
     def prepare(self, log: FeedbackLog) -> FeedbackLog:
-        """Estimate from the log what may be estimated (a class prior), before training."""
+        """The log to train on; an override may add what it estimates from the log, such as a class prior."""
         return log
 
     def loss_of_samples(self, out: Outputs, batch: Batch) -> Tensor:
-        """:meth:`reward_loss`, held against the contract: a value a sample, or a pair.
+        """The result of :meth:`reward_loss`, after a check that it has one value per sample (or per pair).
 
         Raises
         ------
         BadInput
-            If it was averaged too early.
+            If it has another shape, such as that of a loss that was already averaged.
         """
         loss, rows = self.reward_loss(out, batch), out.reward.shape
         pairs = (*rows[:-1], rows[-1] // 2)
@@ -199,7 +204,7 @@ class Trainable(Parameters):
             return loss
         raise BadInput(
             f"reward_loss of {self.name or type(self).__name__} returns shape {tuple(loss.shape)} for a "
-            f"batch of shape {tuple(rows)}: return one value a sample, and leave the mean to the bench."
+            f"batch of shape {tuple(rows)}: return one value per sample, and leave the mean to the bench."
         )
 
     @classmethod
@@ -208,7 +213,13 @@ class Trainable(Parameters):
         return {head for network in cls.networks for head in network.heads}
 
     def require(self, log: FeedbackLog) -> None:
-        """Raise :class:`BadInput` if the log lacks something that the estimator must be told."""
+        """Check that the log holds everything that the estimator must be told.
+
+        Raises
+        ------
+        BadInput
+            If something is missing.
+        """
         for need in sorted(self.needs & {"propensity", "class prior", "misclick", "signals"}):
             if getattr(log, need.replace(" ", "_")) is None:
                 raise BadInput(f"{self.name} must be told the {need}, and the log does not hold it.")

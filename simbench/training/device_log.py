@@ -1,6 +1,6 @@
-"""What a log holds of feedback and knowledge, on the training device, and the batches that losses read.
+"""A log's feedback and what it is told, on the training device, and the batches that losses read.
 
-The features are another matter: see :mod:`simbench.training.feeding`.
+The features are handled elsewhere: see :mod:`simbench.training.feeding`.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from simbench.training.samples import Batch
 
 
 class DeviceLog:
-    """Tensors of a log; those with one row a replicate follow the replicates that still train.
+    """The tensors of a log on the device; :meth:`keep` drops the rows of replicates that stopped training.
 
     Parameters
     ----------
@@ -20,31 +20,32 @@ class DeviceLog:
     replicates : ndarray of int64
         Rows of ``log.feedback``, possibly repeated.
     device : torch.device
+        Where the tensors are kept.
     """
 
     def __init__(self, log: FeedbackLog, replicates: np.ndarray, device: torch.device):
         self.device = device
-        self.feedback = self.tensor(log.feedback[replicates])
-        self.feedback_rate = self.feedback.mean(1, keepdim=True)
-        self.labels = None if log.labels is None else self.tensor(log.labels[replicates])
-        self.strata = None if log.strata is None else self.tensor(log.strata[replicates])
-        self.signals = None if log.signals is None else self.tensor(log.signals[replicates])
+        self.feedback: Tensor = self.tensor(log.feedback[replicates])
+        self.feedback_rate: Tensor = self.feedback.mean(1, keepdim=True)
+        self.labels: Tensor | None = None if log.labels is None else self.tensor(log.labels[replicates])
+        self.strata: Tensor | None = None if log.strata is None else self.tensor(log.strata[replicates])
+        self.signals: Tensor | None = None if log.signals is None else self.tensor(log.signals[replicates])
         self.negative_signals = log.negative_signals
-        self.class_prior = None
+        self.class_prior: Tensor | None = None
         if log.class_prior is not None:
             each = np.broadcast_to(np.asarray(log.class_prior, dtype=float), (log.n_replicates,))
             self.class_prior = self.tensor(each[replicates])[:, None]
-        self.propensity = None
+        self.propensity: Tensor | None = None
         if log.propensity is not None:
             own = log.propensity.ndim == 2
             self.propensity = self.tensor(log.propensity[replicates] if own else log.propensity)
         self.misclick, self.action_rate = log.misclick, log.action_rate
-        self.always_acts = None
+        self.always_acts: Tensor | None = None
         if log.always_acts is not None:
             self.always_acts = torch.as_tensor(log.always_acts, dtype=torch.bool, device=device)
 
     def batch(self, rows: Tensor, state: dict[str, Tensor]) -> Batch:
-        """What a loss may read of these rows; ``state`` has one value a row of the log."""
+        """The batch of these rows, as a loss reads it; ``state`` has one value per row of the log."""
         return Batch(
             feedback=self.feedback[:, rows],
             feedback_rate=self.feedback_rate,
@@ -61,7 +62,7 @@ class DeviceLog:
         )
 
     def keep(self, members: Tensor) -> "DeviceLog":
-        """The log of some of the replicates; ``members`` is a mask."""
+        """The log of some of the replicates; ``members`` is a bool mask of shape (R,)."""
         other = object.__new__(DeviceLog)
         other.__dict__.update(self.__dict__)
         for name in ("feedback", "feedback_rate", "labels", "class_prior", "strata", "signals"):
@@ -72,6 +73,6 @@ class DeviceLog:
         return other
 
     def tensor(self, values: np.ndarray) -> Tensor:
-        """float32 or int64 on the device."""
+        """The values on the device: float32 if they are floating-point numbers, else int64."""
         dtype = torch.float32 if values.dtype.kind == "f" else torch.int64
         return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=self.device)

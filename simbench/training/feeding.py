@@ -1,4 +1,4 @@
-"""Feature rows for the training device: resident there, or read pool by pool ahead of the training."""
+"""Brings feature rows to the training device: once for all, or pool by pool, ahead of the training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,20 +14,23 @@ from simbench.files.matrix import IN_MEMORY, MappedMatrix, Matrix
 from simbench.training.batches import Pool
 
 Key = TypeVar("Key")
-SHARE_OF_DEVICE = 0.6  # of a GPU's free memory that resident features may take
+SHARE_OF_DEVICE = 0.6  # share of a GPU's free memory that resident features may take
 
 
 @dataclass(frozen=True)
 class Held:
-    """A matrix of which all rows of a pool are on the device.
+    """A matrix on the device: every row of the log, or at least all rows of one pool.
 
     Parameters
     ----------
     values : Tensor, shape (k, d)
-        Of any floating-point type.
+        Stored values, of any floating-point type.
     scale : float
+        Factor by which stored values are multiplied.
     is_whole : bool
-        Whether it holds every row of the log, and not those of one pool.
+        Whether it holds every row of the log rather than those of one pool.
+    dtype : torch.dtype
+        Type in which :meth:`take` returns rows.
     """
 
     values: Tensor
@@ -36,7 +39,7 @@ class Held:
     dtype: torch.dtype
 
     def take(self, rows: Tensor) -> Tensor:
-        """These rows, scaled, in the type of the products."""
+        """The given rows, scaled, in the type of the matrix products."""
         part = self.values.index_select(0, rows)
         if self.scale != 1:
             part = part.float().mul_(self.scale)
@@ -45,15 +48,16 @@ class Held:
 
 @dataclass(frozen=True)
 class Feed(Generic[Key]):
-    """What a pool's batches read.
+    """What the batches of one pool read.
 
     Parameters
     ----------
     batches : tuple of Tensor of int64
-        Rows of the log of each batch, on the device.
+        Row numbers in the log of each batch, on the device.
     places : tuple of Tensor of int64
-        The same rows as places in the pool.
+        Positions of the same rows in the pool.
     inputs : dict of Held
+        Input matrix of each network, by key.
     """
 
     batches: tuple[Tensor, ...]
@@ -61,26 +65,28 @@ class Feed(Generic[Key]):
     inputs: dict[Key, Held]
 
     def __iter__(self) -> Iterator[tuple[Tensor, dict[Key, Tensor]]]:
-        """Rows of each batch, and their inputs."""
+        """Yield the row numbers of each batch, and the inputs of each network."""
         for rows, place in zip(self.batches, self.places, strict=True):
             yield rows, {k: held.take(rows if held.is_whole else place) for k, held in self.inputs.items()}
 
 
 class Feeder(Generic[Key]):
-    """Reads what the networks read, by keys; the next pool is read ahead while this one trains.
+    """Supplies the input rows of every network; the next pool is read while the current one trains.
 
     On a GPU a thread reads ahead. On a CPU that thread would stall the cores that train, which wait for one
-    another at every product (measured: a quarter more time); there the system is asked to read ahead.
+    another at every product (measured: a quarter more time); there the operating system is asked to read
+    ahead.
 
     Parameters
     ----------
     inputs : dict of Matrix
-        What is in memory, or small, becomes resident on the device once; on a GPU, all that fits.
+        Input matrix of each network, by key. A matrix that is in memory, or small, is copied to the device
+        once; on a GPU, every matrix that fits.
     device : torch.device
     dtype : torch.dtype
-        Of the matrix products.
+        Type of the matrix products.
     pool : int, bytes
-        Of float32 up to which a matrix on disk is read whole: what fits in one pool.
+        Size up to which a matrix on disk is read whole: that of one pool.
     """
 
     def __init__(
@@ -101,11 +107,11 @@ class Feeder(Generic[Key]):
 
     @property
     def is_resident(self) -> bool:
-        """Whether every input lies on the device for good."""
+        """Whether every input stays on the device throughout the training."""
         return not self._read
 
     def pools(self, plan: Sequence[Pool]) -> Iterator[Feed[Key]]:
-        """Every pool of the plan in turn, with all that its batches read."""
+        """Yield each pool of the plan in turn, with everything that its batches read."""
         if self.is_resident:
             for pool in plan:
                 batches = self._to_device(pool.rows).split(pool.sizes)
@@ -116,7 +122,7 @@ class Feeder(Generic[Key]):
             yield Feed(batches, places.split(pool.sizes), {**self._resident, **inputs})
 
     def _loaded(self, plan: Sequence[Pool]) -> Iterator[tuple[Tensor, dict[Key, Held]]]:
-        """Every pool as read; what comes next is on its way."""
+        """Yield every pool that was read, while the next one is being read."""
         if not self.has_reader:
             for pool, following in zip_longest(plan, plan[1:]):
                 if following is not None:
@@ -125,7 +131,7 @@ class Feeder(Generic[Key]):
                 yield self._load(pool, 0)
             return
         with ThreadPoolExecutor(1, "simbench-read") as thread:
-            ahead: Future | None = None
+            ahead: Future[tuple[Tensor, dict[Key, Held]]] | None = None
             for number, pool in enumerate(plan):
                 ready = ahead.result() if ahead is not None else self._load(pool, 0)
                 if number + 1 < len(plan):
@@ -145,7 +151,7 @@ class Feeder(Generic[Key]):
         return self._to_device(places), inputs
 
     def _buffer(self, side: int, key: Key, matrix: MappedMatrix, rows: int) -> Tensor:
-        """Memory that is used again for every pool: fresh pages cost as much time as the reading."""
+        """Memory that is reused for every pool: fresh pages cost as much time as the reading."""
         buffer = self._buffers[side].get(key)
         if buffer is None or len(buffer) < rows:
             buffer = torch.empty((rows, matrix.shape[1]), dtype=matrix.stored)

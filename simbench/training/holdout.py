@@ -1,4 +1,4 @@
-"""The held-out part of a log: how it is chosen, and by what it judges a fit."""
+"""The held-out part of a log: how it is chosen, and which labels judge a fit on it."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -8,15 +8,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Holdout:
-    """Handed to ``fit_replicates`` by a study whose protocol differs from the default.
+    """How a study's protocol holds out responses, where it differs from the default.
 
     Parameters
     ----------
     by : {"prompt", "sample"}
-        Unit that is held out.
+        Unit that is held out as a whole.
     oracle_labels : ndarray, shape (R, n), in {0, 1}, or None
-        ``r*`` of every response, where the protocol's ``oracle_stopping`` lets early stopping see it. No loss
-        reads it: a :class:`simbench.training.samples.Batch` has no place for it.
+        Preference ``r*`` of every response, if the protocol's ``oracle_stopping`` lets early stopping see it.
+        No loss can read it: a :class:`simbench.training.samples.Batch` does not carry it.
     """
 
     by: Literal["prompt", "sample"] = "prompt"
@@ -24,14 +24,14 @@ class Holdout:
 
     @property
     def is_usual(self) -> bool:
-        """Whether it is what training does unasked."""
+        """Whether this is the default: whole prompts, judged by the feedback."""
         return self.by == "prompt" and self.oracle_labels is None
 
     def units(self, groups: np.ndarray) -> np.ndarray:
-        """What :func:`simbench.training.batches.split_by_prompt` keeps whole, shape (n,)."""
+        """Unit of every row, which :func:`simbench.training.batches.split_by_prompt` keeps whole; (n,)."""
         return groups if self.by == "prompt" else np.arange(len(groups))
 
     def replicates(self, rows: slice | np.ndarray) -> "Holdout":
-        """Of some of the replicates."""
+        """The same holdout for some of the replicates."""
         labels = self.oracle_labels
         return self if labels is None else replace(self, oracle_labels=labels[rows])

@@ -1,4 +1,4 @@
-"""R multilayer perceptrons as one: blocks of replicates, each layer a matrix product a block."""
+"""R multilayer perceptrons trained as one: in blocks of replicates, with one matrix product per layer."""
 
 import math
 from functools import cached_property
@@ -12,34 +12,36 @@ from simbench._compat import masked_gradient
 
 
 def block_width(hidden: tuple[int, ...]) -> int:
-    """Replicates a block: enough columns for an efficient product, few enough to waste no padding."""
+    """Number of replicates in a block: wide enough for an efficient product, with little padding."""
     return max(1, 256 // hidden[0]) if hidden else 16
 
 
 class StackedMLP:
-    """ReLU networks ``d -> hidden -> n_outputs``, one a replicate, PyTorch's default initialisation.
+    """ReLU networks ``d -> hidden -> n_outputs``, one per replicate, with PyTorch's default initialisation.
 
     Parameters
     ----------
     n_inputs : int
-        d.
+        Number of inputs, d.
     hidden : tuple of int
+        Widths of the hidden layers; () is a linear network.
     generators : list of numpy Generator, length R
-        One a replicate; R is a multiple of the width.
+        Source of each replicate's initial weights; R is a multiple of the width.
     device : torch.device
     n_outputs : int
-        Logits a response: more than one where heads share a trunk.
+        Number of logits per response: more than one if heads share their hidden layers.
     width : int, optional
-        Replicates a block; by default :func:`block_width`. A GPU takes all replicates in one block.
+        Number of replicates in a block; by default :func:`block_width`. On a GPU one block holds all.
     dtype : torch.dtype
-        Of the inputs and of the hidden layers' products. Parameters, gradients and logits are float32 always.
+        Type of the inputs and of the hidden layers' products. Parameters, gradients and logits are always
+        float32.
 
     Notes
     -----
-    Every block holds its parameters in one flat vector of a fixed length, and works through all its
-    layers before the next begins, so that its activations stay in the cache, and a replicate's numbers
-    do not depend on how many blocks there are: vectorised arithmetic differs in the last place with a
-    tensor's length. The backward pass is written out: autograd would keep and copy more than is needed.
+    Every block holds its parameters in one flat vector of fixed length, and works through all its layers
+    before the next block begins. So its activations stay in the cache, and a replicate's numbers do not
+    depend on how many blocks there are: the last digit of vectorised arithmetic depends on a tensor's
+    length. The backward pass is written out, because autograd would keep and copy more than is needed.
     """
 
     def __init__(
@@ -64,10 +66,12 @@ class StackedMLP:
 
     @property
     def device(self) -> torch.device:
+        """The device of the parameters."""
         return self.parameters.device
 
     @property
     def n_blocks(self) -> int:
+        """Number of blocks of replicates."""
         return len(self.blocks)
 
     def _bind(self) -> None:
@@ -78,14 +82,17 @@ class StackedMLP:
 
     @cached_property
     def gradients(self) -> Tensor:
-        """Of every block, shape (n_blocks, length); only a network that is trained takes memory for them."""
+        """Gradients of every block, shape (n_blocks, length); allocated only for a network that trains."""
         gradients = torch.zeros_like(self.parameters)
         for block, row in zip(self.blocks, gradients, strict=True):
             block.train(row)
         return gradients
 
     def forward(self, x: Tensor, keep: bool = False) -> Tensor:
-        """Logits of shape (n_outputs, R, b), float32, for inputs (b, d); ``keep`` for a backward pass."""
+        """Logits of the inputs ``x``, (b, d): shape (n_outputs, R, b), float32.
+
+        With ``keep``, what :meth:`backward` and :meth:`representation` read is kept.
+        """
         rows = self.n_blocks * self.width
         logits = torch.empty(self.sizes[-1], rows, len(x), device=self.device)
         for number, block in enumerate(self.blocks):
@@ -93,31 +100,39 @@ class StackedMLP:
         return logits
 
     def representation(self) -> Tensor | None:
-        """Last hidden layer of the forward pass that was kept, shape (R, h, b), float32, if there is one."""
+        """The last hidden layer of the kept forward pass, (R, h, b), float32; None without hidden layers."""
         if len(self.sizes) == 2:
             return None
         return torch.cat([block.kept[-1].transpose(1, 2).float() for block in self.blocks])
 
     def backward(self, gradient: Tensor, of_representation: Tensor | None = None) -> None:
-        """Set the gradient of every parameter from ``gradient`` (n_outputs, R, b) of the logits, and from
-        that of the representation, (R, h, b), where a loss reads it beside the logits."""
+        """Set the gradient of every parameter from the gradient of the logits.
+
+        Parameters
+        ----------
+        gradient : Tensor, shape (n_outputs, R, b)
+            Gradient with respect to the logits.
+        of_representation : Tensor, shape (R, h, b), optional
+            Gradient with respect to the last hidden layer, if the loss reads it as well.
+        """
         assert self.gradients is not None  # and every block has its row
         for number, block in enumerate(self.blocks):
             mine = slice(number * self.width, (number + 1) * self.width)
             block.backward(gradient[:, mine], None if of_representation is None else of_representation[mine])
 
     def parameters_changed(self) -> None:
-        """Say so after a step of the optimiser: products in bfloat16 read a copy."""
+        """Refresh the bfloat16 copy that the products read; call it after each step of the optimiser."""
         for block in self.blocks:
             block.refresh()
 
     def shift_outputs(self, shifts: np.ndarray) -> None:
-        """Add to the last biases, (n_outputs, R): where each replicate's logits start."""
+        """Add ``shifts``, (n_outputs, R), to the output biases, so that each replicate starts elsewhere."""
         for number, block in enumerate(self.blocks):
             part = shifts[:, number * self.width : (number + 1) * self.width].T
             block.biases[-1] += torch.as_tensor(part[:, :, None], dtype=torch.float32, device=self.device)
 
     def copy(self) -> "StackedMLP":
+        """The same networks with parameters of their own."""
         return StackedMLP.of(self.parameters.clone(), self.sizes, self.width, self.dtype)
 
     def keep(self, blocks: list[int]) -> None:
@@ -137,10 +152,11 @@ class StackedMLP:
         Parameters
         ----------
         source : StackedMLP
-            Of the same sizes; fewer replicates.
+            Networks of the same sizes, of as many replicates or fewer.
         members : Tensor of int64, shape (R of source,)
-            Which of this network's replicates each of the source's is.
+            Number in this network of each of the source's replicates.
         chosen : Tensor of bool, shape (R of source,), on the CPU
+            Which of the source's replicates to copy.
         """
         there = chosen.nonzero().flatten()
         here = members[there].to(self.device)
@@ -163,7 +179,7 @@ class StackedMLP:
         )
 
     def layers_of(self, replicate: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Weights (fan_out, fan_in) and biases (fan_out,) of one replicate, layer by layer, float32."""
+        """Weights (fan_out, fan_in) and biases (fan_out,) of one replicate, for each layer; float32."""
         block, place = self.blocks[replicate // self.width], replicate % self.width
         weights, biases = [], []
         last = len(self.sizes) - 2
@@ -188,7 +204,7 @@ class StackedMLP:
         width: int | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> "StackedMLP":
-        """Networks ``sizes[0] -> ... -> sizes[-1]`` with these parameters, one row a block."""
+        """Networks ``sizes[0] -> ... -> sizes[-1]`` with the given parameters, one row per block."""
         other = object.__new__(cls)
         other.width, other.sizes, other.dtype = width or block_width(tuple(sizes[1:-1])), sizes, dtype
         other.parameters = parameters
@@ -197,7 +213,24 @@ class StackedMLP:
 
 
 def repacked(flat: Tensor, sizes: list[int], width: int, replicates: Tensor, new_width: int) -> Tensor:
-    """Flat vectors (see :meth:`_Block._layers`) of other replicates, in blocks of another width."""
+    """Copy the numbered replicates' parameters into flat vectors of blocks of another width.
+
+    Parameters
+    ----------
+    flat : Tensor, shape (blocks, length)
+        Parameters of every block (see :meth:`_Block._layers`).
+    sizes : list of int
+        Layer sizes, from the inputs to the outputs.
+    width : int
+        Replicates in a block of ``flat``.
+    replicates : Tensor of int64
+        Replicates to copy, in order; their number is a multiple of the new width.
+    new_width : int
+
+    Returns
+    -------
+    Tensor, shape (len(replicates) // new_width, new length)
+    """
     replicates = replicates.to(flat.device)
     packed = flat.new_empty((len(replicates) // new_width, flat.shape[1] // width * new_width))
     old, new = _by_replicate(flat, sizes, width), _by_replicate(packed, sizes, new_width)
@@ -208,8 +241,8 @@ def repacked(flat: Tensor, sizes: list[int], width: int, replicates: Tensor, new
 
 
 def _initial(sizes: list[int], rng: np.random.Generator) -> list[np.ndarray]:
-    """Weights (d_in, d_out) and biases (d_out,) of one replicate, layer by layer; the last one's weights
-    transposed, as its block holds them."""
+    """Initial weights (d_in, d_out) and biases (d_out,) of one replicate, for each layer; the last layer's
+    weights are transposed, as its block holds them."""
     drawn = []
     for fan_in, fan_out in pairwise(sizes):
         bound = 1 / math.sqrt(fan_in)
@@ -237,10 +270,10 @@ def _by_replicate(flat: Tensor, sizes: list[int], width: int) -> list[Tensor]:
 
 
 class _Block:
-    """G replicates: views into their flat parameters and gradients, and their activations.
+    """G replicates: views of their flat parameters and gradients, and their activations.
 
-    In bfloat16 the hidden layers read a copy of their parameters and write their gradients in bfloat16; the
-    last layer, whose products are small and whose logits are probabilities, stays in float32.
+    In bfloat16 the hidden layers read a bfloat16 copy of their parameters and write bfloat16 gradients; the
+    last layer, whose products are small and whose logits become probabilities, stays in float32.
     """
 
     def __init__(
@@ -268,12 +301,12 @@ class _Block:
         self._scratch = scratch
 
     def refresh(self) -> None:
-        """Copy the parameters that the products read in another type."""
+        """Update the copy of the parameters that the products read in another type."""
         if self._low is not None:
             self._low.copy_(self.vector)
 
     def train(self, gradient: Tensor) -> None:
-        """Take memory for the gradient of the flat vector."""
+        """Use ``gradient`` as the memory for the flat vector's gradient."""
         self.vector.grad = self.gradient = gradient
         self.weight_gradients, self.bias_gradients = self._layers(gradient)
         self._weight_gradients, self._bias_gradients = self.weight_gradients, self.bias_gradients
@@ -303,7 +336,7 @@ class _Block:
         return weights, biases
 
     def forward(self, x: Tensor, logits: Tensor, keep: bool) -> None:
-        """Write the logits, (outputs, G, n)."""
+        """Write the logits of ``x`` into ``logits``, (outputs, G, n)."""
         work = self._memory(len(x))
         kept = [x.float().expand(self.width, *x.shape)] if len(self.weights) == 1 else [x]
         for layer in range(len(self.weights) - 1):
@@ -316,7 +349,7 @@ class _Block:
         self.kept = kept if keep else []
 
     def backward(self, gradient: Tensor, of_representation: Tensor | None) -> None:
-        """Set the gradients from those of the logits, (outputs, G, n), and representation, (G, h, n)."""
+        """Set the gradients from those of the logits, (outputs, G, n), and the representation, (G, h, n)."""
         by_row = gradient.transpose(0, 1)
         weight_gradients, bias_gradients = self._weight_gradients, self._bias_gradients
         torch.bmm(by_row, self.kept[-1].float(), out=weight_gradients[-1])
@@ -346,7 +379,7 @@ class _Block:
         self.kept = []
 
     def _memory(self, n: int) -> "_Activations":
-        """Memory for ``n`` rows, used again in every step: fresh pages would cost as much time as the
+        """Memory for ``n`` rows, reused in every step: fresh pages would cost as much time as the
         arithmetic."""
         if n not in self._activations:
             self._activations[n] = _Activations(
@@ -358,7 +391,7 @@ class _Block:
 
 
 class _Activations:
-    """What each hidden layer's matrix product writes, and the same memory read as (G, n, h)."""
+    """Memory that each hidden layer's matrix product writes, and the same memory viewed as (G, n, h)."""
 
     def __init__(self, n: int, hidden: list[int], width: int, device: torch.device, dtype: torch.dtype):
         self.products: list[Tensor] = []
@@ -372,8 +405,10 @@ class _Activations:
 
 
 class _Scratch:
-    """Gradients of each hidden layer's outputs before and after the rectifier's mask; all blocks share
-    them, as each is done with them before the next begins."""
+    """Gradients of each hidden layer's outputs before and after the rectifier's mask.
+
+    All blocks share them, because each block is done with them before the next begins.
+    """
 
     def __init__(self, outputs: list[Tensor]):
         self.below = [
@@ -383,6 +418,6 @@ class _Scratch:
         self.masked = [torch.empty_like(output) for output in outputs]
 
     def mask(self, layer: int, activation: Tensor) -> Tensor:
-        """Zero the gradient where the unit was off."""
+        """The gradient, set to zero wherever the unit was off."""
         below, masked = self.below[layer], self.masked[layer]
         return masked_gradient(below, activation, masked)

@@ -1,18 +1,18 @@
-"""Annotated class attributes are an estimator's parameters: one line each, no constructor to write."""
+"""Turns annotated class attributes into an estimator's parameters, so that no constructor must be written."""
 
 import inspect
 from collections.abc import Iterator
 from typing import Any, ClassVar, dataclass_transform, get_origin
 
-WRITTEN = "is_written_from_parameters"  # marks the constructors that are ours, and not a person's
+WRITTEN = "is_written_from_parameters"  # marks the constructors that are generated here
 
 
 def parameters_of(kind: type) -> dict[str, inspect.Parameter]:
-    """Parameters of a class: the annotated attributes of it and of its bases, the bases' first.
+    """The parameters of a class: its annotated attributes and those of its bases, the bases' first.
 
-    Left out are ``ClassVar``, names that begin or end with an underscore (private, or set by ``fit``), and
-    names that a base declared as ``ClassVar``. A default is the attribute's value on ``kind``, so that a
-    subclass changes one by assigning it.
+    Not parameters are attributes annotated as ``ClassVar`` (here or in a base), and names that begin or end
+    with an underscore (private, or set by ``fit``). The default is the attribute's value on ``kind``, so that
+    a subclass changes a default by assigning a new value.
     """
     found: dict[str, inspect.Parameter] = {}
     fixed: set[str] = set()
@@ -40,19 +40,19 @@ def _is_class_variable(annotation: Any) -> bool:
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
 class Parameters:
-    """Base that writes the constructor: it takes the parameters by keyword, and stores them.
+    """Base class that generates the constructor, which takes the parameters by keyword and stores them.
 
-    A subclass that writes its own ``__init__`` keeps it, and hands it on to its subclasses.
+    A subclass that writes its own ``__init__`` keeps it, and so do its subclasses.
     """
 
-    def __init_subclass__(cls, **options: Any):
+    def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if cls.__init__ is object.__init__ or hasattr(cls.__init__, WRITTEN):
             cls.__init__ = _constructor(cls)
 
 
 def _constructor(kind: type):
-    """An ``__init__`` whose signature names every parameter, as scikit-learn reads it."""
+    """An ``__init__`` with a signature that names every parameter, for scikit-learn to read."""
     parameters = parameters_of(kind)
     required = [name for name, one in parameters.items() if one.default is inspect.Parameter.empty]
 

@@ -1,4 +1,4 @@
-"""In which arithmetic matrix products are done: said by the run, set for its duration, never left behind."""
+"""The precision of matrix products: chosen for a run, and restored after it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,23 +18,23 @@ MEANING = {
 
 
 def product_dtype(precision: str, device: torch.device | str) -> torch.dtype:
-    """Type of the inputs and of the hidden layers' products.
+    """The torch type of the inputs and of the hidden layers' products in this precision.
 
     Raises
     ------
     BadInput
-        If there is no such precision, or this device does not have it.
+        If there is no such precision, or the device does not support it.
     """
     if precision not in MEANING:
         raise BadInput(f"precision must be one of {', '.join(MEANING)}, got {precision!r}.")
     if precision == "tf32" and not str(device).startswith("cuda"):
-        raise BadInput(f"tf32 is a mode of NVIDIA GPUs, the device is {device}: choose fp32 or bf16.")
+        raise BadInput(f"tf32 is a mode of NVIDIA GPUs, but the device is {device}: choose fp32 or bf16.")
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
 @contextmanager
 def products_in(precision: str) -> Iterator[None]:
-    """Set PyTorch's switch for float32 products, and put back what was set before."""
+    """Context in which float32 products have this precision; PyTorch's previous setting is restored after."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     try:

@@ -1,7 +1,7 @@
-"""Restarts: the same log fitted from several starts, and whether they agree on the reward.
+"""Restarts: the same log fitted from several starting points, to see whether the fits agree on the reward.
 
-Feedback shows only the product ``γα``. Where nothing else splits it, fits reach the same likelihood with
-different rewards (theory, section 3); that is what restarts show, and no single fit can.
+Feedback shows only the product ``γα``. If nothing else separates its factors, fits reach the same likelihood
+with different rewards (theory, section 3). Restarts show this; a single fit cannot.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,34 +24,39 @@ from simbench.training.train import train
 from simbench.training.trainer import RESTART, Execution
 
 RULE = "the fit that began at even odds where it is among the likeliest, else the likeliest"
-RANKS_ALIKE = 0.88  # least rank correlation of equally likely rewards at which their ranking is one
-SAME = 2.0  # standard errors of a paired difference in held-out log-likelihood that are no difference
-SLACK = 1e-4  # nats a response below which a difference is rounding and optimisation, not evidence
-APART = 0.2  # RMS difference of two rewards that is a disagreement: two fits of one law come to .13 by noise
-ROWS = 2000  # of the log, on which rewards are compared
+RANKS_ALIKE = 0.88  # rank correlation from which equally likely rewards count as the same ranking
+SAME = 2.0  # standard errors up to which a paired difference in held-out log-likelihood is no difference
+SLACK = 1e-4  # nats per response below which a difference is rounding and optimisation, not evidence
+APART = 0.2  # RMS difference above which two rewards disagree: two fits of one law reach .13 by noise alone
+ROWS = 2000  # rows of the log on which rewards are compared
 
 
 class TwoHeaded(Protocol):
-    """Fitted rewards and propensities."""
+    """A fitted model that predicts rewards and propensities."""
 
-    def predict(self, features: Matrix) -> np.ndarray: ...
-    def predict_propensity(self, inputs: Matrix) -> np.ndarray: ...
+    def predict(self, features: Matrix) -> np.ndarray:
+        """Reward probabilities ``γ̂``, shape (R, m)."""
+        ...
+
+    def predict_propensity(self, inputs: Matrix) -> np.ndarray:
+        """Propensities ``α̂``, shape (R, m)."""
+        ...
 
 
 @dataclass(frozen=True)
 class Restarts:
-    """S fits of each of R logs; the one that the stated rule chooses predicts.
+    """S fits of each of R replicates; predictions are those of the fit that :data:`RULE` chooses.
 
     Parameters
     ----------
     model : TwoHeaded
-        Row ``i * S + s`` is restart ``s`` of replicate ``i``.
+        All fits; row ``i * S + s`` is restart ``s`` of replicate ``i``.
     held_out_loss : ndarray, shape (R, S)
-        Mean negative log-likelihood of held-out feedback.
+        Mean negative log-likelihood of the held-out feedback, in nats.
     near : ndarray of bool, shape (R, S)
-        Within sampling error of the replicate's best.
+        Whether a fit's likelihood is within sampling error of the replicate's best.
     rewards : ndarray, shape (R, S, k)
-        ``γ̂`` on some rows of the log.
+        Predicted reward ``γ̂`` on k rows of the log.
     """
 
     model: TwoHeaded
@@ -61,32 +66,32 @@ class Restarts:
 
     @cached_property
     def chosen(self) -> np.ndarray:
-        """Restart kept by :data:`RULE`, shape (R,); the likeliest where all that are as likely agree."""
+        """Number of the restart that :data:`RULE` keeps, shape (R,); the likeliest if the fits agree."""
         even_start = self.disagree & self.near[:, 0]
         return np.where(even_start, 0, self.held_out_loss.argmin(1))
 
     @cached_property
     def spread(self) -> np.ndarray:
-        """Largest RMS difference of two rewards that the likelihood does not tell apart, shape (R,)."""
+        """Largest RMS difference between two rewards that the likelihood does not tell apart, shape (R,)."""
         return self._compared(_largest_distance)
 
     @cached_property
     def rank_agreement(self) -> np.ndarray:
-        """Smallest rank correlation of two such rewards, shape (R,)."""
+        """Smallest rank correlation of two rewards that the likelihood does not tell apart, shape (R,)."""
         return self._compared(least_correlation)
 
     def _compared(self, measure: Callable[[np.ndarray], float]) -> np.ndarray:
-        """A measure over each replicate's fits that the likelihood does not tell apart."""
+        """The measure of each replicate's fits that the likelihood does not tell apart, shape (R,)."""
         return np.array([measure(own[near]) for own, near in zip(self.rewards, self.near, strict=True)])
 
     @property
     def disagree(self) -> np.ndarray:
-        """Whether two fits of the same likelihood differ by more than :data:`APART`, shape (R,)."""
+        """Whether two equally likely fits differ by more than :data:`APART`, bool, shape (R,)."""
         return self.spread > APART
 
     @property
     def diagnostics(self) -> dict[str, float]:
-        """Means over replicates, for the results of a study."""
+        """Spread, rank agreement and share of disagreement, each a mean over replicates, for a study."""
         return {
             "restart_spread": float(self.spread.mean()),
             "restart_rank_agreement": float(self.rank_agreement.mean()),
@@ -95,7 +100,7 @@ class Restarts:
 
     @property
     def warning(self) -> str | None:
-        """One sentence where the log does not decide between rewards, else None."""
+        """One sentence if the log does not decide between rewards, else None."""
         if not self.disagree.any():
             return None
         alike = self.rank_agreement.min() >= RANKS_ALIKE
@@ -106,15 +111,16 @@ class Restarts:
         )
 
     def predict(self, features: Matrix) -> np.ndarray:
-        """Kept rewards, shape (R, m)."""
+        """Reward probabilities of the kept fits, shape (R, m)."""
         return self.model.predict(features)[self.kept]
 
     def predict_propensity(self, inputs: Matrix) -> np.ndarray:
-        """Kept propensities, shape (R, m)."""
+        """Propensities of the kept fits, shape (R, m)."""
         return self.model.predict_propensity(inputs)[self.kept]
 
     @property
     def kept(self) -> np.ndarray:
+        """Row of the model that is each replicate's kept fit, shape (R,)."""
         replicates, restarts = self.near.shape
         return np.arange(replicates) * restarts + self.chosen
 
@@ -127,19 +133,22 @@ def train_restarts(
     holdout: Holdout | None = None,
     execution: Execution | None = None,
 ) -> Restarts:
-    """Fit every replicate from ``restarts`` starts, all in one stacked training.
+    """Fit every replicate from ``restarts`` starting points, all in one stacked training.
 
     Parameters
     ----------
     estimator : Estimator
-        With a reward and a propensity head; its ``initial_shift`` sets restarts apart.
+        An estimator with a reward and a propensity head; its ``initial_shift`` sets restarts apart.
     log : FeedbackLog
         Feedback of shape (R, n).
     replicates : sequence of int, length R
+        Replicate numbers, from which the initial weights derive.
     restarts : int
+        Number of fits per replicate.
     holdout : Holdout, optional
-        See :func:`simbench.training.train.train`; the feedback decides which restart is kept all the same.
+        See :func:`simbench.training.train.train`; whatever it is, the feedback decides which restart is kept.
     execution : Execution, optional
+        See :func:`simbench.training.train.train`.
 
     Returns
     -------
@@ -160,22 +169,28 @@ def train_restarts(
 
 
 def click_losses(model: TwoHeaded, log: FeedbackLog, rows: np.ndarray, fits: int) -> np.ndarray:
-    """Negative log-likelihood of the feedback in these rows, shape (R, fits, len(rows)).
+    """Negative log-likelihood of the feedback in some rows of the log, in nats.
 
     Parameters
     ----------
     model : TwoHeaded
-        ``fits`` successive rows for each replicate.
+        Fitted model with ``fits`` successive rows for each replicate.
     log : FeedbackLog
     rows : ndarray of int64
+        Rows of the log.
     fits : int
+        Number of fits per replicate.
+
+    Returns
+    -------
+    ndarray, shape (R, fits, len(rows))
     """
     click = click_probability(model, log, rows).reshape(log.n_replicates, fits, -1)
     return losses_of(click, log.feedback[:, None, rows])
 
 
 def click_probability(model: TwoHeaded, log: FeedbackLog, rows: np.ndarray) -> np.ndarray:
-    """``P(r = 1)`` that fits predict in these rows of the log, shape (fits, len(rows))."""
+    """Click probability ``P(r = 1)`` that each fit predicts in these rows, shape (fits, len(rows))."""
     inputs = log.features if log.context is None else log.context
     propensity = model.predict_propensity(take_rows(inputs, rows))
     if log.always_acts is not None:
@@ -185,15 +200,24 @@ def click_probability(model: TwoHeaded, log: FeedbackLog, rows: np.ndarray) -> n
 
 
 def losses_of(click: np.ndarray, feedback: np.ndarray) -> np.ndarray:
-    """Negative log-likelihood of feedback under click probabilities of broadcastable shape."""
+    """Negative log-likelihood of the feedback under click probabilities; shapes are broadcast."""
     log_p = torch.log(torch.as_tensor(click.clip(1e-12, 1 - 1e-12)))
     return click_nll(log_p, torch.as_tensor(feedback, dtype=torch.float64)).numpy()
 
 
 def indistinguishable(losses: np.ndarray) -> np.ndarray:
-    """Which fits' held-out likelihood is within sampling error of the best; (R, S, n) -> bool (R, S).
+    """Which fits have a held-out likelihood within sampling error of the replicate's best.
 
     Differences are paired: two fits are judged on the same responses.
+
+    Parameters
+    ----------
+    losses : ndarray, shape (R, S, n)
+        Negative log-likelihood of n responses under S fits of each of R replicates.
+
+    Returns
+    -------
+    ndarray of bool, shape (R, S)
     """
     best = losses.mean(2).argmin(1)
     difference = losses - np.take_along_axis(losses, best[:, None, None], 1)
@@ -206,6 +230,6 @@ def _largest_distance(rewards: np.ndarray) -> float:
 
 
 def least_correlation(rewards: np.ndarray) -> float:
-    """Smallest rank correlation of any two rewards, (fits, k); 1 where there are no two that vary."""
+    """Smallest rank correlation of any two of the rewards, (fits, k); 1 if fewer than two of them vary."""
     varying = rewards[np.ptp(rewards, axis=1) > 1e-9]
     return float(np.corrcoef(rankdata(varying, axis=1)).min()) if len(varying) > 1 else 1.0

@@ -1,8 +1,8 @@
 """What a loss reads of a batch: the networks' outputs, the feedback, and mixtures of rows.
 
-Mixed rows are ``x̃_i = μ_i x_i + (1 - μ_i) x_j`` with the partner ``j`` of ``i``: the next row of the batch,
-whose order is random, so that partners are random too. Features are shared by the replicates, and so are
-partners and ``μ``.
+Mixed rows are ``x̃_i = μ_i x_i + (1 - μ_i) x_j``, where the partner ``j`` of row ``i`` is the next row of the
+batch; batches are in random order, so that partners are random too. All replicates share features, partners
+and ``μ``.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -18,25 +18,28 @@ Value = TypeVar("Value")
 
 
 def required(value: Value | None, what: str) -> Value:
-    """The value, which is there.
+    """The value itself, after a check that it is not None.
 
     Raises
     ------
     BadInput
-        If it is None: the estimator reads what it did not say that it needs.
+        If it is None: the estimator reads something that it does not name in ``needs``.
     """
     if value is None:
-        raise BadInput(f"the estimator reads the {what}, which is not there: name it in its `needs`.")
+        raise BadInput(f"the estimator reads the {what}, but was not told it: name it in its `needs`.")
     return value
 
 
 def partners(values: Tensor, dim: int = -1) -> Tensor:
-    """The values of each row's partner; rows lie along ``dim``."""
+    """The values of each row's partner (the next row), along the axis ``dim``."""
     return values.roll(-1, dim)
 
 
 def with_mixed_rows(x: Tensor, share: Tensor) -> Tensor:
-    """Inputs (b, d) of a batch, then those of its mixed rows, (2b, d); ``share`` is ``μ``, shape (b,)."""
+    """The inputs ``x`` of a batch, (b, d), followed by those of its mixed rows; shape (2b, d).
+
+    ``share`` is ``μ``, the weight of each row in its mixed row, shape (b,), in [0, 1].
+    """
     return torch.cat([x, partners(x, 0).lerp(x, share[:, None].to(x.dtype))])
 
 
@@ -44,8 +47,8 @@ def with_mixed_rows(x: Tensor, share: Tensor) -> Tensor:
 class Outputs:
     """Logits of the networks on a batch of b responses, for R replicates at once (float32).
 
-    Leading axes ``...`` are ``(R,)`` in training; exact checks use others. None stands for a head that the
-    estimator's ``networks`` do not have: :meth:`head` reads one that must be there.
+    The leading axes ``...`` are ``(R,)`` in training; exact checks use others. A head that the estimator's
+    ``networks`` do not have is None; :meth:`head` returns a head that must be there.
 
     Parameters
     ----------
@@ -71,7 +74,7 @@ class Outputs:
     representation: Tensor | None = None
 
     def head(self, name: Literal["propensity", "imputation", "signals", "mixed"]) -> Tensor:
-        """The logits of a head that must be there, shape (..., b); see the attribute of that name.
+        """The logits of a head that must be there; for the shape see the attribute of that name.
 
         Raises
         ------
@@ -80,49 +83,52 @@ class Outputs:
         """
         value = getattr(self, name)
         if value is None:
-            raise BadInput(f"the loss reads the head {name!r}, which none of the estimator's `networks` has.")
+            raise BadInput(
+                f"the loss reads the head {name!r}, which none of the estimator's `networks` has: declare it "
+                "there."
+            )
         return value
 
     def halves(self) -> "tuple[Outputs, Outputs]":
-        """A batch of pairs holds the first members, then their partners."""
+        """The outputs of the first members of a batch of pairs, and those of their partners."""
         n = self.reward.shape[-1]
         return _take(self, n, slice(n // 2)), _take(self, n, slice(n // 2, n))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a loss may read of the log: b responses, for R replicates at once (float32 unless said).
+    """What a loss may read of the log: b responses, for R replicates at once (float32 unless stated).
 
-    What is None was not told: :meth:`told` reads one that must be there.
+    What the estimator was not told is None; :meth:`told` returns something that it must be told.
 
     Parameters
     ----------
     feedback : Tensor, shape (..., b), in {0, 1}
-        ``r``.
+        Feedback ``r``.
     feedback_rate : Tensor, shape (..., 1)
-        Mean feedback of the *whole* training log, so that class weights are not batch noise.
+        Mean feedback of the *whole* training log, so that class weights do not vary from batch to batch.
     propensity : Tensor, shape (b,) or (..., b), in (0, 1], or None
-        ``α`` where granted.
+        Propensity ``α``, if granted.
     class_prior : Tensor, shape () or (..., 1), or None
-        ``π`` where granted or estimated.
+        Class prior ``π``, if granted or estimated.
     labels : Tensor, shape (..., b), or None
-        Explicit labels of ``r*`` in {0, 1}; NaN where there is none.
+        Explicit labels of ``r*`` in {0, 1}; NaN for responses without a label.
     state : dict of Tensor, each of shape (..., b)
         What :meth:`Estimator.epoch_state` returned at the start of the epoch.
     misclick : float or None
-        ``ε = P(r=1 | r*=0, a=1)`` where granted.
+        Misclick rate ``ε = P(r=1 | r*=0, a=1)``, if granted.
     action_rate : float or None
-        ``E[α]`` where granted.
+        Mean propensity ``E[α]``, if granted.
     always_acts : Tensor, shape (b,), bool, or None
-        Responses whose users are known to act, ``α = 1``, where granted.
+        Responses whose users are known to act, ``α = 1``, if granted.
     strata : Tensor, shape (..., b), or None
         Stratum codes that :meth:`Estimator.prepare` put into the log.
     signals : Tensor, shape (..., K, b), in {0, 1}, or None
         Several signals; the first is the feedback.
     negative_signals : tuple of int
-        Which of the K fire on dissatisfaction.
+        Which of the K signals fire on dissatisfaction.
     mixing : Tensor, shape (b,), in [0, 1], or None
-        ``μ``, each row's share in its mixed row.
+        Share ``μ`` of each row in its mixed row.
     """
 
     feedback: Tensor
@@ -147,7 +153,7 @@ class Batch:
         name: Literal["propensity", "class prior", "labels", "always acts", "strata", "signals", "mixing"],
     ) -> Tensor: ...
     def told(self, name: str) -> Any:
-        """What the estimator must be told, by its name in ``needs``; see the attribute of that name.
+        """What the estimator must be told under this name of ``needs``; see the attribute of that name.
 
         Raises
         ------
@@ -157,15 +163,15 @@ class Batch:
         return required(getattr(self, name.replace(" ", "_")), name)
 
     def halves(self) -> "tuple[Batch, Batch]":
-        """The first members of a batch of pairs, and their partners."""
+        """The first members of a batch of pairs, and their partners, each as a batch."""
         n = self.feedback.shape[-1]
         return _take(self, n, slice(n // 2)), _take(self, n, slice(n // 2, n))
 
 
 def _take(whole: Sampled, n: int, rows: slice) -> Sampled:
-    """These samples of every tensor whose last axis is the ``n`` samples."""
+    """The given samples of every tensor whose last axis has the ``n`` samples."""
 
-    def part(value):
+    def part(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: part(tensor) for key, tensor in value.items()}
         is_sampled = isinstance(value, Tensor) and value.dim() > 0 and value.shape[-1] == n

@@ -1,4 +1,4 @@
-"""Fitted reward networks, many replicates as one."""
+"""Fitted reward networks of many replicates, as one model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,14 +13,29 @@ from simbench.training.contract import Network
 from simbench.training.network import StackedMLP
 from simbench.training.precision import products_in
 
-ROWS = 1024  # that are predicted at once
+ROWS = 1024  # rows that are predicted at once
 
 
 @dataclass
 class StackedModel:
-    """R fitted reward networks (and propensity networks, where the estimator has them).
+    """R fitted reward networks (and the estimator's other networks, if it has any).
 
-    ``held_out_loss``, shape (R,), is the selection loss at the epoch that was kept.
+    Parameters
+    ----------
+    networks : dict from Network to StackedMLP
+        The trained networks; their replicates are padded to whole blocks.
+    link : callable
+        The estimator's ``link``, from logits and calibration to probabilities.
+    calibration : Tensor, shape (R, 1), or None
+        What the link needs besides the logit.
+    n_replicates : int
+        R, without the padding.
+    epochs : ndarray of int, shape (R,)
+        Epoch that was kept.
+    held_out_loss : ndarray, shape (R,)
+        Selection loss at the epoch that was kept.
+    precision : {"fp32", "tf32", "bf16"}
+        Precision of matrix products in predictions.
     """
 
     networks: dict[Network, StackedMLP]
@@ -32,11 +47,17 @@ class StackedModel:
     precision: str = "fp32"
 
     def predict(self, features: Matrix) -> np.ndarray:
-        """Reward probabilities of shape (R, m), float64 in [0, 1]."""
+        """Reward probabilities, shape (R, m), float64 in [0, 1]."""
         return self._map("reward", features, lambda logit: self.link(logit, self.calibration))
 
     def predict_propensity(self, inputs: Matrix) -> np.ndarray:
-        """Estimated propensity of shape (R, m), from context, or features where there is none."""
+        """Estimated propensities, shape (R, m), float64; from the context, or the features if there is none.
+
+        Raises
+        ------
+        BadInput
+            If the estimator has no propensity head.
+        """
         return self._map("propensity", inputs, torch.sigmoid)
 
     def _map(self, head: str, inputs: Matrix, link: Callable[[Tensor], Tensor]) -> np.ndarray:
@@ -60,20 +81,24 @@ class StackedModel:
 
 @dataclass
 class ModelChunks:
-    """Models of successive replicate chunks, one behind another."""
+    """The models of successive chunks of replicates, as one model."""
 
     models: list[StackedModel]
 
     def predict(self, features: Matrix) -> np.ndarray:
+        """Reward probabilities, shape (R, m), float64 in [0, 1]."""
         return np.concatenate([model.predict(features) for model in self.models])
 
     def predict_propensity(self, inputs: Matrix) -> np.ndarray:
+        """Estimated propensities, shape (R, m), float64; see :meth:`StackedModel.predict_propensity`."""
         return np.concatenate([model.predict_propensity(inputs) for model in self.models])
 
     @property
     def epochs(self) -> np.ndarray:
+        """Epoch that was kept of each replicate, shape (R,)."""
         return np.concatenate([model.epochs for model in self.models])
 
     @property
     def held_out_loss(self) -> np.ndarray:
+        """Selection loss of each replicate at the epoch that was kept, shape (R,)."""
         return np.concatenate([model.held_out_loss for model in self.models])

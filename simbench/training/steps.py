@@ -1,4 +1,7 @@
-"""Steps of an epoch, one by one or recorded once and replayed: launches can cost a GPU more than the work."""
+"""The steps of an epoch, run one by one, or recorded once and replayed.
+
+Recording pays on a GPU, where launching a step's kernels can take longer than the arithmetic.
+"""
 
 import warnings
 from collections.abc import Callable
@@ -11,20 +14,20 @@ from simbench.training.feeding import Feed
 
 Work = Callable[[], None]
 Recorder = Callable[[Work], Work]  # records the work without doing it; what it returns does it
-WARM_UP = 3  # steps before the recording, in which libraries and memory settle
+WARM_UP = 3  # steps before the recording, during which libraries and memory settle
 
 
 class Steps:
-    """Runs a step on every batch.
+    """Runs a training step on every batch.
 
     Parameters
     ----------
     step : callable
-        Of the rows of a batch and the inputs of each network.
+        Function of the row numbers of a batch and the inputs of each network.
     record : Recorder, optional
-        Records the step on batches of the first batch's size; all tensors that it reads and writes must
-        stay where they are as long as this object is used. A step that cannot be recorded, because a loss
-        waits for the device, is run one by one, with a warning.
+        Records the step on batches of the first batch's size; all tensors that it reads and writes must stay
+        at the same memory addresses while this object is used. If a step cannot be recorded, because its loss
+        waits for the device, steps run unrecorded, with a warning.
     """
 
     def __init__(self, step: Callable[[Tensor, dict[Any, Tensor]], None], record: Recorder | None = None):
@@ -33,8 +36,8 @@ class Steps:
         self._replay: Work | None = None
         self._done = 0
 
-    def run(self, feed: Feed) -> None:
-        """A step on each batch of the feed, in turn."""
+    def run(self, feed: Feed[Any]) -> None:
+        """Run a step on each batch of the feed, in turn."""
         if self._record is None:
             for rows, inputs in feed:
                 self._step(rows, inputs)
@@ -48,7 +51,7 @@ class Steps:
             else:
                 self._on(rows, feed)
 
-    def _recorded(self, feed: Feed) -> None:
+    def _recorded(self, feed: Feed[Any]) -> None:
         assert self._rows is not None and self._record is not None
         rows = self._rows
         if self._done < WARM_UP:
@@ -64,12 +67,12 @@ class Steps:
                 self._replay = lambda: self._on(rows, feed)
         self._replay()
 
-    def _on(self, rows: Tensor, feed: Feed) -> None:
+    def _on(self, rows: Tensor, feed: Feed[Any]) -> None:
         self._step(rows, {key: held.take(rows) for key, held in feed.inputs.items()})
 
 
 def recorded_on_cuda(work: Work) -> Work:
-    """Record as a CUDA graph."""
+    """Record the work as a CUDA graph; the result replays it."""
     graph = torch.cuda.CUDAGraph()
     torch.cuda.synchronize()
     with torch.cuda.graph(graph):

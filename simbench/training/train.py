@@ -1,9 +1,9 @@
-"""One optimiser, many replicates: R independent trainings are one training of stacked networks.
+"""Trains R replicates at once: R independent trainings are one training of stacked networks.
 
-Adam is elementwise, so parameters with a leading replicate axis train independently. Features are
-shared; the first layer is a wide matrix product. On a CPU replicates sit in blocks of a fixed width and every
-product has the same shape whatever R is, so that a replicate's numbers do not depend on its company. On a GPU
-all replicates of a chunk are one block, and a replicate's numbers depend on its company by rounding.
+Adam is elementwise, so parameters with a leading replicate axis train independently. Features are shared; the
+first layer is one wide matrix product. On a CPU replicates are in blocks of a fixed width, and every product
+has the same shape whatever R is, so that a replicate's numbers do not depend on which others train with it.
+On a GPU all replicates of a chunk are one block, and the others change a replicate's numbers by rounding.
 """
 
 from collections.abc import Sequence
@@ -42,32 +42,42 @@ def train(
     holdout: Holdout | None = None,
     execution: Execution | None = None,
 ) -> StackedModel | ModelChunks:
-    """Train one network (pair) per row of ``log.feedback``, in chunks that fit the memory budget.
+    """Train the estimator's networks once per row of ``log.feedback``, in chunks that fit the memory budget.
 
     Parameters
     ----------
     estimator : Estimator
-        Its loss and hyper-parameters, device and precision.
+        The loss, the networks, the hyper-parameters and the device.
     log : FeedbackLog
         Feedback of shape (R, n).
     replicates : sequence of int, length R
-        Replicate numbers; initial weights derive from them. ``number // RESTART`` counts restarts.
+        Replicate numbers, from which initial weights derive; ``number // RESTART`` is the number of the
+        restart.
     memory_budget : int, bytes, optional
-        In place of the execution's.
+        Replaces the memory budget of the execution.
     independent_order : bool
-        Give every replicate its own held-out split and batch order; slow (one at a time). Used to
-        measure what sharing them costs, see ``benchmarks/batch_order.py``.
+        Whether every replicate has its own held-out split and batch order; slow (one replicate at a time).
+        Used to measure what sharing them costs, see ``benchmarks/batch_order.py``.
     holdout : Holdout, optional
-        What is held out, and by what it stops a fit, where that is not whole prompts and feedback.
+        How responses are held out and which labels stop a fit; by default whole prompts, and the feedback.
     execution : Execution, optional
         Layout and precision of the arithmetic; by default what suits the device, in fp32.
 
     Returns
     -------
     StackedModel or ModelChunks
+        Chunks if the replicates did not fit the memory budget at once.
+
+    Raises
+    ------
+    BadInput
+        If there is not one replicate number per row of feedback, or the estimator's loss has a wrong shape.
     """
     if len(replicates) != log.n_replicates:
-        raise BadInput(f"{len(replicates)} replicate numbers for {log.n_replicates} rows of feedback.")
+        raise BadInput(
+            f"there are {len(replicates)} replicate numbers for {log.n_replicates} rows of feedback: give "
+            "one number per row."
+        )
     how = execution or Execution.on(estimator.device)
     budget = how.memory_budget if memory_budget is None else memory_budget
     chunk = 1 if independent_order else chunk_size(estimator, log, budget, how.precision)
@@ -85,7 +95,7 @@ def train(
 def chunk_size(
     estimator: Trainable, log: FeedbackLog, memory_budget: int, precision: Precision = "fp32"
 ) -> int:
-    """Replicates of this log that fit the budget, at least one block of them."""
+    """Number of replicates of this log that fit the memory budget (in bytes), at least one block."""
     signals = 0 if log.signals is None else log.signals.shape[1]
     shape = (log.n_rows, log.features.shape[1], len(estimator.networks_for(log)), signals)
     return chunk_of_shape(estimator, *shape, memory_budget, precision)
@@ -100,10 +110,18 @@ def chunk_of_shape(
     memory_budget: int,
     precision: Precision = "fp32",
 ) -> int:
-    """Replicates of a log of this shape that fit the budget, at least one block of them.
+    """Number of replicates of a log of this shape that fit the memory budget, at least one block.
 
-    Counted are parameters, gradients, optimiser state, best parameters, activations, feedback and what
-    the loss takes for itself; the features come on top, once.
+    The count covers parameters, gradients, optimiser state, best parameters, activations, feedback and the
+    loss's own workspace; the features come on top, once.
+
+    Parameters
+    ----------
+    estimator : Estimator
+    rows, features, networks, signals : int
+        Numbers of rows, feature columns, networks and signals (0 without signals).
+    memory_budget : int, bytes
+    precision : {"fp32", "tf32", "bf16"}
     """
     widths = [features, *estimator.hidden, 1]
     weights = sum(a * b + b for a, b in pairwise(widths))

@@ -1,4 +1,4 @@
-"""The training of one chunk of replicates: steps, early stopping of each replicate, and who still trains."""
+"""The training of one chunk of replicates: its steps, and early stopping of each replicate."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from simbench.errors import BadInput
-from simbench.files.matrix import IN_MEMORY
+from simbench.files.matrix import IN_MEMORY, Matrix
 from simbench.log.feedback import FeedbackLog
 from simbench.streams import seed_of, stream
 from simbench.training.batches import (
@@ -36,22 +36,22 @@ RESTART = 1 << 32  # replicate i of restart s is numbered s * RESTART + i
 
 @dataclass(frozen=True)
 class Execution:
-    """How the arithmetic of a training is laid out.
+    """Layout, precision and memory of a training's arithmetic.
 
     Parameters
     ----------
     wide : bool
-        All replicates in one block: one product a layer, as a GPU likes it. Its rounding depends on how many
-        replicates there are. Else in blocks that fit a processor's cache.
+        Whether all replicates are in one block, with one product per layer, which suits a GPU; rounding then
+        depends on how many replicates there are. Otherwise they are in blocks that fit a processor's cache.
     record : Recorder, optional
         Records a step that is then replayed, see :mod:`simbench.training.steps`.
     precision : {"fp32", "tf32", "bf16"}
-        Of matrix products, see :mod:`simbench.training.precision`.
+        Precision of matrix products, see :mod:`simbench.training.precision`.
     memory_budget : int, bytes
-        What the replicates that train at once may take; it changes no result on a CPU.
+        Memory for the replicates that train at once; it changes no result on a CPU.
     pool : int, bytes
-        Of float32 features that batches are drawn from at once, see :mod:`simbench.training.batches`; it
-        decides the order of batches where a log is larger.
+        Size of the float32 features from which batches are drawn at a time, see
+        :mod:`simbench.training.batches`; it affects the order of batches if a log is larger.
     """
 
     wide: bool = False
@@ -64,13 +64,26 @@ class Execution:
     def on(
         cls, device: str, precision: Precision = "fp32", memory_budget: int = MEMORY_BUDGET
     ) -> "Execution":
-        """What suits the device."""
+        """The execution that suits the device: one wide block and recorded steps on a GPU."""
         on_gpu = torch.device(device).type == "cuda"
         return cls(on_gpu, recorded_on_cuda if on_gpu else None, precision, memory_budget)
 
 
 class Trainer:
-    """State of one stacked training. Replicates are padded to whole blocks with copies of the last."""
+    """One stacked training of a chunk of replicates, padded to whole blocks with copies of the last.
+
+    Parameters
+    ----------
+    estimator : Estimator
+    log : FeedbackLog
+        The log, as the estimator prepared it.
+    numbers : list of int, length R
+        Replicate numbers, from which initial weights derive.
+    order_axes : tuple of int
+        Further seeds of the held-out split and the batch order; () if all replicates share them.
+    holdout : Holdout
+    execution : Execution
+    """
 
     def __init__(
         self,
@@ -137,6 +150,7 @@ class Trainer:
     # -- epochs and early stopping ------------------------------------------------------------
 
     def run(self) -> StackedModel:
+        """Train until every replicate has stopped, and return the networks of each replicate's best epoch."""
         order = np.random.default_rng(seed_of(self.estimator.seed, "order", *self.order_axes))
         self._initialise(order)
         best = {key: network.copy() for key, network in self.networks.items()}
@@ -167,8 +181,8 @@ class Trainer:
         return self._model(best, epochs, best_loss)
 
     def _worth_keeping(self, open_: np.ndarray) -> np.ndarray:
-        """Which replicates the next epoch trains: whole blocks, or, of one wide block, those still open once
-        they are half of it."""
+        """Which replicates the next epoch trains: whole blocks; or, in one wide block, all of them until at
+        most half are still open, and then the open ones."""
         if not self.execution.wide:
             return np.repeat(open_.reshape(-1, self.width).any(1), self.width)
         return open_ if 2 * open_.sum() <= len(open_) else np.ones_like(open_)
@@ -184,7 +198,7 @@ class Trainer:
         return StackedModel(best, link, calibration, count, epochs[:count], loss[:count], precision)
 
     def _initialise(self, order: np.random.Generator) -> None:
-        """The estimator's first epochs, with an optimiser of their own; early stopping does not see them."""
+        """Run the estimator's initial epochs, with an optimiser of their own and without early stopping."""
         steps = self._steps(self._optimiser(), self.estimator.initial_objective)
         for _ in range(self.estimator.initial_epochs):
             self._epoch(steps, order)
@@ -193,7 +207,8 @@ class Trainer:
     # -- steps --------------------------------------------------------------------------------
 
     def _epoch(self, steps: Steps, order: np.random.Generator) -> None:
-        """Nothing here waits for the device: rows and features are sent ahead, and nothing is read back."""
+        """Train one epoch. Nothing here waits for the device: rows and features are sent ahead of the steps,
+        and nothing is read back."""
         concentration = self.estimator.mixup
         if self.mixing is not None and concentration is not None:
             # in the same memory, from which a recorded step reads
@@ -235,7 +250,7 @@ class Trainer:
         if risk.shape != out.reward.shape[:-1]:
             raise BadInput(
                 f"the objective of {self.estimator.name} has shape {tuple(risk.shape)} for {len(out.reward)} "
-                "replicates: return one value a replicate, the mean over the last axis."
+                "replicates: return one value per replicate, the mean over the last axis."
             )
         gradients = torch.autograd.grad(risk.sum(), leaves)
         of_logits = dict(zip(logits, gradients[: len(logits)], strict=True))
@@ -247,14 +262,14 @@ class Trainer:
             network.parameters_changed()
 
     def _representation(self) -> dict[Network, Tensor]:
-        """The reward network's last hidden layer, where the loss reads it and there is one."""
+        """The reward network's last hidden layer, if there is one and the loss reads it."""
         if not self.estimator.reads_representation:
             return {}
         found = {key: net.representation() for key, net in self.networks.items() if "reward" in key.heads}
         return {key: values.requires_grad_() for key, values in found.items() if values is not None}
 
     def _training_outputs(self, logits: list[Tensor], hidden: dict[Network, Tensor], n: int) -> Outputs:
-        """Outputs of the batch's ``n`` rows; behind them stand those of its mixed rows, if there are any."""
+        """Outputs of the batch's ``n`` rows, and of its mixed rows, whose logits follow, if there are any."""
         out = self._outputs([values[..., :n] for values in logits])
         representation = next((values[..., :n] for values in hidden.values()), None)
         mixed = (
@@ -276,7 +291,7 @@ class Trainer:
         return [block.vector for network in networks for block in network.blocks]
 
     def _keep(self, kept: np.ndarray, optimiser: torch.optim.Optimizer) -> None:
-        """Drop the other replicates, with their feedback and the optimiser's state."""
+        """Drop the replicates that are not kept, with their feedback and the optimiser's state."""
         members = torch.from_numpy(kept).to(self.device)
         self.log = self.log.keep(members)
         if self.oracle_labels is not None:
@@ -339,13 +354,13 @@ class Trainer:
         return Outputs(**named, signals=torch.stack(signals, -2) if signals else None)
 
 
-def _inputs(network: Network, log: FeedbackLog):
-    """Context falls back to the features."""
+def _inputs(network: Network, log: FeedbackLog) -> Matrix:
+    """The matrix that the network reads; a context that is not there falls back to the features."""
     return log.features if network.inputs == "features" or log.context is None else log.context
 
 
 def _keep_in_one_block(network: StackedMLP, replicates: Tensor, optimiser: torch.optim.Optimizer) -> None:
-    """Keep these replicates of a wide block, and what the optimiser knows of them."""
+    """Keep these replicates of a wide block, and the optimiser's state for them."""
     (block,) = network.blocks
     state = optimiser.state.pop(block.vector)
     for name in ("exp_avg", "exp_avg_sq"):
@@ -358,8 +373,16 @@ def _keep_in_one_block(network: StackedMLP, replicates: Tensor, optimiser: torch
 def oracle_loss(estimator: Trainable, out: Outputs, batch: Batch, labels: Tensor) -> Tensor:
     """Mean cross-entropy of the *reported* reward against clean labels, shape (R,).
 
-    Of the probability that ``link`` makes of a logit, as the published evaluation has it: also of a score
-    that is no probability.
+    The reported reward is what ``link`` returns for a logit, even if the score is not a probability, as in
+    the published evaluation.
+
+    Parameters
+    ----------
+    estimator : Estimator
+    out : Outputs
+    batch : Batch
+    labels : Tensor, shape (R, b), in {0, 1}
+        Preference ``r*`` of every response.
     """
     calibration = estimator.calibration(out, batch)
     double = None if calibration is None else calibration.double()
