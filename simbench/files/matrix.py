@@ -16,7 +16,12 @@ from simbench.errors import BadInput
 BLOCK = 64 << 20  # bytes of float32 that one pass over a matrix holds at a time
 IN_MEMORY = 512 << 20  # bytes of float32 up to which a matrix is read whole: one pool of training
 NEAR = 64  # most unneeded rows between two needed ones that are still announced as one range
-FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+FLOATS: dict[str, type[np.generic]] = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": np.uint16,
+}
 
 
 class MappedMatrix:
@@ -39,8 +44,11 @@ class MappedMatrix:
     the process does not grow with the file; the system still caches the file where it has memory to spare.
     """
 
-    ndim = 2
-    dtype = np.dtype(np.float32)
+    ndim: int = 2
+    dtype: np.dtype[np.float32] = np.dtype(np.float32)
+    is_bfloat16: bool
+    scale: float
+    is_checked: bool  # for finite values, see simbench.log.feedback.check_matrix
 
     def __init__(
         self,
@@ -50,7 +58,7 @@ class MappedMatrix:
         chosen: np.ndarray | None = None,
     ):
         self._array, self.is_bfloat16, self.scale, self._chosen = array, is_bfloat16, scale, chosen
-        self.is_checked = False  # for finite values, see simbench.log.feedback.check_matrix
+        self.is_checked = False
 
     @classmethod
     def open(cls, path: Path) -> "MappedMatrix":

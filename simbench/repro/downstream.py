@@ -14,7 +14,12 @@ from simbench.study.finished import FinishedCell, situations
 if TYPE_CHECKING:
     from simbench.repro.run import Run
 
-COPYABLE = {"name": "copyable", "salience": "trait", "trait": "feature:29", "responses_per_prompt": 32}
+COPYABLE: dict[str, Any] = {
+    "name": "copyable",
+    "salience": "trait",
+    "trait": "feature:29",
+    "responses_per_prompt": 32,
+}
 FILE = StudyFile(
     "downstream.yaml",
     {"worlds": [COPYABLE], "estimators": ["oracle", "naive", "naive-sqrt", "implicitrm"], "replicates": 8},

@@ -27,6 +27,9 @@ class Evidence:
         Nominal coverage of the intervals that the claims compute.
     """
 
+    out: Path
+    level: float
+
     def __init__(self, out: Path, level: float = 0.95):
         self.out, self.level = out, level
 
@@ -74,6 +77,9 @@ class Scores:
     step : str
         Name of the step, for messages.
     """
+
+    table: pd.DataFrame
+    step: str
 
     def __init__(self, table: pd.DataFrame, step: str):
         self.table, self.step = table, step

@@ -105,7 +105,7 @@ def test_clicks_are_words_or_numbers(word, click):
         (
             {"alpha": [0.5, 0.5, "high", "low"]},
             {"propensity": "alpha"},
-            "row 2, column 'alpha': is no",
+            "row 2, column 'alpha': must be a finite number",
         ),
         (
             {"alpha": [0.5, np.inf, 1, 1]},
