@@ -1,8 +1,8 @@
-"""What a run tells an estimator: the truth, an estimate of it, or a stated distortion, by name.
+"""Grants: what a study tells an estimator, whether the truth, an estimate of it, or a stated distortion.
 
-A grant is ``base``, ``base:variant`` or ``base:variant=number``: what is told, how good it is, and, where
-the variant has a strength, which (``propensity:distorted=2``). An estimator asks for bases; a study that
-lists several variants of one runs those who ask once with each.
+A grant is named ``base``, ``base:variant`` or ``base:variant=number``: what is told, in which variant, and
+how strong the variant is if it has a strength (``propensity:distorted=2``). An estimator asks for bases; if a
+study grants several variants of one base, each estimator that asks for it runs once with each.
 """
 
 import math
@@ -59,38 +59,55 @@ STRENGTH = {  # of the variants that have one, where none is given; and the smal
 
 @cache
 def meanings() -> dict[str, str]:
-    """All grants and what each tells: our own, and the installed methods for the class prior."""
+    """What every grant tells, by its name: simbench's own, and the installed methods for the class prior."""
     methods = {f"class prior:{name}": said.rstrip(".") for name, said in class_prior_methods().items()}
     return {**OWN, **methods}
 
 
 class GrantInputs(Protocol):
-    """What of a cell decides a grant."""
+    """The fields of a cell that decide what a grant tells."""
 
     @property
-    def grant(self) -> tuple[str, ...]: ...
+    def grant(self) -> tuple[str, ...]:
+        """Names of the grants."""
+        ...
+
     @property
-    def seed(self) -> int: ...
+    def seed(self) -> int:
+        """Seed of the study."""
+        ...
+
     @property
-    def bias_level(self) -> float: ...
+    def bias_level(self) -> float:
+        """How unequally users act, from 0 (all alike)."""
+        ...
+
     @property
-    def label_share(self) -> float: ...
+    def label_share(self) -> float:
+        """Share of the responses whose label ``labels`` tells, in (0, 1)."""
+        ...
+
     @property
-    def world(self) -> Any: ...
+    def world(self) -> Any:
+        """Configuration of the world."""
+        ...
 
 
 def base(name: str) -> str:
-    """``"propensity:estimated"`` -> ``"propensity"``."""
+    """The base of a grant: ``"propensity:estimated"`` -> ``"propensity"``."""
     return name.partition("=")[0].split(":")[0]
 
 
 def parsed(name: str) -> tuple[str, float]:
-    """``"propensity:distorted=2"`` -> ``("propensity:distorted", 2.0)``; NaN where there is no strength.
+    """Split a grant into its kind and its strength.
+
+    ``"propensity:distorted=2"`` -> ``("propensity:distorted", 2.0)``; the default strength if none is given,
+    NaN if the kind has none.
 
     Raises
     ------
     BadInput
-        With the nearest known name, or with the strengths that are possible.
+        If there is no such grant, or its strength is not possible.
     """
     kind, _, number = name.partition("=")
     if kind not in meanings():
@@ -112,12 +129,12 @@ def parsed(name: str) -> tuple[str, float]:
 
 
 def checked(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, each in its shortest form and once.
+    """The grants, checked, each in its shortest form and once.
 
     Raises
     ------
     BadInput
-        If one is not a grant.
+        If one is no grant.
     """
     return tuple(dict.fromkeys(_shortest(*parsed(name)) for name in names))
 
@@ -128,16 +145,17 @@ def _shortest(kind: str, strength: float) -> str:
 
 
 def in_words(name: str) -> str:
-    """``"propensity:distorted=2"`` -> ``"propensity (distorted 2)"``."""
+    """A grant as tables show it: ``"propensity:distorted=2"`` -> ``"propensity (distorted 2)"``."""
     if ":" in name:
         return "{} ({})".format(*name.replace("=", " ").split(":"))
     return name if "=" not in name else "{} ({})".format(*name.split("="))
 
 
 def variants(kind: type[Estimator], granted: Sequence[str]) -> list[tuple[str, ...]]:
-    """Every combination of grants under which this estimator is to be run.
+    """Every combination of grants under which an estimator is run.
 
-    One of each base that it asks for and that is granted; a single empty one for who asks for nothing.
+    A combination holds one grant of each base that the estimator asks for and that is granted; an estimator
+    that asks for nothing has a single, empty combination.
     """
     asked = [name for name in BASES if name in kind.needs | kind.optional]
     choices = [[name for name in granted if base(name) == wanted] for wanted in asked]
@@ -145,7 +163,7 @@ def variants(kind: type[Estimator], granted: Sequence[str]) -> list[tuple[str, .
 
 
 def unavailable(cell: GrantInputs) -> list[str]:
-    """What the grants of a cell need of the world, and the world does not have."""
+    """What the grants of a cell require of its world and the world lacks, in words."""
     missing = []
     if "propensity:context" in cell.grant and not cell.world.logs_context:
         missing.append("a world that logs context")
@@ -160,14 +178,14 @@ def unavailable(cell: GrantInputs) -> list[str]:
 def granted(
     cell: GrantInputs, kind: type[Estimator], log: FeedbackLog, truth: Truth
 ) -> tuple[dict[str, Any], list[str]]:
-    """What the cell grants *and* the estimator asks for.
+    """What an estimator is told: whatever the cell grants *and* the estimator asks for.
 
     Returns
     -------
     given : dict
-        Fields of :class:`FeedbackLog`.
+        Values by the field of :class:`FeedbackLog` that holds them.
     told : list of str
-        The same in words, for the results.
+        The grants in words, for the results.
     """
     asked = kind.needs | kind.optional
     names = [name for name in cell.grant if base(name) in asked]
@@ -175,7 +193,7 @@ def granted(
     return given, [in_words(name) for name in names]
 
 
-def _value(kind: str, strength: float, cell: GrantInputs, log: FeedbackLog, truth: Truth):
+def _value(kind: str, strength: float, cell: GrantInputs, log: FeedbackLog, truth: Truth) -> Any:
     match kind:
         case "propensity":
             return truth.propensity
@@ -209,7 +227,7 @@ def _value(kind: str, strength: float, cell: GrantInputs, log: FeedbackLog, trut
 
 
 def _labels(cell: GrantInputs, truth: Truth, share: float) -> np.ndarray:
-    """Explicit labels for a random share of the responses, another share in each replicate."""
+    """Explicit labels, NaN but for a random share of the responses that is drawn anew in each replicate."""
     labels = np.full(truth.preference.shape, np.nan, dtype=np.float32)
     for replicate, preference in enumerate(truth.preference):
         chosen = stream(cell.seed, "labels", cell.world.name, replicate).random(len(preference))

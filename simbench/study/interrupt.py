@@ -1,7 +1,7 @@
-"""Ctrl-C that cannot be lost.
+"""Remembers Ctrl-C, so that it cannot be lost.
 
-Python raises KeyboardInterrupt wherever the program is; in a callback of the interpreter (a weak reference's,
-say) it is printed and ignored, and the study would go on.
+Python raises KeyboardInterrupt wherever the program is; in a callback of the interpreter, such as a weak
+reference's, it is printed and ignored, and the study would go on.
 """
 
 import signal
@@ -13,7 +13,10 @@ from types import FrameType
 
 @contextmanager
 def remembered() -> Iterator[threading.Event]:
-    """An event that is set by SIGINT, beside whatever it does already; never set outside the main thread."""
+    """Yield an event that SIGINT sets, besides whatever it does already.
+
+    Outside the main thread, where Python handles no signals, the event is never set.
+    """
     heard, before = threading.Event(), signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield heard

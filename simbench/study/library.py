@@ -1,7 +1,7 @@
-"""The studies that travel with simbench: ``benchmarks/`` of a checkout, ``simbench/studies/`` of a wheel.
+"""The studies that come with simbench: ``benchmarks/`` of a checkout, ``simbench/studies/`` of a wheel.
 
-A build includes the files under another name, which an editable install does not see: a checkout is looked
-for first.
+An editable install does not see the name under which a wheel includes the files, so a checkout is looked for
+first.
 """
 
 import re
@@ -13,19 +13,19 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def checkout() -> Path | None:
-    """The repository that this package is imported from, or None where it is installed from a wheel."""
+    """The root of the repository that simbench is imported from; None if it was installed from a wheel."""
     root = PACKAGE.parent
     is_there = (root / "pyproject.toml").is_file() and (root / "benchmarks").is_dir()
     return root if is_there else None
 
 
 def folder() -> Path:
-    """The folder of study files, and of what the reproduction keeps beside them.
+    """The folder that holds the study files, and the values that the reproduction keeps beside them.
 
     Raises
     ------
     BadInput
-        Where there is neither a checkout nor a wheel's copy.
+        If there is neither a checkout nor a wheel's copy.
     """
     root = checkout()
     found = PACKAGE / "studies" if root is None else root / "benchmarks"
@@ -35,17 +35,17 @@ def folder() -> Path:
 
 
 def names() -> list[str]:
-    """Names of the studies, sorted."""
+    """Names of the studies that come with simbench, sorted."""
     return sorted(path.stem for path in folder().glob("*.yaml"))
 
 
 def find(name: str) -> Path:
-    """The file of the study of this name.
+    """The file of a study, by its name.
 
     Raises
     ------
     BadInput
-        With the nearest name, and where names come from.
+        If there is no such study: says the nearest name.
     """
     if name not in names():
         hint = did_you_mean(name, names())
@@ -56,7 +56,7 @@ def find(name: str) -> Path:
 
 
 def shows(name: str) -> str:
-    """What a study is about: the first sentence of the comment that begins its file."""
+    """What a study shows: the first sentence of the comment at the head of its file."""
     lines = []
     for line in find(name).read_text().splitlines():
         if not line.startswith("# ") or line.startswith("#  "):

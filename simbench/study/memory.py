@@ -1,4 +1,4 @@
-"""What a study says of its memory before it runs."""
+"""States how much memory a study takes, before it runs."""
 
 from simbench.estimator.registry import find
 from simbench.study.cell import Cell
@@ -7,7 +7,7 @@ from simbench.training.train import chunk_of_shape
 
 
 def memory_statement(config: StudyConfig) -> str:
-    """The budget of the replicates that train at once, and how many fit where not all do."""
+    """One line: the memory budget of replicates that train at once, and how many fit if not all do."""
     text = f"memory: replicates that train at once take at most {config.memory_budget.human_readable()}"
     least: dict[int, Cell] = {}
     for cell in cells_of(config):

@@ -1,4 +1,4 @@
-"""What a reader must know beside the numbers of a study: identification first."""
+"""Notes beside the numbers of a study: whether the reward is identified, signals, weights, verdicts."""
 
 import pandas as pd
 
@@ -12,19 +12,19 @@ TESTED = 20  # replicates in which the dependence of signals is tested
 
 
 def notes(here: pd.DataFrame, world: World, config: StudyConfig) -> list[str]:
-    """The notes on one situation of a study.
+    """The notes on one situation of a study: what a reader must know beside its numbers.
 
     Parameters
     ----------
     here : DataFrame
-        Rows of the long table that belong to this world.
+        Rows of the long table that belong to this situation.
     world : World
     config : StudyConfig
 
     Returns
     -------
     list of str
-        A line each.
+        One line each; notes on identification come first.
     """
     lines = []
     for (name, knows), rows in here[here.status == "ok"].groupby(["estimator", "knows"], sort=False):
@@ -41,7 +41,7 @@ def notes(here: pd.DataFrame, world: World, config: StudyConfig) -> list[str]:
 
 
 def _dependence(world: World, config: StudyConfig) -> list[str]:
-    """Whether the log itself shows that its signals depend on one another."""
+    """Whether the log shows that its signals depend on each other given the response."""
     if world.config.signals == 2:
         return [
             "signals: what two say of the reward assumes that they are independent given the response; two "
@@ -65,7 +65,7 @@ def _dependence(world: World, config: StudyConfig) -> list[str]:
 
 
 def _weights(here: pd.DataFrame) -> list[str]:
-    """Where inverse propensity weighting stands, once for each propensity that was told."""
+    """How unequal the inverse propensity weights are, once for each propensity that was told."""
     weights = here[here.metric.isin(["effective_sample_share", "largest_weight", "negative_weight_share"])]
     lines = {}
     for (_, knows), rows in weights.groupby(["estimator", "knows"], sort=False):
@@ -80,9 +80,9 @@ def _weights(here: pd.DataFrame) -> list[str]:
 
 
 def _identification(rows: pd.DataFrame, world: World, separate: bool) -> str:
-    """Words for what the log can tell; only the product γα is identified from feedback.
+    """Whether the log identifies the reward, in words: feedback alone identifies only the product γα.
 
-    ``separate``: whether the propensity is fitted on inputs that the reward does not read.
+    ``separate`` says whether the propensity is fitted on inputs that the reward does not read.
     """
     rows = rows.set_index("metric")
     help_ = (

@@ -1,4 +1,4 @@
-"""The over-optimisation curve of every finished cell: value under the true reward against KL."""
+"""Measures over-optimisation: the value of policies under the true reward, against their KL."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -36,7 +36,19 @@ LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Policy:
-    """A way from scores (R, G, M) to policies, and its strength: β, KL or n."""
+    """A way to turn scores into policies.
+
+    Parameters
+    ----------
+    reward : {"probability", "logit", "rank", ""}
+        What of the fitted reward it reads.
+    kind : str
+        ``tilted``, ``tilted to KL``, ``best of n`` or ``reference``.
+    strength : float
+        Its β, KL in nats, or n; NaN for the reference.
+    make : callable
+        From scores of shape (R, G, M) to probabilities of the same shape.
+    """
 
     reward: str
     kind: str
@@ -45,19 +57,19 @@ class Policy:
 
 
 def write_downstream(folder: Path | Location, settings: Downstream | None = None) -> pd.DataFrame:
-    """Measure as :func:`downstream_table` and keep it as ``downstream.parquet`` beside the results."""
+    """Measure the policies of a study, see :func:`downstream_table`, and write ``downstream.parquet``."""
     table = downstream_table(folder, settings)
     write_whole(folder / FILE, lambda to: table.to_parquet(to, index=False))
     return table
 
 
 def read_downstream(folder: Path | Location) -> pd.DataFrame:
-    """What :func:`write_downstream` wrote.
+    """Read the table that :func:`write_downstream` wrote.
 
     Raises
     ------
     BadInput
-        If it did not.
+        If there is none.
     """
     path = folder / FILE
     if not path.exists():

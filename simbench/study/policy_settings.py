@@ -1,4 +1,4 @@
-"""Which policies a study makes of its fitted rewards."""
+"""Settings of the policies that a study derives from its fitted rewards."""
 
 from typing import Annotated, Literal
 
@@ -9,22 +9,22 @@ AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 class Downstream(BaseModel, frozen=True, extra="forbid"):
-    """Which policies are made of every fitted reward.
+    """Which policies are derived from every fitted reward, and measured.
 
     Parameters
     ----------
     rewards : tuple of {"probability", "logit"}
-        What is exponentiated. The default is the probability ``γ̂``: value is ``E_π[γ]``, and of all policies
-        with its KL, ``π_ref exp(γ/β)`` has the highest. So with the true reward the curve is the frontier,
-        and what an estimator falls short of it is the error of its ``γ̂`` alone. The logit is what most
-        training code feeds to its policy optimiser; even the true one is then off the frontier.
+        What is exponentiated. The default is the probability ``γ̂``: the value is ``E_π[γ]``, and of all
+        policies with the same KL, ``π_ref exp(γ/β)`` has the highest. So the curve of the true reward is the
+        frontier, and an estimator falls short of it by the error of its ``γ̂`` alone. The logit is what most
+        training code feeds to its policy optimiser; then even the true reward is off the frontier.
     betas : tuple of float
-        Tilting at these β: at equal β a reward on a smaller scale moves the policy less.
+        Each β at which policies are tilted; at equal β a reward on a smaller scale moves the policy less.
     kls : tuple of float
-        Tilting to these KL (nats, mean over prompts), each replicate at the β that spends it: what compares
-        estimators at the same distance. Those out of reach are left out.
+        Each KL (nats, mean over prompts) to which policies are tilted, every replicate at the β that spends
+        it. This compares estimators at the same distance from the reference; a KL out of reach is left out.
     ns : tuple of int
-        Best of n. It reads ranks only.
+        Each n of best-of-n, which reads only the ranks of the rewards.
     """
 
     rewards: tuple[Literal["probability", "logit"], ...] = ("probability",)

@@ -1,8 +1,8 @@
-"""What an evaluation allows itself beyond the log; every leak is a switch that is off unless named.
+"""Evaluation protocols: what an evaluation uses beyond the log. Every leak of the truth is off by default.
 
 The published evaluation of implicit-feedback reward models stops training, calibrates and chooses
-hyper-parameters by labels that a practitioner does not have (``docs/protocols.md``). Here each is a field;
-those that let the truth in begin with ``oracle_``.
+hyper-parameters by labels that a practitioner does not have (``docs/protocols.md``). Here each such choice is
+a field; the names of those that let the truth in begin with ``oracle_``.
 """
 
 from typing import Any, Literal, Self
@@ -18,7 +18,7 @@ class EvaluationProtocol(BaseModel, frozen=True, extra="forbid"):
     Parameters
     ----------
     name : str
-        Stands beside every result.
+        Identifies the protocol in the results.
     split : {"prompt", "sample"}
         Unit that is held out: whole prompts, or single responses, whose siblings are then trained on.
     oracle_stopping : bool
@@ -28,20 +28,20 @@ class EvaluationProtocol(BaseModel, frozen=True, extra="forbid"):
         Estimators whose predictions are mapped by isotonic regression on the held-out ``r*``; ``all`` for
         everyone, the fair counterpart of naming some.
     settings : tuple of dict
-        Hyper-parameters to try besides the shipped ones; of each, those that an estimator has.
+        Hyper-parameters to try besides the shipped ones; an estimator ignores those that it does not have.
     untuned : tuple of str
-        Estimators for whom only the shipped ones are tried: unequal effort.
+        Estimators for which only the shipped ones are tried: unequal effort.
     oracle_selection : bool
         Of the settings, keep for each log the one with the best R² on the *test* responses, in place of the
         best by the criterion that stops training.
     capped : bool, optional
-        Overrides the world's: False is the published scale of the rating law.
+        Overrides the world's own; False is the published scale of the rating law.
     grant : tuple of str, optional
-        Overrides the study's.
+        Overrides the study's own.
     grant_of : dict
-        Grants of some estimators, in place of ``grant``.
+        Grants of some estimators, by their names, in place of ``grant``.
     replicates : int, optional
-        Overrides the study's: 1 is one seed and no interval.
+        Overrides the study's own number; 1 is a single seed, and gives no interval.
     """
 
     name: str = "honest"
@@ -69,11 +69,11 @@ class EvaluationProtocol(BaseModel, frozen=True, extra="forbid"):
         return EVERYONE in self.oracle_calibration or estimator in self.oracle_calibration
 
     def tries(self, estimator: str) -> tuple[dict[str, Any], ...]:
-        """Settings laid over the shipped ones, the first of which changes nothing."""
+        """The settings to try for an estimator, laid over the shipped ones; the first changes nothing."""
         return ({}, *(() if estimator in self.untuned else self.settings))
 
     def told(self, estimator: str) -> list[str]:
-        """What of the truth reaches this estimator's fit through the protocol, in words."""
+        """What of the truth reaches an estimator's fit through the protocol, in words."""
         leaks = {
             "oracle stopping": self.oracle_stopping,
             "oracle calibration": self.calibrates(estimator),

@@ -1,4 +1,4 @@
-"""A study's results in memory: run one, or read one, and look at it as a table, as words, as a picture."""
+"""The results of a study in Python: run or read one, and get its tables, notes and figures."""
 
 import html
 import json
@@ -29,13 +29,13 @@ _numbers = count()
 
 
 class Results:
-    """What a study measured.
+    """The results of a study.
 
     Parameters
     ----------
     table : DataFrame
-        The long table: a row for every situation, estimator and metric, with value and interval (see
-        ``Results on disk`` in the README for its columns).
+        The long table, with a row for every situation, estimator and metric; its columns are described under
+        ``Results on disk`` in the README.
     config : StudyConfig
         The study.
     folder : str, Path or Location
@@ -47,17 +47,17 @@ class Results:
 
     @cached_property
     def situations(self) -> list[Situation]:
-        """The worlds, bias levels, sizes and protocols of the study, each with its rows."""
+        """Every situation of the study (protocol, world, bias level and size) with its rows of the table."""
         return list(situations(self.table, self.config))
 
     def verdicts(self) -> pd.DataFrame:
-        """The verdict on every estimator in every situation.
+        """The verdict on the bias of every estimator in every situation.
 
         Returns
         -------
         DataFrame
             Columns ``protocol, world, bias_level, size, estimator, told, excess_bias2, low, high`` (squared
-            probability), ``verdict, reason``; without those that only rank, were skipped, or failed.
+            probability), ``verdict, reason``. Estimators that only rank, were skipped or failed have no row.
         """
         rows = self.table[self.table.metric == "excess_bias2"]
         rows = rows.rename(columns={"knows": "told", "value": "excess_bias2"})
@@ -76,13 +76,13 @@ class Results:
         Raises
         ------
         BadInput
-            If there is no such figure, or this study has not what it shows.
+            If there is no such figure, or this study lacks what it shows.
         """
         return figures.find(name).draw(self.folder)
 
     @property
     def notes(self) -> list[str]:
-        """What must be known beside the numbers, a line each: identification first."""
+        """What a reader must know beside the numbers, a line each; identification comes first."""
         several = len(self.situations) > 1
         return [
             f"{one.title(self.config)}: {line}" if several else line
@@ -132,12 +132,12 @@ def run(
     Parameters
     ----------
     study : str, Path, mapping or StudyConfig, optional
-        A YAML file, the name of a study that travels with simbench, or the settings themselves; by default
-        the study of ``simbench run``.
+        A YAML file, the name of a study that comes with simbench, or the settings themselves; by default the
+        study of ``simbench run``.
     out : str or Path, optional
-        A results folder or URL, which a second call goes on from; by default results stay in memory.
+        A results folder or URL, from which a later call continues; by default results stay in memory.
     jobs : int
-        Processes; each computes on one thread.
+        Number of processes, each on one thread.
     worlds, bias_levels, sizes, estimators, replicates, seed : optional
         In place of the study's own. Names are those of ``simbench list``.
     **settings
@@ -146,7 +146,7 @@ def run(
     Raises
     ------
     BadInput
-        If the study cannot be run.
+        If the study cannot be read or run.
     """
     grid = {"worlds": worlds, "bias_levels": bias_levels, "sizes": sizes, "estimators": estimators}
     given = {**grid, "replicates": replicates, "seed": seed, **settings}
@@ -163,7 +163,7 @@ def run(
 
 
 def read(folder: str | Path) -> Results:
-    """The results of a finished study, from the folder or URL that ``simbench run --out`` wrote.
+    """Read the results of a finished study from the folder or URL that ``simbench run --out`` wrote.
 
     Raises
     ------

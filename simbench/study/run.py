@@ -1,4 +1,4 @@
-"""Run a study: compute what is missing in its folder, then score it into one long table."""
+"""Runs a study: computes the cells that its folder lacks, then scores all into one long table."""
 
 import json
 import platform
@@ -6,6 +6,8 @@ import typing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from simbench._compat import VERSION
 from simbench.errors import BadInput
@@ -23,9 +25,11 @@ from simbench.study.table import table, write_table
 
 
 class CellObserver(typing.Protocol):
-    """Told of every cell as it ends; a terminal draws a bar, a pipe prints lines."""
+    """A callable that is told of every cell as it ends, to show progress."""
 
-    def __call__(self, outcome: Outcome, done: int, total: int) -> None: ...
+    def __call__(self, outcome: Outcome, done: int, total: int) -> None:
+        """Take the outcome of a cell, the number of cells that have ended, and that of all."""
+        ...
 
 
 def run(
@@ -33,21 +37,21 @@ def run(
     out: str | Path | Location,
     executor: Executor | None = None,
     progress: CellObserver | None = None,
-):
-    """Run what is missing in ``out``, then write ``results.parquet`` and ``study.json``.
+) -> pd.DataFrame:
+    """Run the cells that ``out`` lacks, then write ``results.parquet``; ``study.json`` describes the study.
 
     Parameters
     ----------
     config : StudyConfig
     out : str, Path or Location
-        A new folder, or one that this very study began; on this disk, or a URL such as ``s3://bucket/study``.
+        A new folder, or one in which this very study began; a path, or a URL such as ``s3://bucket/study``.
     executor : Executor, optional
-        Where cells run; by default one after another, in this process. It decides no number.
-    progress : callable, optional
+        Where cells run; by default one after another in this process. It changes no number.
+    progress : CellObserver, optional
 
     Returns
     -------
-    pandas.DataFrame
+    DataFrame
         The long table of :func:`simbench.study.table.table`.
 
     Raises
@@ -78,7 +82,7 @@ def run(
 
 
 def is_of(out: Location, config: StudyConfig) -> bool:
-    """Whether this very study was begun in the folder; False where nothing is there.
+    """Whether this very study began in the folder; False if nothing is there.
 
     Raises
     ------
@@ -106,19 +110,19 @@ def is_of(out: Location, config: StudyConfig) -> bool:
 
 
 def _described(config: StudyConfig) -> dict[str, Any]:
-    """What makes a study: with more or less memory, it is the same one."""
+    """The settings that identify a study: with more or less memory, it is the same one."""
     return json.loads(config.model_dump_json(exclude={"memory_budget"}))
 
 
 def _claim(out: Location, config: StudyConfig) -> None:
-    """Write ``study.json``, or make sure that the one there is of this study."""
+    """Write ``study.json``, or make sure that the one in the folder describes this study."""
     if not is_of(out, config):
         description = _described(config)
         write_json(out / "study.json", {"config": description, **environment(config)})
 
 
 def environment(config: StudyConfig) -> dict[str, Any]:
-    """What a reader needs to run the study again elsewhere."""
+    """Versions, device, threads and seed: what a reader needs to run the study again elsewhere."""
     packages = ("torch", "numpy", "scipy", "scikit-learn", "pandas")
     return {
         "simbench": VERSION,

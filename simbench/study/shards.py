@@ -1,4 +1,4 @@
-"""Results on disk or behind a URL: one shard a finished cell, written whole or not at all."""
+"""Shards: the predictions of one finished cell each, on disk or behind a URL, written whole or not at all."""
 
 import json
 from pathlib import Path
@@ -14,32 +14,34 @@ from simbench.files.write import write_whole
 
 
 class Shards:
-    """The finished cells of a study: predictions and how they were made.
+    """The finished cells of a study: their predictions, and how they were made.
 
     Parameters
     ----------
     folder : Path or Location
-        ``OUT/shards``.
+        ``OUT/shards``, where ``OUT`` is the results folder.
     """
 
     def __init__(self, folder: Path | Location):
         self.folder = Location(folder)
 
     def path(self, key: str) -> Location:
+        """Where the shard of the cell with this key lies."""
         return self.folder / f"{key}.safetensors"
 
     def has(self, key: str) -> bool:
+        """Whether the cell with this key is finished."""
         return self.path(key).exists()
 
     def write(self, key: str, predictions: np.ndarray, facts: dict[str, Any]) -> None:
-        """Keep predictions of shape (R, m) as float32, and the facts beside them."""
+        """Write the shard of a cell: predictions of shape (R, m) as float32, and facts that JSON can hold."""
         # safetensors writes the memory as it lies: a transposed array would come back scrambled
         whole = np.ascontiguousarray(predictions, dtype=np.float32)
         blob = save({"predictions": whole}, {"facts": json.dumps(facts)})
         write_whole(self.path(key), lambda to: to.write_bytes(blob))
 
     def read(self, key: str) -> tuple[np.ndarray, dict[str, Any]]:
-        """Predictions (float64) and facts of a finished cell.
+        """Read the predictions (R, m), as float64, and the facts of a finished cell.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A simulated log as the table that a practitioner would have, and its truth as another."""
+"""Tables of a simulated log, as a practitioner would have it, and of its truth."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ CONTEXT = ("user_activity", "position")  # then session_1, session_2, ...
 
 
 def log_table(log: FeedbackLog, world: WorldConfig) -> pd.DataFrame:
-    """A log of one replicate, a row a response.
+    """A log of one replicate as a table with a row for each response.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def log_table(log: FeedbackLog, world: WorldConfig) -> pd.DataFrame:
 
 
 def truth_table(truth: Truth) -> pd.DataFrame:
-    """The truth of the same responses.
+    """The truth of the same responses as a table with a row for each.
 
     Returns
     -------
@@ -57,12 +57,12 @@ def truth_table(truth: Truth) -> pd.DataFrame:
 
 
 def context_names(width: int) -> list[str]:
-    """Names of so many columns of context."""
+    """Names of the first ``width`` columns of context."""
     return [*CONTEXT, *(f"session_{number}" for number in range(1, width - 1))][:width]
 
 
 def columns_of_context(columns: Iterable[str]) -> list[str]:
-    """Those of a log's columns that hold context."""
+    """The columns of a simulated log that hold context."""
     return [name for name in columns if name in CONTEXT or name.startswith("session_")]
 
 

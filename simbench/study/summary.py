@@ -1,4 +1,4 @@
-"""The main table of a study, as words: on the screen, in a document, in a paper."""
+"""The main table of a study as text: for the screen, for a document, or for a paper."""
 
 import math
 import re
@@ -21,7 +21,17 @@ IN_LATEX = {
 
 @dataclass(frozen=True)
 class Situation:
-    """One protocol, world, bias level and size of a study, and the rows of the long table about it."""
+    """A part of a study: one protocol, world, bias level and size.
+
+    Parameters
+    ----------
+    protocol : str
+    world : World
+        Built at the bias level and size.
+    size : int
+    rows : DataFrame
+        Its rows of the long table.
+    """
 
     protocol: str
     world: World
@@ -29,14 +39,14 @@ class Situation:
     rows: pd.DataFrame
 
     def title(self, config: StudyConfig) -> str:
-        """In words, for the heading of a table."""
+        """The situation in words, for the heading of a table."""
         protocol = f", protocol {self.protocol}" if len(config.protocols) > 1 else ""
         name = self.world.config.name
         return f"{name}, bias level {self.world.bias_level:g}, {self.size:,} responses{protocol}"
 
 
 def situations(table: pd.DataFrame, config: StudyConfig) -> Iterable[Situation]:
-    """Every situation of a study, in the order in which it is run."""
+    """Every situation of a study, in the order in which they run."""
     cells = {(cell.protocol.name, cell.world, cell.bias_level, cell.size): cell for cell in cells_of(config)}
     for cell in cells.values():
         here = table[
@@ -49,18 +59,18 @@ def situations(table: pd.DataFrame, config: StudyConfig) -> Iterable[Situation]:
 
 
 def main_table(here: pd.DataFrame) -> pd.DataFrame:
-    """Against the true reward: a row for every estimator and what it was told.
+    """The errors against the true reward: a row for every estimator and what it was told.
 
     Parameters
     ----------
     here : DataFrame
-        Rows of the long table that belong to one situation (one world, bias level, size and protocol).
+        Rows of the long table that belong to one situation.
 
     Returns
     -------
     DataFrame of str
-        Columns :data:`COLUMNS`; values with their intervals, ``.0013 [.0003, .0028]``. Who did not finish
-        has the reason in place of a verdict.
+        Columns :data:`COLUMNS`; values with their intervals, ``.0013 [.0003, .0028]``. An estimator that did
+        not finish has the reason in place of a verdict.
     """
     lines = []
     for (name, knows), rows in here.groupby(["estimator", "knows"], sort=False):
@@ -75,7 +85,7 @@ def main_table(here: pd.DataFrame) -> pd.DataFrame:
 
 
 def caption(config: StudyConfig) -> str:
-    """What the cells and the verdict of :func:`main_table` mean."""
+    """A sentence that explains the intervals and the verdicts of :func:`main_table`."""
     return (
         f"[low, high]: {config.level:.0%} intervals. Verdict: excess bias² over the oracle's, against a "
         f"margin of {config.margin:g}² (RMS bias)."
@@ -83,14 +93,14 @@ def caption(config: StudyConfig) -> str:
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A table of texts in Markdown; numbers stand to the right."""
+    """A table of strings in Markdown; columns of numbers are aligned to the right."""
     rule = ["---:" if column in TRUTH_METRICS.values() else "---" for column in table.columns]
     rows = [list(table.columns), rule, *table.to_numpy().tolist()]
     return "".join("| " + " | ".join(_one_line(cell, "\\|") for cell in row) + " |\n" for row in rows)
 
 
 def to_latex(table: pd.DataFrame, title: str, below: str) -> str:
-    """A table of texts as a LaTeX float with a caption; needs the package booktabs."""
+    """A table of strings as a LaTeX float with a caption; needs the package booktabs."""
     sides = "".join("r" if column in TRUTH_METRICS.values() else "l" for column in table.columns)
     head, *body = (
         " & ".join(_in_latex(cell) for cell in row) + r" \\"
@@ -116,14 +126,14 @@ def _in_latex(cell: str) -> str:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """``.0130``, ``-.0002``, ``12.34``; a dash where there is none."""
+    """A number as tables show it: ``.0130``, ``-.0002``, ``12.34``; a dash for NaN."""
     if math.isnan(value):
         return "–"
     return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
 
 
 def with_interval(rows: pd.DataFrame, metric: str) -> str:
-    """A metric with its interval; ``rows`` is indexed by metric."""
+    """A metric with its interval, from rows that are indexed by metric; a dash if there is no such row."""
     if metric not in rows.index:
         return "–"
     row = rows.loc[metric]

@@ -1,4 +1,4 @@
-"""Fits under a protocol: several settings, one of them kept for each log, and calibration."""
+"""Fits an estimator under a protocol: tries settings, keeps one for each log, and calibrates."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -24,15 +24,17 @@ from simbench.worlds.world import Population
 
 @dataclass(frozen=True)
 class Fit:
-    """Predictions and losses of one setting, kept once its fitted models are discarded.
+    """The predictions and losses of one setting, which outlive its fitted models.
 
     Parameters
     ----------
     predictions : ndarray, shape (R, m)
-        Of the test responses.
+        Rewards ``γ̂`` of the test responses.
     held_out_loss : ndarray, shape (R,)
-    diagnostics : dict
-        Means over replicates of what restarts say, see :class:`simbench.training.restarts.Restarts`.
+        Criterion on held-out feedback, lower is better; infinite if the model has none.
+    diagnostics : dict of float
+        Means over replicates of the diagnostics of restarts, see
+        :class:`simbench.training.restarts.Restarts`.
     """
 
     predictions: np.ndarray
@@ -42,7 +44,16 @@ class Fit:
 
 @dataclass(frozen=True)
 class Training:
-    """How a study has its estimators trained, which no estimator decides."""
+    """How a study trains its estimators, whichever they are.
+
+    Parameters
+    ----------
+    holdout : Holdout
+    memory_budget : int
+        Bytes that the replicates training at once may take.
+    execution : Execution or None
+        None for the usual one: fp32 under the usual memory budget.
+    """
 
     holdout: Holdout
     memory_budget: int
@@ -50,13 +61,14 @@ class Training:
 
     @property
     def precision(self) -> Precision:
+        """Precision of matrix products."""
         return "fp32" if self.execution is None else self.execution.precision
 
     def departures(self, estimator: Estimator, holdout: Holdout) -> dict[str, Any]:
-        """Arguments of ``fit_replicates`` that depart from the usual.
+        """The arguments of ``fit_replicates`` that differ from the usual.
 
-        An estimator from outside need not know of protocols and precisions to run under the usual ones, nor
-        of a memory budget, which decides no number.
+        So an estimator from outside need not know of protocols and precisions to run under the usual ones,
+        nor of the memory budget, which changes no number.
         """
         unusual: dict[str, Any] = {} if holdout.is_usual else {"holdout": holdout}
         takes = "execution" in inspect.signature(estimator.fit_replicates).parameters
@@ -66,7 +78,7 @@ class Training:
 
 
 def holdout_of(protocol: EvaluationProtocol, truth: Truth) -> Holdout:
-    """What the protocol lets training hold out and see."""
+    """What training holds out under a protocol, and the labels that it may see there."""
     labels = truth.preference.astype(np.float32) if protocol.oracle_stopping else None
     return Holdout(protocol.split, labels)
 
@@ -82,40 +94,41 @@ def fit_under(
     memory_budget: int = MEMORY_BUDGET,
     execution: Execution | None = None,
 ) -> tuple[np.ndarray, dict[str, float], np.ndarray]:
-    """Fit every setting, keep one for each replicate, calibrate.
+    """Fit an estimator with every setting, keep the best for each replicate, and calibrate if asked.
 
     Parameters
     ----------
     protocol : EvaluationProtocol
     make : callable
-        The estimator with a setting laid over its parameters.
+        Makes the estimator with a setting laid over its parameters.
     settings : sequence of dict
         The first changes nothing.
     log : FeedbackLog
-        As granted.
+        With what is granted.
     truth : Truth
-        Of the log: read by a switch that is named oracle, else by nothing.
+        Of the log; read only by the protocol's switches that begin with ``oracle_``.
     test : Population
-        Its features; its reward under ``oracle_selection`` alone.
+        The test responses; their reward is read under ``oracle_selection`` alone.
     calibrated : bool
         Whether the protocol calibrates this estimator.
-    memory_budget : int, bytes
-        What the replicates that train at once may take.
+    memory_budget : int
+        Bytes that the replicates training at once may take.
     execution : Execution, optional
-        Where it is not the usual one; an estimator from outside that does not take it cannot run so.
+        Given only if it is not the usual one; an estimator from outside that does not take an execution
+        cannot run under another precision.
 
     Returns
     -------
     predictions : ndarray, shape (R, m)
     diagnostics : dict
-        Of the first setting, see :class:`Fit`.
+        Those of the first setting, see :class:`Fit`.
     chosen : ndarray of int, shape (R,)
-        Number of the setting that was kept.
+        Number of the setting that was kept for each replicate.
 
     Raises
     ------
     ValueError
-        If a model's predictions have another shape.
+        If the predictions of a model have the wrong shape.
     """
     holdout = holdout_of(protocol, truth)
     seen_by = make({}) if calibrated else None
@@ -168,12 +181,12 @@ def _fit(
 
 
 def _test_error(fit: Fit, test: Population) -> np.ndarray:
-    """Squared error against the true reward: R² on the test responses falls as it rises. Shape (R,)."""
+    """Squared error against the true reward, shape (R,); the smallest one has the highest R²."""
     return np.nan_to_num(((fit.predictions - test.reward) ** 2).mean(1), nan=np.inf)
 
 
 def _held_out(model: FittedReplicates, count: int) -> np.ndarray:
-    """Held-out criterion of each replicate, shape (R,); of the likeliest restart, where there are several."""
+    """Held-out criterion of each replicate, shape (R,); that of the best restart if there are several."""
     loss = getattr(model, "held_out_loss", np.full(count, np.inf))
     if loss.ndim == 2:
         loss = loss.min(1)
@@ -188,7 +201,24 @@ def isotonic(
     estimator: Estimator,
     holdout: Holdout,
 ) -> np.ndarray:
-    """Predictions mapped by isotonic regression of the held-out ``r*`` on the held-out predictions."""
+    """Calibrate predictions by isotonic regression of the held-out ``r*`` on the held-out predictions.
+
+    Parameters
+    ----------
+    model : FittedReplicates
+    predictions : ndarray, shape (R, m)
+    log : FeedbackLog
+        That the model was fitted on.
+    preference : ndarray of bool, shape (R, n)
+        ``r*`` of the log.
+    estimator : Estimator
+        Its seed and validation share say which responses were held out.
+    holdout : Holdout
+
+    Returns
+    -------
+    ndarray, shape (R, m), in [0, 1]
+    """
     share = estimator.get_params().get("validation_share", 0.0)
     seed = seed_of(estimator.get_params().get("seed", 0), "split")
     _, rows = split_by_prompt(holdout.units(log.groups), share, seed)

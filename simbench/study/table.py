@@ -1,4 +1,4 @@
-"""From finished cells to one long, self-describing table."""
+"""Scores finished cells into one long, self-describing table; writes and reads it."""
 
 import io
 import json
@@ -51,8 +51,8 @@ def table(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> pd.Da
     Returns
     -------
     DataFrame
-        One row per cell and metric; a cell that was skipped or failed is one row with its reason.
-        Rows ``excess_bias2`` carry the verdict, and its grounds as the reason.
+        Columns :data:`COLUMNS`. One row per cell and metric; a cell that was skipped or failed has one row,
+        with its reason. Rows of the metric ``excess_bias2`` carry the verdict, and its grounds as the reason.
     """
     rows: list[dict[str, Any]] = []
     for _, group in groupby(outcomes, key=_situation_of):
@@ -65,8 +65,8 @@ def _situation_of(outcome: Outcome) -> tuple[str, WorldConfig, int, float]:
     return cell.protocol.name, cell.world, cell.size, cell.bias_level
 
 
-def _situation(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> list[dict]:
-    """Rows of all estimators of one protocol, world, size and bias level."""
+def _situation(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> list[dict[str, Any]]:
+    """Rows of all estimators in one situation: one protocol, world, size and bias level."""
     oracle = next((o for o in outcomes if o.cell.estimator == "oracle" and o.status == "ok"), None)
     reference = None if oracle is None else shards.read(oracle.cell.key)[0]
     rows = []
@@ -143,10 +143,9 @@ def _bound(world: WorldConfig, bias_level: float, size: int, seed: int, known: b
 
 
 def _swapped_share(predictions: np.ndarray, world: World) -> float | None:
-    """Share of replicates that rank test responses clearly more like the propensity than the reward:
-    by a rank correlation that is higher by :data:`CLEARLY`.
+    """Share of replicates that rank test responses more like the propensity than like the reward.
 
-    None where the propensity does not vary.
+    The rank correlation must be higher by :data:`CLEARLY`. None if the propensity does not vary.
     """
     test = world.test
     if np.ptp(test.propensity) == 0:
@@ -177,17 +176,17 @@ def _row(outcome: Outcome, knows: str, metric: str, estimate: Estimate) -> dict[
 
 
 def write_table(path: Path | Location, table: pd.DataFrame) -> None:
-    """Write the long table as parquet, whole or not at all."""
+    """Write a table as parquet, whole or not at all."""
     write_whole(path, lambda to: table.to_parquet(to, index=False))
 
 
 def read_table(folder: str | Path | Location) -> pd.DataFrame:
-    """The long table of a results folder, on this disk or behind a URL.
+    """Read the long table of a results folder, on this disk or behind a URL.
 
     Raises
     ------
     BadInput
-        If there is none.
+        If there is none, or it is damaged.
     """
     path = Location(folder) / "results.parquet"
     if not path.exists():
@@ -200,5 +199,5 @@ def read_table(folder: str | Path | Location) -> pd.DataFrame:
 
 
 def to_json(table: pd.DataFrame) -> str:
-    """Records as JSON; NaN becomes null."""
+    """The rows of a table as JSON, a list of records; NaN becomes null."""
     return json.dumps(json.loads(table.to_json(orient="records", double_precision=15)), indent=1)

@@ -1,4 +1,4 @@
-"""Propensities that are told but not true: estimated by an experiment or from the log, or distorted."""
+"""Propensities that are told but not true: estimated in an experiment or from the log, or distorted."""
 
 import numpy as np
 from scipy.optimize import brentq
@@ -13,27 +13,32 @@ SMALLEST = 1e-6  # a told propensity is a probability that can be divided by
 
 
 def exposure_experiment(log: FeedbackLog, truth: Truth, exposed: int, *axes: str | int) -> np.ndarray:
-    """Propensity estimated by showing users responses that are known to be good.
+    """Estimate the propensity in an experiment that shows users responses known to be good.
 
-    There a missing click can only be passivity, so that acting is seen: situations of the log are drawn
-    with replacement among the good responses, ``P(row) ∝ γ``, users act by ``a ~ Bernoulli(α)``, and a
-    logistic regression of ``a`` on the context (on the features where none is logged) gives ``α``. Every
+    There a missing click can only mean that the user did not act, so acting is observed. Rows of the log are
+    drawn with replacement among the good responses, ``P(row) ∝ γ``; users act by ``a ~ Bernoulli(α)``; and a
+    logistic regression of ``a`` on the context (on the features if no context is logged) gives ``α``. Every
     replicate has an experiment of its own, so that its noise is variance and not bias.
 
     Parameters
     ----------
     log : FeedbackLog
-        Of R replicates; its feedback is not read.
+        A log of R replicates; its feedback is not read.
     truth : Truth
-        Users of the experiment are drawn from it.
+        The users of the experiment are drawn from it.
     exposed : int
-        Responses shown.
-    axes : str or int
-        Of the random stream; the replicate is one more.
+        Number of responses shown.
+    *axes : str or int
+        What the random stream is derived from; the replicate is added.
 
     Returns
     -------
     ndarray, shape (R, n), in (0, 1)
+
+    Raises
+    ------
+    BadInput
+        If everyone acted in the experiment, or no one.
     """
     inputs = log.features if log.context is None else log.context
     share = truth.reward / truth.reward.sum()
@@ -52,14 +57,14 @@ def exposure_experiment(log: FeedbackLog, truth: Truth, exposed: int, *axes: str
 
 
 def context_ratio(log: FeedbackLog) -> np.ndarray:
-    """Propensity from clicks by context alone: ``α(z) = P(r=1 | z) / max_z P(r=1 | z)``.
+    """Estimate the propensity from clicks by context: ``α(z) = P(r=1 | z) / max_z P(r=1 | z)``.
 
-    Right where the mean reward is the same in every context (exclusion), so that ``P(r=1 | z) = π α(z)``;
-    no one misclicks; and in the best context a satisfied user always acts, ``max α = 1``. Where that
-    ceiling is lower all of it is too large by one factor, and IPS rewards too small by that factor.
-    ``P(r=1 | z)`` is a logistic regression on the context, its squares and its products; the maximum
-    is the 99.9 % quantile. The propensity relative to the best position of click models (Joachims,
-    Swaminathan, Schnabel, WSDM 2017), with context in place of position.
+    The estimate is right if the mean reward is the same in every context (exclusion), so that
+    ``P(r=1 | z) = π α(z)``; if no one misclicks; and if in the best context a satisfied user always acts,
+    ``max α = 1``. If that ceiling is lower, every estimate is too large by one factor, and IPS rewards are
+    too small by it. ``P(r=1 | z)`` is a logistic regression on the context, its squares and its products; the
+    maximum is the 99.9 % quantile. This is the propensity relative to the best position of click models
+    (Joachims, Swaminathan, Schnabel, WSDM 2017), with context in place of position.
 
     Returns
     -------
@@ -78,18 +83,18 @@ def context_ratio(log: FeedbackLog) -> np.ndarray:
 
 
 def label_derived(feedback: np.ndarray, kappa: float, action_rate: float) -> np.ndarray:
-    """The published code's propensity: its rating law applied to the click as if that were the rating.
+    """The propensity of the published code, which applies its rating law to the click as if to a rating.
 
     ``k = ρ / (r̄ + (1 - r̄) κ⁴)``, ``π = k`` where there is a click and ``k κ⁴`` where there is none, at most
-    1. Two numbers a log: divided by it, a loss is a weighting of the two classes that makes little of clicks.
+    1. It takes two values in a log, so dividing a loss by it weights the two classes, clicks only lightly.
 
     Parameters
     ----------
     feedback : ndarray, shape (R, n), in {0, 1}
     kappa : float in (0, 1]
-        Of the simulator, which no log shows.
+        The simulator's ``κ``, which no log shows.
     action_rate : float
-        ``ρ``; hard-wired to .2 in the published code, whatever the simulator's is.
+        ``ρ``; the published code fixes it at .2, whatever the simulator's is.
 
     Returns
     -------
@@ -101,9 +106,9 @@ def label_derived(feedback: np.ndarray, kappa: float, action_rate: float) -> np.
 
 
 def dispersed(propensity: np.ndarray, factor: float) -> np.ndarray:
-    """``logit α* = factor · logit α + b``, with ``b`` such that the mean stays: who acts is wrong.
+    """Misstate who acts: ``logit α* = factor · logit α + b``, with ``b`` such that the mean stays the same.
 
-    Below 1 it understates how unequally users act, above 1 it overstates it.
+    A factor below 1 understates how unequally users act, a factor above 1 overstates it.
     """
     scaled, target = factor * _logit(propensity), propensity.mean()
     bound = 40 + np.abs(scaled).max()
@@ -112,7 +117,7 @@ def dispersed(propensity: np.ndarray, factor: float) -> np.ndarray:
 
 
 def shifted(propensity: np.ndarray, shift: float) -> np.ndarray:
-    """``logit α* = logit α + shift``: how many act is wrong."""
+    """Misstate how many act: ``logit α* = logit α + shift``."""
     return _probability(_logit(propensity) + shift)
 
 

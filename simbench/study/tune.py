@@ -1,9 +1,9 @@
-"""Hyper-parameters by one search, the same for everyone, on what a practitioner sees.
+"""Tunes hyper-parameters by the same search for every estimator, on what a practitioner sees.
 
-The criterion is computed on held-out feedback; the truth plays no part. Where the estimator is told, or
-estimates, a propensity or a class prior, it is the observed likelihood: inverse propensity risks are
-unbounded below, and a search over their own held-out risk would reward the settings that diverge. Elsewhere
-it is the estimator's own selection loss. Different estimators' criteria are not comparable.
+The criterion is computed on held-out feedback; the truth plays no part. If the estimator is told, or
+estimates, a propensity or a class prior, the criterion is the observed likelihood: inverse propensity risks
+are unbounded below, and a search over their own held-out risk would reward the settings that diverge. Else it
+is the estimator's own selection loss. The criteria of different estimators are not comparable.
 """
 
 import warnings
@@ -31,7 +31,15 @@ BATCHES = (256, 512, 1024)
 class Tuned:
     """The outcome of one search.
 
-    ``default`` and ``best`` are the criterion at the shipped parameters and at the best ones found.
+    Parameters
+    ----------
+    estimator : str
+    trials : int
+        Number of trials with a finite criterion.
+    default, best : float
+        The criterion at the shipped parameters and at the best ones found; lower is better.
+    parameters : dict
+        The best parameters found.
     """
 
     estimator: str
@@ -47,16 +55,17 @@ def tune(cell: Cell, trials: int, storage: Path | None = None) -> Tuned:
     Parameters
     ----------
     cell : Cell
-        World, size, replicates, grants and estimator; its parameters are overridden.
+        World, size, replicates, grants and estimator; its parameters are not read.
     trials : int
-        Of which the first is the shipped parameters. Tree-structured Parzen estimator (Optuna), seeded.
+        Number of trials, the first at the shipped parameters; the others are proposed by a seeded
+        tree-structured Parzen estimator (Optuna).
     storage : Path, optional
-        A database file in which finished trials survive a kill.
+        A database file that keeps finished trials, from which a killed search continues.
 
     Raises
     ------
     BadInput
-        If Optuna is not installed, the estimator trains no network, or it lacks a grant.
+        If Optuna is not installed, the estimator has no learning rate to tune, or no trial was finite.
     """
     optuna = _optuna()
     kind = find(cell.estimator)
@@ -69,7 +78,7 @@ def tune(cell: Cell, trials: int, storage: Path | None = None) -> Tuned:
     if "truth" in kind.needs:
         log = log.with_feedback(truth.preference.astype(np.float32))
 
-    def criterion(trial) -> float:
+    def criterion(trial: Any) -> float:
         chosen = {name: trial.suggest_float(name, *SPACE[name], log=True) for name in SPACE}
         chosen["batch_size"] = trial.suggest_categorical("batch_size", BATCHES)
         return held_out_criterion(kind(**{**shipped, **chosen, "seed": cell.seed}), log)
@@ -93,7 +102,7 @@ def tune(cell: Cell, trials: int, storage: Path | None = None) -> Tuned:
 
 
 def held_out_criterion(estimator: Estimator, log: FeedbackLog) -> float:
-    """Fit, and return the mean over replicates of what :mod:`simbench.study.tune` minimises."""
+    """Fit an estimator, and return the criterion of the search: a mean over replicates, lower is better."""
     model = estimator.fit_replicates(log)
     assert isinstance(model, StackedModel | ModelChunks)
     prepared = estimator.prepare(log)
@@ -136,7 +145,7 @@ def tuning_cell(name: str, cell: dict[str, Any], grant: tuple[str, ...]) -> Cell
     return Cell(estimator=name, parameters={}, grant=told, **cell)
 
 
-def _optuna():
+def _optuna() -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

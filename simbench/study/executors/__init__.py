@@ -1,1 +1,1 @@
-"""Where cells run: in processes of this machine, or on a cluster."""
+"""Executors: they run cells in processes of this machine, or on a cluster."""

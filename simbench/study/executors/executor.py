@@ -1,4 +1,4 @@
-"""What an executor is: where cells run. Executors differ in nothing else."""
+"""The protocol of executors. They differ only in where cells run, and change no number."""
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -11,7 +11,7 @@ RETRIES = 3  # of a cell whose worker died, before that is its outcome
 
 
 class Executor(Protocol):
-    """Runs cells; entered before, and left after, whatever happens in between."""
+    """Runs cells; a context manager, which is left whatever happens within."""
 
     def __enter__(self) -> "Executor": ...
 
@@ -20,10 +20,18 @@ class Executor(Protocol):
     ) -> None: ...
 
     def check(self, device: str, shards: Shards) -> None:
-        """Raise :class:`BadInput` if it cannot run cells on this device and keep these shards; called
-        before anything is written."""
+        """Check that cells can run on this device and their shards be kept; called before any is written.
+
+        Raises
+        ------
+        BadInput
+            If they cannot.
+        """
         ...
 
     def run(self, cells: Sequence[Cell], shards: Shards) -> Iterator[Outcome]:
-        """Outcomes of all cells, each as it ends, in any order. A cell whose worker dies is run again."""
+        """Run all cells, and yield the outcome of each as it ends, in any order.
+
+        A cell whose worker dies is run again, up to :data:`RETRIES` times.
+        """
         ...

@@ -1,4 +1,4 @@
-"""Cells in processes of this machine."""
+"""Runs cells in processes of this machine."""
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -16,12 +16,12 @@ from simbench.study.shards import Shards
 
 
 class Local:
-    """Processes by joblib; one job runs in this very process.
+    """Executor on this machine: processes by joblib, or this very process for one job.
 
     Parameters
     ----------
     jobs : int
-        Cells at a time, each on one thread.
+        Number of cells that run at a time, each on one thread.
     """
 
     def __init__(self, jobs: int = 1):
@@ -36,6 +36,7 @@ class Local:
         pass
 
     def check(self, device: str, shards: Shards) -> None:
+        """Check that PyTorch can use the device, and that all processes can reach the shards."""
         try:
             torch.empty(1, device=device)
         except (RuntimeError, AssertionError) as error:
@@ -45,6 +46,7 @@ class Local:
             raise BadInput(f"{shards.folder} is this process's own: use --jobs 1, or another --out.")
 
     def run(self, cells: Sequence[Cell], shards: Shards) -> Iterator[Outcome]:
+        """Run all cells, and yield the outcome of each as it ends."""
         if self.jobs == 1:
             yield from (run_alone(cell, shards) for cell in cells)
             return
@@ -58,7 +60,7 @@ class Local:
                 yield died(cell)
 
     def _together(self, left: dict[str, Cell], shards: Shards) -> Iterator[Outcome]:
-        """Run the cells, and take out of ``left`` those that end; returns those left when a worker dies."""
+        """Run the cells and remove from ``left`` those that end; returns what is left when a worker dies."""
         with parallel_config("loky", inner_max_num_threads=THREADS):
             pool = Parallel(n_jobs=self.jobs, return_as="generator_unordered")
         results = pool(delayed(run_alone)(cell, shards) for cell in list(left.values()))

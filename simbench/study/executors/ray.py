@@ -1,4 +1,4 @@
-"""Cells on a Ray cluster that is running already."""
+"""Runs cells on a Ray cluster that is running already."""
 
 import contextlib
 import logging
@@ -31,7 +31,7 @@ PATIENCE = 30.0  # seconds without an outcome, after which it is asked whether a
 
 
 class Ray:
-    """Tasks of Ray, spread over the nodes; the table is made here.
+    """Executor on a Ray cluster: a task a cell, spread over the nodes. Scoring is done here, not there.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Ray:
         ``HOST:PORT`` of the head, or ``ray://HOST:PORT``; by default ``RAY_ADDRESS``, else a cluster of this
         machine. A process that is connected already keeps its connection.
     jobs : int, optional
-        Cells at a time at most; by default as many as the cluster has room for.
+        Largest number of cells that run at a time; by default as many as the cluster has room for.
     cpus_per_cell, gpus_per_cell : float
         What a cell reserves; shares are allowed. A cell computes on one thread whatever it reserves.
     """
@@ -79,6 +79,7 @@ class Ray:
             ray.shutdown()  # ends what still runs there; its cells have left no shard
 
     def check(self, device: str, shards: Shards) -> None:
+        """Check that some node has room for a cell on this device, and that nodes can reach the shards."""
         if shards.folder.is_private:
             raise BadInput(f"{shards.folder} is this process's own: choose another --out.")
         if device != "cpu" and not self.needs["GPU"]:
@@ -90,6 +91,7 @@ class Ray:
             )
 
     def run(self, cells: Sequence[Cell], shards: Shards) -> Iterator[Outcome]:
+        """Run all cells, and yield the outcome of each as it ends; raises BadInput if no node is left."""
         task = ray.remote(run_on_node).options(
             num_cpus=self.needs["CPU"],
             num_gpus=self.needs["GPU"],
@@ -113,7 +115,7 @@ class Ray:
                 yield _outcome(running.pop(reference), reference)
 
     def _has_room(self) -> bool:
-        """Whether some node could run a cell if it did nothing else."""
+        """Whether some node is large enough for a cell, if it did nothing else."""
         return any(
             all(node["Resources"].get(name, 0) >= amount for name, amount in self.needs.items())
             for node in _nodes()
@@ -124,7 +126,17 @@ class Ray:
 
 
 def run_on_node(cell: Cell, shards: Shards, working_folder: str, wanted: dict[str, str]) -> Outcome:
-    """One cell on a node, in the folder of the command where the node has it: paths may be relative.
+    """Run one cell on a node of the cluster.
+
+    It runs in the working folder of the command if the node has that folder, since paths may be relative.
+
+    Parameters
+    ----------
+    cell : Cell
+    shards : Shards
+    working_folder : str
+    wanted : dict of str
+        Versions that the node must have, see :func:`versions`.
 
     Raises
     ------
@@ -148,14 +160,14 @@ def run_on_node(cell: Cell, shards: Shards, working_folder: str, wanted: dict[st
 
 
 def _listens(address: str) -> None:
-    """Raise OSError where nobody listens at ``HOST:PORT``."""
+    """Raise OSError if nobody listens at ``HOST:PORT``."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def versions() -> dict[str, str]:
-    """Of what decides a cell's numbers."""
+    """Versions of the packages that decide a cell's numbers, by name."""
     return {"simbench": VERSION, "torch": torch.__version__}
 
 

@@ -1,4 +1,4 @@
-"""What every executor does with a cell: run it on a fixed number of threads."""
+"""Runs a cell on a fixed number of threads, whatever the executor."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +15,10 @@ THREADS = 1  # of a cell. Matrix products add up in another order on another num
 
 @contextmanager
 def fixed_threads() -> Iterator[None]:
-    """Arithmetic (OpenMP, BLAS, PyTorch) on :data:`THREADS` threads, so that results do not depend on the
-    machine's number of cores, nor on how many cells run beside one another."""
+    """Limit arithmetic (OpenMP, BLAS, PyTorch) to :data:`THREADS` threads.
+
+    So results depend neither on the machine's number of cores nor on how many cells run at a time.
+    """
     before = torch.get_num_threads()
     with threadpool_limits(THREADS):
         torch.set_num_threads(THREADS)
@@ -27,12 +29,12 @@ def fixed_threads() -> Iterator[None]:
 
 
 def run_alone(cell: Cell, shards: Shards) -> Outcome:
-    """:func:`simbench.study.cell.run_cell`, with the same result wherever it runs."""
+    """Run a cell by :func:`simbench.study.cell.run_cell`, with the same result wherever it runs."""
     with fixed_threads():
         return run_cell(cell, shards)
 
 
 def died(cell: Cell, why: str = "out of memory, or killed") -> Outcome:
-    """The outcome of a cell that lost its worker every time."""
+    """The outcome of a cell whose worker died every time."""
     reason = f"its worker died {RETRIES + 1} times ({why})"
     return Outcome(cell, "failed", reason, float("nan"))
