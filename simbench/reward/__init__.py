@@ -1,4 +1,4 @@
-"""A reward on one's own log: fit it, ask whether it can be believed, plan how many responses it needs."""
+"""Rewards on one's own log: fit one, diagnose whether to believe it, plan how many responses it needs."""
 
 DEFAULT_ESTIMATOR = "implicitrm"
-"""The estimator that is fitted where nobody names one."""
+"""The estimator that is fitted if none is named."""

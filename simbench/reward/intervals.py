@@ -1,11 +1,11 @@
-"""Intervals for a reward fitted on a log: by the information where heads are logistic, else by bootstrap.
+"""Intervals for a reward fitted on a log: from the information for logistic heads, else by the bootstrap.
 
-An interval speaks of sampling error alone. Where the log does not identify the reward it would be false
+An interval covers sampling error alone. If the log does not identify the reward, an interval would be false
 precision, and is refused.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import expit, logit
@@ -23,7 +23,11 @@ from simbench.score.bound import (
     reward_bound,
 )
 from simbench.streams import stream
+from simbench.training.contract import FittedReplicates
 from simbench.training.restarts import train_restarts
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # maximum likelihood: logistic heads, all rows in one batch, nothing held out, no penalty, until the
 # likelihood itself has not risen for 60 epochs; SciPy's maximum to 1e-7 nats a response
@@ -46,8 +50,9 @@ class Intervals:
     Parameters
     ----------
     reward, low, high : ndarray, shape (m,), in [0, 1]
+        ``γ̂`` of each response and its interval.
     mean, mean_low, mean_high : float
-        Of the reward over the log's responses.
+        Mean of ``γ̂`` over the log's responses and its interval.
     """
 
     reward: np.ndarray
@@ -59,12 +64,12 @@ class Intervals:
 
 
 def information_intervals(log: FeedbackLog, inputs: np.ndarray, level: float = 0.9) -> Intervals:
-    """Maximum likelihood with logistic heads, and intervals from the information at the estimate.
+    """Fit logistic heads by maximum likelihood, with intervals from the information at the estimate.
 
     Parameters
     ----------
     log : FeedbackLog
-        Of one replicate; with the propensity, or with context that moves it.
+        A log of one replicate; with the propensity, or with context that moves it.
     inputs : ndarray, shape (m, d)
         Features at which rewards are wanted.
     level : float in (0, 1)
@@ -72,7 +77,7 @@ def information_intervals(log: FeedbackLog, inputs: np.ndarray, level: float = 0
     Raises
     ------
     BadInput
-        If the log does not identify the reward: restarts disagree, or the information is singular.
+        If the log does not identify the reward: if restarts disagree, or the information is singular.
     """
     require_identified(log, {**MAXIMUM_LIKELIHOOD, "batch_size": log.n_rows})
     fitted = maximum_likelihood(log)
@@ -80,14 +85,21 @@ def information_intervals(log: FeedbackLog, inputs: np.ndarray, level: float = 0
     return at_estimate(model, log, inputs, level)
 
 
-def maximum_likelihood(log: FeedbackLog):
-    """Logistic heads fitted on all rows, one fit for each replicate of the log."""
+def maximum_likelihood(log: FeedbackLog) -> FittedReplicates:
+    """Fit logistic heads by maximum likelihood on all rows, one fit for each replicate of the log."""
     kind = likelihood(propensity_is_told=log.propensity is not None)
     return kind(**MAXIMUM_LIKELIHOOD, batch_size=log.n_rows).fit_replicates(log)
 
 
 def model_at(log: FeedbackLog, reward: np.ndarray, propensity: np.ndarray) -> ParametricModel:
-    """The logistic model with the fitted parameters, read off its fitted probabilities (n,)."""
+    """The logistic model whose parameters reproduce the fitted probabilities.
+
+    Parameters
+    ----------
+    log : FeedbackLog
+    reward, propensity : ndarray, shape (n,), in [0, 1]
+        Fitted probabilities of the log's responses; the propensity that is told, if it is.
+    """
     import torch
 
     features = np.asarray(log.features)
@@ -102,7 +114,23 @@ def model_at(log: FeedbackLog, reward: np.ndarray, propensity: np.ndarray) -> Pa
 
 
 def at_estimate(model: ParametricModel, log: FeedbackLog, inputs: np.ndarray, level: float) -> Intervals:
-    """Intervals on the logit's scale, so that they stay in [0, 1]."""
+    """Intervals from the information of a model at its parameters.
+
+    They are symmetric on the scale of the logit, so that they stay in [0, 1].
+
+    Parameters
+    ----------
+    model : ParametricModel
+    log : FeedbackLog
+    inputs : ndarray, shape (m, d)
+        Features at which rewards are wanted.
+    level : float in (0, 1)
+
+    Raises
+    ------
+    BadInput
+        If the information is singular.
+    """
     knows = log.propensity is not None
     reward = model.reward(model.theta, _double(inputs)).numpy().clip(EDGE, 1 - EDGE)
     features = np.asarray(log.features)
@@ -122,18 +150,19 @@ def at_estimate(model: ParametricModel, log: FeedbackLog, inputs: np.ndarray, le
 def bootstrap_intervals(
     estimator: Estimator, log: FeedbackLog, inputs: np.ndarray, level: float = 0.9, resamples: int = 200
 ) -> Intervals:
-    """Parametric bootstrap, all in one stacked training: clicks redrawn from the fit, and fitted again.
+    """Intervals by the parametric bootstrap: clicks are redrawn from the fit, and fitted again in one stack.
 
-    Sees sampling error; the estimator's own bias (early stopping, a network that is too small) it shows only
-    as far as the refits repeat it.
+    They show sampling error. The estimator's own bias (early stopping, a network that is too small) shows
+    only as far as the refits repeat it.
 
     Parameters
     ----------
     estimator : Estimator
-        Of the ImplicitRM family.
+        One of the ImplicitRM family.
     log : FeedbackLog
-        Of one replicate.
+        A log of one replicate.
     inputs : ndarray, shape (m, d)
+        Features at which rewards are wanted.
     level : float in (0, 1)
     resamples : int
 
@@ -159,7 +188,19 @@ def bootstrap_intervals(
 
 
 def require_identified(log: FeedbackLog, parameters: dict[str, Any]) -> None:
-    """Raise :class:`BadInput` where restarts disagree, unless the propensity is told."""
+    """Check that restarts agree, unless the propensity is told, which identifies the reward.
+
+    Parameters
+    ----------
+    log : FeedbackLog
+    parameters : dict
+        Hyper-parameters of the restarts.
+
+    Raises
+    ------
+    BadInput
+        If restarts of equal likelihood disagree.
+    """
     if log.propensity is not None:
         return
     found = train_restarts(likelihood(propensity_is_told=False)(**parameters), log, [0], RESTARTS)
@@ -167,7 +208,7 @@ def require_identified(log: FeedbackLog, parameters: dict[str, Any]) -> None:
         raise BadInput(f"no interval is valid here: {found.warning}")
 
 
-def _propensity(fitted, log: FeedbackLog) -> np.ndarray:
+def _propensity(fitted: Any, log: FeedbackLog) -> np.ndarray:
     if log.propensity is not None:
         return np.broadcast_to(log.propensity, log.feedback.shape)
     return fitted.predict_propensity(log.features if log.context is None else log.context)
@@ -179,13 +220,13 @@ def _on_logit(reward: np.ndarray, error: np.ndarray, level: float) -> tuple[np.n
 
 
 def _basic(estimate: np.ndarray, draws: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Basic bootstrap on the logit's scale: errors of the refits, turned round the estimate."""
+    """The basic bootstrap on the scale of the logit: the errors of the refits, reflected at the estimate."""
     error = logit(draws) - logit(estimate)
     low, high = np.quantile(error, [0.5 - level / 2, 0.5 + level / 2], axis=0)
     return expit(logit(estimate) - high), expit(logit(estimate) - low)
 
 
-def _double(values: np.ndarray):
+def _double(values: np.ndarray) -> "Tensor":
     import torch
 
     return torch.as_tensor(values, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""A fitted reward on disk: weights in safetensors, everything else in a JSON card; never a pickle."""
+"""Fits a reward on a log, and keeps it: weights in safetensors, all else in a JSON card, never a pickle."""
 
 import hashlib
 import json
@@ -16,6 +16,7 @@ from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import find
+from simbench.files.checksum import file_sha256
 from simbench.files.matrix import Matrix
 from simbench.files.write import write_json, write_whole
 from simbench.log.embedding_card import card_path, read_card
@@ -38,8 +39,9 @@ class RewardModel:
     Parameters
     ----------
     fitted : StackedModel
+        Fits that were trained in one stack.
     row : int
-        Which of the stacked replicates it is.
+        Number of the fit in the stack that is the reward.
     card : dict
         What it was fitted on, what it was told, versions, hashes.
     """
@@ -49,12 +51,21 @@ class RewardModel:
     card: dict[str, Any]
 
     def predict_reward(self, features: Matrix) -> np.ndarray:
-        """Reward ``γ̂`` of raw (unscaled) features (m, d); shape (m,), float64 in [0, 1].
+        """Predict the rewards of responses.
+
+        Parameters
+        ----------
+        features : Matrix, shape (m, d)
+            Raw features: not scaled.
+
+        Returns
+        -------
+        ndarray, shape (m,), float64, in [0, 1]
 
         Raises
         ------
         BadInput
-            If the width is not the one that it was fitted on.
+            If the width d is not the one that the model was fitted on.
         """
         width = self.card["features"]["width"]
         if features.ndim != 2 or features.shape[1] != width:
@@ -76,19 +87,20 @@ class RewardModel:
 
 
 def fit_log(
-    path: str | Path, columns: LogColumns, estimator: str = DEFAULT_ESTIMATOR, **parameters
+    path: str | Path, columns: LogColumns, estimator: str = DEFAULT_ESTIMATOR, **parameters: Any
 ) -> RewardModel:
     """Fit a reward on a log file.
 
     Parameters
     ----------
-    path : path
-        parquet, csv, jsonl or jsonl.gz.
+    path : str or Path
+        A .parquet, .csv, .jsonl or .jsonl.gz file.
     columns : LogColumns
+        Which column holds what.
     estimator : str
         A name of ``simbench list estimators``, or ``package.module:Class``.
     **parameters
-        Of the estimator.
+        Hyper-parameters of the estimator.
 
     Returns
     -------
@@ -97,7 +109,7 @@ def fit_log(
     Raises
     ------
     BadInput
-        On unusable input, or an estimator that is not trained by gradient steps (it has no weights to save).
+        If the log cannot be used, or the estimator is not a network, whose weights could be saved.
     """
     user = read_log(Path(path), columns)
     return fit_read_log(user, Path(path), columns, estimator, parameters)
@@ -106,7 +118,24 @@ def fit_log(
 def fit_read_log(
     user: UserLog, path: Path, columns: LogColumns, name: str, parameters: dict[str, Any]
 ) -> RewardModel:
-    """:func:`fit_log` of a log that is read already."""
+    """Fit a reward on a log that was read already, as :func:`fit_log` does.
+
+    Parameters
+    ----------
+    user : UserLog
+    path : Path
+        File that the log was read from, for the card.
+    columns : LogColumns
+    name : str
+        Name of the estimator.
+    parameters : dict
+        Hyper-parameters of the estimator.
+
+    Raises
+    ------
+    BadInput
+        If the estimator needs the truth, or is not a network.
+    """
     estimator = configured(name, parameters)
     if "truth" in estimator.needs:
         raise BadInput(f"{name} needs the truth, which no log holds.")
@@ -138,7 +167,7 @@ def fit_read_log(
         "context": [column.model_dump() for column in user.context],
         "log": {
             "file": path.name,
-            "sha256": _sha256(path),
+            "sha256": file_sha256(path),
             "rows": user.log.n_rows,
             "prompts": len(np.unique(user.log.groups)),
             "feedback": columns.feedback,
@@ -154,7 +183,7 @@ def fit_read_log(
 
 
 def encoder_of(features: str) -> dict[str, Any] | None:
-    """What made the features, where ``simbench embed`` left a card beside them."""
+    """The encoder that made the features, from the card that ``simbench embed`` wrote; None without one."""
     card = card_path(Path(features))
     if features.startswith("col:") or not card.exists():
         return None
@@ -162,12 +191,12 @@ def encoder_of(features: str) -> dict[str, Any] | None:
 
 
 def configured(name: str, parameters: dict[str, Any]) -> Estimator:
-    """The estimator with these parameters.
+    """Make an estimator with these hyper-parameters.
 
     Raises
     ------
     BadInput
-        If there is none of that name, or it does not take one of them.
+        If there is no such estimator, or it does not take one of them.
     """
     kind = find(name)
     try:
@@ -185,7 +214,7 @@ def is_language_folder(folder: Path) -> bool:
 
 
 def load_model(folder: str | Path) -> RewardModel:
-    """Read a model that :meth:`RewardModel.save` wrote; its predictions are the very same.
+    """Read a model that :meth:`RewardModel.save` wrote; it predicts exactly the same rewards.
 
     Raises
     ------
@@ -223,11 +252,6 @@ def load_model(folder: str | Path) -> RewardModel:
     nothing = np.zeros(0)
     fitted = StackedModel(networks, estimator.link, calibration, count, nothing, nothing)
     return RewardModel(fitted, card["row"], {k: v for k, v in card.items() if k != "weights_sha256"})
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How many logged responses a target error needs: from the Cramér-Rao bound, and checked by simulation."""
+"""Plans how many logged responses a target error needs, by the Cramér-Rao bound and a simulation."""
 
 from dataclasses import dataclass
 
@@ -17,11 +17,20 @@ LARGEST_SIMULATED = 200_000
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes for one state of knowledge.
+    """The number of responses that a target error needs, given what is known.
 
-    ``by_bound`` is what no unbiased estimator can do without; ``rmse_there`` is what the named estimator was
-    measured at with that many, or NaN where that many were not simulated; ``needed`` extrapolates from it
-    by ``1/n``.
+    Parameters
+    ----------
+    knows : str
+        What is known, in words.
+    by_bound : int
+        Number of responses that every unbiased estimator needs.
+    estimator : str
+        Name of the estimator that was simulated.
+    rmse_there : float
+        Its root-mean-square error with ``by_bound`` responses; NaN if so many were not simulated.
+    needed : int
+        Number that the estimator needs, extrapolated from ``rmse_there`` by a squared error of ``1/n``.
     """
 
     knows: str
@@ -34,7 +43,7 @@ class Plan:
 def plan(
     config: WorldConfig, bias_level: float, target_rmse: float, replicates: int = 8, seed: int = 0
 ) -> list[Plan]:
-    """Plan for a known and for an unknown propensity.
+    """Plan the number of responses for a known and for an unknown propensity.
 
     Parameters
     ----------
@@ -44,6 +53,12 @@ def plan(
     target_rmse : float
         Root-mean-square error of ``γ̂``, in units of probability.
     replicates, seed : int
+        Number of logs of the simulation, and its seed.
+
+    Returns
+    -------
+    list of Plan
+        First with the propensity known, then without.
 
     Raises
     ------
@@ -66,7 +81,23 @@ def plan(
 def simulated_rmse(
     config: WorldConfig, bias_level: float, size: int, kind: type[Estimator], replicates: int, seed: int
 ) -> float:
-    """Root-mean-square error of the maximum of the likelihood with logistic heads, over replicates."""
+    """Root-mean-square error of a maximum-likelihood estimator with logistic heads, in a simulation.
+
+    Parameters
+    ----------
+    config : WorldConfig
+    bias_level : float
+    size : int
+        Number of training responses.
+    kind : type of Estimator
+        It is told the propensity if it asks for it.
+    replicates, seed : int
+
+    Returns
+    -------
+    float
+        In units of probability, over replicates and test responses.
+    """
     world = build(config, bias_level, size, seed)
     log, truth = world.draw(range(replicates))
     log = grant(log, propensity=truth.propensity)

@@ -1,1 +1,1 @@
-"""Can a reward fitted on this log be believed? Answered without any truth."""
+"""Diagnoses whether a reward fitted on a log can be believed, without any truth."""

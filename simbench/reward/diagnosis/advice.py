@@ -1,11 +1,13 @@
-"""Which further knowledge would help most, and how many labels? Answered on logs drawn from the fits.
+"""Estimates which further knowledge would help most, and how many labels, on logs drawn from the fits.
 
-Each of several fits that the log does not tell apart is taken for the truth in turn, a log is redrawn from it
-on the same responses, and the reward is fitted again with each kind of knowledge: a parametric bootstrap over
-what the log leaves open.
+This is a parametric bootstrap over what the log leaves open: each of several fits that the log does not tell
+apart is taken for the truth in turn, a log is redrawn from it on the same responses, and the reward is fitted
+again with each kind of knowledge.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +28,17 @@ HYPER = (
 
 @dataclass(frozen=True)
 class Worth:
-    """What knowing something would leave of the error: RMSE of the reward, in units of probability."""
+    """The error of the reward that would remain if something more were known.
+
+    Parameters
+    ----------
+    knowledge : str
+        What would be known, in words.
+    rmse : float
+        Root-mean-square error of the reward, in units of probability.
+    labels : int
+        Number of explicit labels, 0 if the knowledge is another.
+    """
 
     knowledge: str
     rmse: float
@@ -47,21 +59,21 @@ class _Redrawn:
 def worth_of_knowledge(
     log: FeedbackLog, rewards: np.ndarray, propensities: np.ndarray, estimator: Estimator
 ) -> list[Worth]:
-    """Error of the reward with each further kind of knowledge, on logs drawn from the fits.
+    """Estimate the error of the reward with each further kind of knowledge, on logs drawn from the fits.
 
     Parameters
     ----------
     log : FeedbackLog
-        Of one replicate; what it already tells is told in every row of the answer.
-    rewards, propensities : ndarray, shape (k, n)
-        Of fits that the log does not tell apart.
+        A log of one replicate; what it tells already is told in every row of the answer.
+    rewards, propensities : ndarray, shape (k, n), in [0, 1]
+        ``γ̂`` and ``α̂`` of k fits that the log does not tell apart.
     estimator : Estimator
-        Of the ImplicitRM family, with unknown propensity.
+        One of the ImplicitRM family, with unknown propensity.
 
     Returns
     -------
     list of Worth
-        "nothing more" first, then by error.
+        "nothing more" first, the others by increasing error.
     """
     order = rewards.mean(1).argsort()
     chosen = order[np.unique(np.linspace(0, len(order) - 1, TRUTHS).round().astype(int))]
@@ -88,8 +100,8 @@ def _redraw(log: FeedbackLog, reward: np.ndarray, propensity: np.ndarray, seed: 
     return _Redrawn(replace(log, feedback=feedback), reward, propensity, preference, draws[2])
 
 
-def _error(estimator: Estimator, drawn: list[_Redrawn], told) -> float:
-    """RMSE over all redrawn logs; ``told`` makes of each what is known about it."""
+def _error(estimator: Estimator, drawn: list[_Redrawn], told: Callable[[_Redrawn], dict[str, Any]]) -> float:
+    """RMSE over all redrawn logs; ``told`` returns the fields of the log that hold what is known of it."""
     squares = []
     for one in drawn:
         fitted = estimator.fit_replicates(replace(one.log, **told(one))).predict(one.log.features)[0]
@@ -102,7 +114,7 @@ def _labels(estimator: Estimator, drawn: list[_Redrawn]) -> Worth:
     rmse, share = np.inf, 0.0
     for share in LABEL_SHARES:
 
-        def labels(one: _Redrawn, share: float = share) -> dict:
+        def labels(one: _Redrawn, share: float = share) -> dict[str, Any]:
             known = np.where(one.uniform < share, one.preference, np.nan)
             return {"labels": known.astype(np.float32)[None]}
 

@@ -1,4 +1,4 @@
-"""Is the fitted click probability ``γ̂α̂`` calibrated on held-out feedback?"""
+"""Tests whether the fitted click probability ``γ̂α̂`` is calibrated on held-out feedback."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,16 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Calibration:
-    """Reliability of predicted click probabilities.
+    """The reliability of predicted click probabilities.
 
     Parameters
     ----------
     predicted, observed, low, high : ndarray, shape (b,), in [0, 1]
-        Means of bins of equal size, lowest prediction first; 95 % intervals of the share that clicked.
+        Means over bins of equal size, the lowest predictions first, and 95 % intervals of ``observed``.
     statistic, p_value : float
-        Hosmer and Lemeshow's test; under a perfect model χ² with b degrees of freedom, as the responses were
-        held out. The model's estimation error counts against it: in large logs even useful models fail.
+        Hosmer and Lemeshow's test. Under a perfect model the statistic is χ² with b degrees of freedom, as
+        the responses were held out. The model's estimation error counts against it: in large logs even useful
+        models fail.
     """
 
     predicted: np.ndarray
@@ -30,18 +31,19 @@ class Calibration:
 
     @property
     def largest_gap(self) -> float:
-        """Largest difference of a bin, in probability."""
+        """Largest difference of predicted and observed share in a bin, in probability."""
         return float(np.abs(self.predicted - self.observed).max())
 
 
 def click_calibration(probability: np.ndarray, feedback: np.ndarray, bins: int = BINS) -> Calibration:
-    """Compare predictions with held-out feedback.
+    """Compare predicted click probabilities with held-out feedback.
 
     Parameters
     ----------
     probability : ndarray, shape (n,), in (0, 1)
     feedback : ndarray, shape (n,), in {0, 1}
     bins : int
+        Number of bins, at most.
 
     Returns
     -------
@@ -59,7 +61,20 @@ def click_calibration(probability: np.ndarray, feedback: np.ndarray, bins: int =
 
 
 def wilson(share: np.ndarray, count: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's interval of a binomial share (Journal of the American Statistical Association, 1927)."""
+    """Wilson's interval of a binomial share (Journal of the American Statistical Association, 1927).
+
+    Parameters
+    ----------
+    share : ndarray, in [0, 1]
+        Observed shares.
+    count : ndarray of int
+        Number of trials of each.
+    level : float in (0, 1)
+
+    Returns
+    -------
+    low, high : ndarray, in [0, 1]
+    """
     z = float(norm.ppf(0.5 + level / 2))
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))

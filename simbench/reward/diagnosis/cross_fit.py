@@ -1,4 +1,4 @@
-"""Feedback predicted by fits that did not see it, and the simplest heads that predict it as well as any."""
+"""Cross-fitting: predicts feedback by fits that did not see it, and finds the simplest heads that suffice."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -15,7 +15,10 @@ LOGISTIC: dict[str, Any] = {"hidden": (), "lr": 0.03}  # at a network's step the
 
 
 def prompt_folds(groups: np.ndarray, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows seen and unseen in each fold, by whole prompts; by rows where prompts are fewer than folds."""
+    """The rows that are seen and unseen in each fold.
+
+    Folds hold whole prompts; single rows if there are fewer prompts than folds.
+    """
     names, code = np.unique(groups, return_inverse=True)
     code, count = (code, len(names)) if len(names) >= folds else (np.arange(len(groups)), len(groups))
     fold = (stream(seed, "folds").permutation(count) % folds)[code]
@@ -24,7 +27,7 @@ def prompt_folds(groups: np.ndarray, folds: int, seed: int) -> Iterator[tuple[np
 
 
 def unseen_clicks(estimator: Estimator, log: FeedbackLog, folds: int = FOLDS) -> np.ndarray:
-    """Click probability of every response by a fit that did not see it, shape (n,)."""
+    """The click probability of every response, shape (n,), by a fit that did not see its feedback."""
     probability = np.empty(log.n_rows)
     for seen, unseen in prompt_folds(log.groups, folds, estimator.get_params()["seed"]):
         model = cast(TwoHeaded, estimator.fit_replicates(log.rows(seen)))
@@ -33,23 +36,23 @@ def unseen_clicks(estimator: Estimator, log: FeedbackLog, folds: int = FOLDS) ->
 
 
 def simplest(estimator: Estimator, log: FeedbackLog, own: np.ndarray) -> Estimator:
-    """The estimator with logistic heads, unless its own predict unseen feedback better.
+    """The estimator with logistic heads, unless its own heads predict unseen feedback better.
 
-    A profile over networks carries their estimation error, which is not the same at every mean reward; where
+    A likelihood profile over networks carries their estimation error, which differs between mean rewards; if
     logistic heads do as well, they show the likelihood itself.
 
     Parameters
     ----------
     estimator : Estimator
     log : FeedbackLog
-        Of one replicate.
+        A log of one replicate.
     own : ndarray, shape (n,)
-        :func:`unseen_clicks` of ``estimator``.
+        Click probabilities of the estimator by :func:`unseen_clicks`.
 
     Returns
     -------
     Estimator
-        With no hidden layer where that is not worse beyond the sampling error of a paired difference.
+        Without hidden layers if that is no worse beyond the sampling error of a paired difference.
     """
     parameters = estimator.get_params()
     if not parameters["hidden"]:

@@ -1,10 +1,12 @@
-"""The diagnosis of a log: calibration, restarts, compatible rewards, overlap, advice, and a verdict."""
+"""Diagnoses a log: calibration, restarts, compatible mean rewards, overlap, advice, and a verdict."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from simbench.errors import BadInput
+from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import likelihood
 from simbench.files.matrix import Matrix
 from simbench.log.feedback import FeedbackLog
@@ -25,16 +27,16 @@ MISFITS = "the click model does not fit"
 
 @dataclass(frozen=True)
 class Overlap:
-    """How far the fitted propensity leaves anything to learn from.
+    """How much the fitted propensity leaves to learn from.
 
     Parameters
     ----------
     quantiles : dict of float
-        Of ``α̂``, at .01, .5 and .99.
+        Quantiles of ``α̂`` at .01, .5 and .99.
     below_5_percent : float
-        Share of the responses with ``α̂ < .05``: their missing clicks say next to nothing.
+        Share of the responses with ``α̂ < .05``, whose missing clicks say next to nothing.
     effective_sample_share : float
-        Kish's, of the weights ``1/α̂`` over the clicked.
+        Of the weights ``1/α̂`` over the clicks, see :func:`simbench.score.weights.effective_sample_share`.
     """
 
     quantiles: dict[float, float]
@@ -44,7 +46,7 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything that a log says about the reward fitted on it.
+    """What a log says about the reward fitted on it.
 
     Parameters
     ----------
@@ -52,12 +54,12 @@ class Diagnosis:
     restarts : Restarts
     calibration : Calibration
     profile : Profile or None
-        None where the log tells the class prior: it is the mean reward.
-    propensity : ndarray, shape (n,)
+        None if the log tells the class prior, which is the mean reward.
+    propensity : ndarray, shape (n,), in [0, 1]
         ``α̂`` of the kept fit.
     overlap : Overlap
     advice : list of Worth
-        Empty where none was asked for.
+        Empty if none was asked for.
     """
 
     log: FeedbackLog
@@ -81,13 +83,13 @@ class Diagnosis:
 
     @property
     def rank_agreement(self) -> float:
-        """Smallest rank correlation of two rewards that the log does not tell apart."""
+        """The smallest rank correlation of two rewards that the log does not tell apart."""
         of_restarts = float(self.restarts.rank_agreement[0])
         return of_restarts if self.profile is None else min(of_restarts, self.profile.rank_agreement)
 
     @property
     def fits(self) -> bool:
-        """Whether the click model is calibrated within :data:`MISFIT`, or not rejected at level .001."""
+        """Whether the click model fits: calibrated within :data:`MISFIT`, or not rejected at level .001."""
         return self.calibration.largest_gap <= MISFIT or self.calibration.p_value > 1e-3
 
     @property
@@ -109,7 +111,7 @@ class Diagnosis:
 
     @property
     def believed_advice(self) -> list[Worth]:
-        """The advice, unless the click model that it is worked out with does not fit."""
+        """The advice; none if the click model does not fit, since the advice is derived from it."""
         return [] if self.verdict == MISFITS else self.advice
 
     def _recommendation(self) -> str:
@@ -126,17 +128,17 @@ class Diagnosis:
         return text + "."
 
 
-def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **parameters) -> Diagnosis:
-    """Diagnose a log of one replicate; sees no truth.
+def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **parameters: Any) -> Diagnosis:
+    """Diagnose a log of one replicate, without any truth.
 
     Parameters
     ----------
     log : FeedbackLog
-        Feedback of shape (1, n); with what is known. The propensity is taken as unknown: where it is told,
-        the reward is identified and only its use is in question.
+        Feedback of shape (1, n), with what is known. The propensity must be unknown: if it is told, the
+        reward is identified and only its use is in question.
     seed : int
     advise : bool
-        Work out what further knowledge would be worth (a third of the time).
+        Whether to estimate what further knowledge would be worth, which takes a third of the time.
     **parameters
         Hyper-parameters of the estimator that maximises the likelihood (``implicitrm``).
 
@@ -167,13 +169,13 @@ def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **paramete
     )
 
 
-def _advice(log: FeedbackLog, restarts: Restarts, inputs: Matrix, estimator) -> list[Worth]:
+def _advice(log: FeedbackLog, restarts: Restarts, inputs: Matrix, estimator: Estimator) -> list[Worth]:
     near = restarts.near[0]
     rewards = restarts.model.predict(log.features)[near]
     return worth_of_knowledge(log, rewards, restarts.model.predict_propensity(inputs)[near], estimator)
 
 
-def _profile(estimator, log: FeedbackLog, clicks: np.ndarray) -> Profile | None:
+def _profile(estimator: Estimator, log: FeedbackLog, clicks: np.ndarray) -> Profile | None:
     return None if log.class_prior is not None else profile_likelihood(simplest(estimator, log, clicks), log)
 
 

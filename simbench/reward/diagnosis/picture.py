@@ -1,4 +1,4 @@
-"""Four pictures of a diagnosis: reliability, restarts, compatible mean rewards, propensity."""
+"""Draws a diagnosis: reliability, restarts, compatible mean rewards, propensity."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"  # Okabe and Ito (2008)
 
 
 def draw(diagnosis: "Diagnosis") -> Figure:
-    """Figure of four panels."""
+    """Draw a diagnosis as a figure of four panels."""
     figure = Figure(figsize=(10, 8), layout="constrained")
     axes = figure.subplots(2, 2)
     _reliability(axes[0, 0], diagnosis)
@@ -37,7 +37,7 @@ def _reliability(axis: Axes, diagnosis: "Diagnosis") -> None:
 
 
 def _restarts(axis: Axes, diagnosis: "Diagnosis") -> None:
-    """The two rewards of equal likelihood that are furthest apart."""
+    """Plot the two rewards of equal likelihood that are furthest apart."""
     rewards = diagnosis.restarts.rewards[0][diagnosis.restarts.near[0]]
     distance = ((rewards[:, None] - rewards[None]) ** 2).mean(2)
     first, second = np.unravel_index(distance.argmax(), distance.shape)

@@ -1,4 +1,4 @@
-"""How wide is the set of mean rewards that the log does not rule out? The profile likelihood answers."""
+"""Finds the mean rewards that a log does not rule out, by the profile likelihood."""
 
 from dataclasses import dataclass, replace
 
@@ -18,20 +18,20 @@ GRID = tuple(float(level) for level in np.round(np.arange(STEP, 1.0, STEP), 2))
 
 @dataclass(frozen=True)
 class Profile:
-    """Likelihood of the log at its best under every mean reward, cross-fitted.
+    """The cross-fitted likelihood of a log, maximised at every mean reward.
 
     Parameters
     ----------
     mean_reward : ndarray, shape (g,)
-        That the fits were held to.
+        Mean rewards that the fits were held to.
     loss : ndarray, shape (g,)
-        Mean negative log-likelihood of feedback that the fit did not see.
+        Mean negative log-likelihood, in nats a response, of feedback that the fit did not see.
     compatible : ndarray of bool, shape (g,)
-        Not worse than the best beyond sampling error.
+        Whether the loss is no worse than the best one, beyond sampling error.
     rewards : ndarray, shape (g, k)
         ``γ̂`` on some rows of the log, by fits that did not see them.
     hidden : tuple of int
-        Hidden layers of the fits; none: logistic heads.
+        Widths of the hidden layers of the fits; empty for logistic heads.
     """
 
     mean_reward: np.ndarray
@@ -42,36 +42,38 @@ class Profile:
 
     @property
     def low(self) -> float:
-        """Half a step below the least compatible level of the grid: what lies between two is not tried."""
+        """Half a step of the grid below the lowest compatible mean reward: nothing between was tried."""
         return max(0.0, float(self.mean_reward[self.compatible].min()) - STEP / 2)
 
     @property
     def high(self) -> float:
-        """Half a step above the largest."""
+        """Half a step of the grid above the highest compatible mean reward."""
         return min(1.0, float(self.mean_reward[self.compatible].max()) + STEP / 2)
 
     @property
     def width(self) -> float:
+        """Width of the set of compatible mean rewards."""
         return round(self.high - self.low, 9)  # no rounding between steps of the grid
 
     @property
     def rank_agreement(self) -> float:
-        """Smallest rank correlation of the rewards at two compatible levels."""
+        """The smallest rank correlation of the rewards at two compatible mean rewards."""
         return least_correlation(self.rewards[self.compatible])
 
 
 def profile_likelihood(
     estimator: Estimator, log: FeedbackLog, grid: tuple[float, ...] = GRID, folds: int = FOLDS
 ) -> Profile:
-    """Fit the log once for each mean reward, all in one stacked training a fold.
+    """Fit a log once for each mean reward; in each fold, all of them train in one stack.
 
     Parameters
     ----------
     estimator : Estimator
-        Of the ImplicitRM family: it holds the mean of ``γ̂`` to a class prior that it is told.
+        One of the ImplicitRM family, which holds the mean of ``γ̂`` to the class prior that it is told.
     log : FeedbackLog
-        Of one replicate; mean rewards below its feedback rate are left out, as ``γ ≥ γα``.
+        A log of one replicate; mean rewards below its feedback rate are left out, as ``γ ≥ γα``.
     grid : tuple of float in (0, 1)
+        Mean rewards to try.
     folds : int
 
     Returns

@@ -1,4 +1,4 @@
-"""A diagnosis as text and as one self-contained page."""
+"""Writes a diagnosis as text, and as a self-contained HTML page."""
 
 import base64
 import html
@@ -12,7 +12,7 @@ COLOURS = {IDENTIFIED: "#117733", RANKING_ONLY: "#B8860B"}  # anything else is r
 
 
 def facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
-    """Question and answer, one pair a check."""
+    """The checks of a diagnosis as pairs of question and answer."""
     log, restarts, calibration = diagnosis.log, diagnosis.restarts, diagnosis.calibration
     overlap, profile = diagnosis.overlap, diagnosis.profile
     rows = [
@@ -54,7 +54,7 @@ def _heads(profile: Profile) -> str:
 
 
 def as_text(diagnosis: Diagnosis) -> str:
-    """Lines for a terminal."""
+    """A diagnosis as lines for a terminal, the verdict last."""
     rows = facts(diagnosis)
     width = max(len(question) for question, _ in rows)
     lines = [f"{question:<{width}}  {answer}" for question, answer in rows]
@@ -62,13 +62,13 @@ def as_text(diagnosis: Diagnosis) -> str:
 
 
 def as_html(diagnosis: Diagnosis, name: str) -> str:
-    """One page with its pictures inside: no file beside it, nothing fetched.
+    """A diagnosis as one HTML page that contains its pictures and fetches nothing.
 
     Parameters
     ----------
     diagnosis : Diagnosis
     name : str
-        Of the log.
+        Name of the log, for the title.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""From text to embeddings, fine-tuned reward models, and folders that transformers loads."""
+"""Rewards on text: embeddings, fine-tuned reward models, and folders that transformers loads."""

@@ -1,7 +1,7 @@
 """Checkpoints of a fine-tuning: tensors in safetensors, the rest in JSON; never a pickle.
 
-Two files of tensors, one of the last step and one of the best, and a JSON document that names both. It is
-renamed into place last: whatever was being written when the process was killed, it names whole files.
+A checkpoint is two files of tensors, of the last step and of the best one, and a JSON document that names
+both. The document is renamed into place last, so that it names whole files whenever the process is killed.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ INDEX = "checkpoint.json"
 
 
 class Checkpoints:
-    """The checkpoint in a folder.
+    """The checkpoint of a run, in a folder of its own.
 
     Parameters
     ----------
     folder : Path
     run : str
-        Hash of all that decides the run; a checkpoint of another one is refused.
+        Hash of all that decides the run; the checkpoint of another run is refused.
     """
 
     def __init__(self, folder: Path, run: str):
@@ -35,11 +35,11 @@ class Checkpoints:
         self._best: dict[str, str] | None = None
 
     def write_best(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Keep these; the next :meth:`write` refers to them."""
+        """Write the best weights so far; the next :meth:`write` refers to them."""
         self._best = self._tensors(f"best-{step:08d}", tensors)
 
     def write(self, step: int, tensors: Mapping[str, Tensor], facts: dict[str, Any]) -> None:
-        """Keep where the run is, then forget the checkpoint before."""
+        """Write the state of the run after a step, then remove the checkpoint before it."""
         last = self._tensors(f"step-{step:08d}", tensors)
         index = {"run": self.run, "step": step, "last": last, "best": self._best, "facts": facts}
         write_json(self.folder / INDEX, index)
@@ -49,7 +49,7 @@ class Checkpoints:
                 file.unlink(missing_ok=True)
 
     def read(self) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
-        """Step, tensors and facts; None where there is no checkpoint.
+        """Read step, tensors and facts of the checkpoint; None if there is none.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Checkpoints:
             raise self._damaged(error) from error
 
     def read_best(self) -> dict[str, Tensor]:
-        """What :meth:`write_best` kept last."""
+        """Read the weights that :meth:`write_best` wrote last."""
         assert self._best is not None
         try:
             return self._read(self._best)
@@ -79,7 +79,7 @@ class Checkpoints:
             raise self._damaged(error) from error
 
     def forget(self) -> None:
-        """Remove the checkpoint, its document first."""
+        """Remove the checkpoint, the document first."""
         for file in (self.folder / INDEX, *self.folder.glob("*.safetensors")):
             file.unlink(missing_ok=True)
         if self.folder.is_dir():

@@ -1,4 +1,4 @@
-"""Texts of a file to a matrix of embeddings: shards that survive a kill, then one file and its card."""
+"""Embeds the texts of a file: in shards that survive a kill, then in one file with its card."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -31,19 +31,20 @@ TextObserver = Callable[[int, int], Advance]  # texts in all, texts that an earl
 
 
 def silent(total: int, done: int) -> Advance:
-    """No progress shown."""
+    """A :data:`TextObserver` that shows nothing."""
     return lambda count: None
 
 
 @dataclass(frozen=True)
 class Texts:
-    """The columns of a file that are read, and where from.
+    """The texts that are read from a file, and facts about their source.
 
     Parameters
     ----------
     responses : list of n
+        What is no string is read as empty.
     prompts : list of n, or None
-        What stands before each response, if anything.
+        The prompt of each response, if prompts are read.
     source : dict
         Facts for the card: file, columns, rows, hash.
     """
@@ -54,12 +55,20 @@ class Texts:
 
 
 def texts_of(frame: pd.DataFrame, path: Path, text_column: str | None, prompt_column: str | None) -> Texts:
-    """The responses of a frame and their prompts; ``prompt_column="none"`` reads responses alone.
+    """The responses of a table and their prompts.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    path : Path
+        File that it was read from, for the card and for messages.
+    text_column, prompt_column : str or None
+        None takes the first usual name that the table has; the prompt column ``none`` reads responses alone.
 
     Raises
     ------
     BadInput
-        If a named column is missing, or there is no usual one for the text.
+        If a named column is missing, or no column for the text is named and none has a usual name.
     """
     text = column_of(frame, text_column, TEXTS, "text", path)
     if prompt_column is None:
@@ -86,9 +95,9 @@ def embed_texts(
     normalise: bool = False,
     progress: TextObserver = silent,
 ) -> dict[str, Any]:
-    """Write ``out`` (key ``embeddings``, shape (n, h), float32, row order as given) and its card.
+    """Embed texts, and write ``out`` (key ``embeddings``, shape (n, h), float32, in order) and its card.
 
-    Shards lie in ``OUT.parts`` while it runs; running it again does only what is missing.
+    Finished shards lie in ``OUT.parts`` meanwhile; if the run is killed, the next one computes the rest.
 
     Parameters
     ----------
@@ -97,10 +106,10 @@ def embed_texts(
     out : Path
         Must end in .safetensors.
     batch_size : int
-        Texts that are read at once; the embeddings do not depend on it.
+        Number of texts that are embedded at a time; the embeddings do not depend on it.
     normalise : bool
         Scale every embedding to length 1.
-    progress : callable, optional
+    progress : TextObserver, optional
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A language model that turns text into one vector: shared by embedding, fine-tuning and export."""
+"""The encoder, a language model that turns text into a vector; embedding, fine-tuning and export share it."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, Self
@@ -18,9 +18,9 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TextEncoder:
-    """Tokenizer, transformers model without head, and pooling.
+    """A tokenizer, a transformers model without a head, and a pooling.
 
-    ``model`` may be replaced by a wrapped one (peft, accelerate). Nothing here switches gradients off.
+    ``model`` may be replaced by a wrapped one (peft, accelerate). No method switches gradients off.
 
     Parameters
     ----------
@@ -28,12 +28,13 @@ class TextEncoder:
     tokenizer : PreTrainedTokenizerBase
     pooling : {"mean", "cls", "last"}
     max_tokens : int
+        Number of tokens to which longer texts are cut.
     truncation : {"prompt", "end"}
-        Which part of a longer text goes (see :func:`simbench.reward.language.tokens.tokenise`).
+        Which part of a longer text is cut (see :func:`simbench.reward.language.tokens.tokenise`).
     causal : bool, default False
         Whether a token sees only those before it.
     name, revision : str, optional
-        For cards.
+        Name and revision of the model, for cards.
     """
 
     def __init__(
@@ -67,11 +68,12 @@ class TextEncoder:
         revision: str | None = None,
         gguf_file: str | None = None,
     ) -> Self:
-        """Load by name on the Hugging Face hub, or from a folder.
+        """Load an encoder by its name on the Hugging Face hub, or from a folder.
 
         Parameters
         ----------
         name : str
+            The name, or the path of the folder.
         pooling : {"auto", "mean", "cls", "last"}
             ``auto``: what a sentence-transformers folder states; else the last token of a causal
             model and the mean of any other.
@@ -81,7 +83,7 @@ class TextEncoder:
         max_tokens : int, optional
             Default: what the model's authors state, at most 2,048.
         truncation : {"prompt", "end"}
-            Which part of a longer text goes.
+            Which part of a longer text is cut.
         revision : str, optional
             Branch, tag or commit on the hub.
         gguf_file : str, optional
@@ -90,7 +92,7 @@ class TextEncoder:
         Raises
         ------
         BadInput
-            If transformers is missing, there is no such model or network, or an option is unknown.
+            If transformers is missing, the model cannot be found or read, or an option is not possible.
         """
         if pooling not in ("auto", "mean", "cls", "last"):
             raise BadInput(f"pooling must be auto, mean, cls or last, got {pooling!r}.")
@@ -116,26 +118,28 @@ class TextEncoder:
 
     @property
     def hidden_size(self) -> int:
-        """Entries of an embedding."""
+        """Number of entries of an embedding, h."""
         config = self.model.config
         return getattr(config, "hidden_size", None) or config.d_model
 
     @property
     def device(self) -> torch.device:
+        """The device on which the model lies."""
         return next(self.model.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
+        """The type of the model's weights."""
         return next(self.model.parameters()).dtype
 
     @property
     def pad_id(self) -> int:
-        """Token that fills a batch; masked, so that any will do where the tokenizer names none."""
+        """The token that fills a batch; it is masked, so any will do if the tokenizer names none."""
         pad = self.tokenizer.pad_token_id
         return pad if pad is not None else self.tokenizer.eos_token_id or 0
 
     def describe(self) -> dict[str, Any]:
-        """Facts for a card."""
+        """Facts about the encoder, for a card."""
         return {
             "model": self.name,
             "revision": self.revision,
@@ -148,13 +152,21 @@ class TextEncoder:
         }
 
     def tokenise(self, responses: Sequence[Any], prompts: Sequence[Any] | None = None) -> Tokens:
-        """Token ids of every response, read after its prompt (:mod:`simbench.reward.language.tokens`)."""
+        """Token ids of every response after its prompt, see :mod:`simbench.reward.language.tokens`."""
         return tokenise(self.tokenizer, responses, prompts, self.max_tokens, self.truncation)
 
     def pad(
         self, ids: Sequence[Sequence[int]], side: Side = "right", width: int | None = None
     ) -> dict[str, Tensor]:
-        """A batch on the model's device, as wide as its longest text or ``width``.
+        """Pad texts to a batch on the model's device.
+
+        Parameters
+        ----------
+        ids : sequence of b sequences of int
+        side : {"right", "left"}
+            Where the padding goes.
+        width : int, optional
+            Default: that of the longest text.
 
         Returns
         -------
@@ -174,18 +186,18 @@ class TextEncoder:
         return {name: torch.from_numpy(array).to(self.device) for name, array in batch.items()}
 
     def hidden(self, batch: dict[str, Tensor]) -> Tensor:
-        """Last hidden states, shape (b, t, h), in the model's dtype."""
+        """The last hidden states of a batch, shape (b, t, h), in the model's dtype."""
         extra = {"use_cache": False} if self.causal else {}
         return self.model(**batch, **extra).last_hidden_state
 
     def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """One vector a text, shape (b, h), float32; padding on either side does not enter."""
+        """Pool the states of each text into one vector, shape (b, h), float32, whichever side is padded."""
         return pool(hidden, mask, self.pooling)
 
     def embed(self, batch: dict[str, Tensor]) -> Tensor:
-        """Pooled last hidden states of a padded batch, shape (b, h), float32, with their gradients.
+        """The embeddings of a padded batch, its pooled last hidden states: shape (b, h), float32.
 
-        A batch padded on the left is read as if padded on the right: the numbers are the same, to the bit.
+        Gradients flow. A batch that is padded on the left gives the same bits as if padded on the right.
         """
         batch = _padded_right(batch)
         return self.pool(self.hidden(batch), batch["attention_mask"])

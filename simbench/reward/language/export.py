@@ -1,8 +1,8 @@
-"""Reward models in the form that transformers and TRL load: ``hf`` without any code, ``hf-code`` with a file.
+"""Exports reward models in the form that transformers and TRL load: ``hf``, or ``hf-code`` with a code file.
 
-A fine-tuned native classifier *is* that form. A head on frozen embeddings fits it only where the
-architecture's own classifier can say the same: a linear head on the last token of a causal model (``score``),
-or on the first token of a BERT (its pooler made linear). Anything else needs ``hf-code``.
+A fine-tuned native classifier has the form ``hf`` already. A head on frozen embeddings fits it only if the
+architecture's own classifier can express the same function: a linear head on the last token of a causal model
+(``score``), or on the first token of a BERT (its pooler made linear). Anything else needs ``hf-code``.
 """
 
 from dataclasses import dataclass, replace
@@ -36,16 +36,16 @@ PROBES = ("A short answer.", "Because it is, and so it was before: why not, then
 
 @dataclass(frozen=True)
 class Head:
-    """A fitted head on pooled states.
+    """A fitted reward head on pooled states.
 
     Parameters
     ----------
     weights, biases : list of ndarray
-        Layer by layer, (fan_out, fan_in) and (fan_out,), float32.
+        Those of each layer, shapes (fan_out, fan_in) and (fan_out,), float32.
     scale : float
-        That features are multiplied by.
+        Factor by which features are multiplied.
     encoder : dict
-        Facts of the embeddings' card.
+        Facts about the encoder, from the card of the embeddings.
     """
 
     weights: list[np.ndarray]
@@ -55,29 +55,31 @@ class Head:
 
     @property
     def hidden(self) -> list[int]:
+        """Widths of the hidden layers; empty for a linear head."""
         return [len(bias) for bias in self.biases[:-1]]
 
 
 def export(
     model: Path, folder: Path, to: str, *, allow_shift: bool = False, diagnosis: str | None = None
 ) -> float:
-    """Write ``folder``: weights, tokenizer, template, model card, and code for ``hf-code``.
+    """Export a model to a folder: weights, tokenizer, template, model card, and code for ``hf-code``.
 
     Parameters
     ----------
     model : Path
-        Of ``simbench finetune``, or of ``simbench fit`` on embeddings that have a card.
+        Folder of ``simbench finetune``, or of ``simbench fit`` on embeddings that have a card.
     folder : Path
+        Where to write.
     to : {"hf", "hf-code"}
     allow_shift : bool
-        Leave out a bias that the architecture's classifier cannot hold; it changes no order.
+        Leave out a bias that the architecture's classifier cannot hold, which changes no order of responses.
     diagnosis : str, optional
         What ``simbench diagnose`` printed, for the model card.
 
     Returns
     -------
     float
-        What was left out: simbench's logit less the exported one.
+        The bias that was left out: simbench's logit less the exported one.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def head_of(fitted: RewardModel) -> Head:
 
 
 def card_of(fitted: RewardModel) -> dict[str, Any]:
-    """Its card, with the link that a fine-tuned model's card has."""
+    """The card of a model fitted on embeddings, with the link that a fine-tuned model's card has."""
     parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in fitted.card["parameters"].items()}
     estimator = configured(fitted.card["estimator"], parameters)
     calibration = fitted.fitted.calibration
@@ -138,7 +140,7 @@ def card_of(fitted: RewardModel) -> dict[str, Any]:
 
 
 def with_code(head: Head) -> RewardModelParts:
-    """Encoder and head as a model that carries its code."""
+    """Encoder and head as a model that carries its own code."""
     encoder = _encoder_of(head)
     described = {"hidden": head.hidden, "normalise": head.encoder["normalised"], "scale": head.scale}
     model = pooled_reward(encoder.model, encoder.pooling, **described).eval()
@@ -151,12 +153,24 @@ def with_code(head: Head) -> RewardModelParts:
 
 
 def plain(head: Head, allow_shift: bool) -> tuple[RewardModelParts, float]:
-    """The architecture's own classifier saying the same, and what it could not say.
+    """Encoder and head as the architecture's own classifier.
+
+    Parameters
+    ----------
+    head : Head
+    allow_shift : bool
+        Leave out a bias that the classifier cannot hold.
+
+    Returns
+    -------
+    parts : RewardModelParts
+    shift : float
+        The bias that was left out.
 
     Raises
     ------
     BadInput
-        If it cannot.
+        If the classifier cannot express the head.
     """
     facts = head.encoder
     if head.hidden:
@@ -194,7 +208,7 @@ def plain(head: Head, allow_shift: bool) -> tuple[RewardModelParts, float]:
 
 
 def _place_bias(score: nn.Linear, base: Any, weight: np.ndarray, bias: float, allow_shift: bool) -> float:
-    """Put the bias into the classifier, or into the norm before it; else return it as what is left out.
+    """Put the bias into the classifier, or into the norm before it; else leave it out and return it.
 
     With a final LayerNorm ``n(h) + c``, the logit ``wᵀ(n(h) + c) + b`` is ``wᵀ(n(h) + c + b w / wᵀw)``.
     """
@@ -224,7 +238,7 @@ def _encoder_of(head: Head) -> TextEncoder:
     Raises
     ------
     BadInput
-        If it is not to be found, or is another one by now.
+        If it cannot be found, or has changed since.
     """
     facts = head.encoder
     encoder = TextEncoder.load(
@@ -244,7 +258,7 @@ def _encoder_of(head: Head) -> TextEncoder:
 
 
 def _revision(facts: dict[str, Any]) -> str | None:
-    """A commit on the hub; a local folder has a hash instead."""
+    """The commit on the hub; None for a local folder, whose revision is a hash."""
     return None if facts["revision"].startswith("sha256:") else facts["revision"]
 
 
@@ -256,7 +270,7 @@ def _with_base(encoder: TextEncoder, parts: RewardModelParts) -> TextEncoder:
 
 
 def _prove(parts: RewardModelParts, head: Head, shift: float) -> None:
-    """Compare with the head on the encoder's embeddings, before anything is written."""
+    """Compare the exported logits with those of the head, before anything is written."""
     encoder = _encoder_of(head)
     tokens = encoder.tokenise(list(PROBES))
     with torch.inference_mode():

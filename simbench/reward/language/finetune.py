@@ -1,4 +1,4 @@
-"""From a log of texts to a fine-tuned reward model: what is refused, what is read, what the card says."""
+"""Fine-tunes a language model as a reward on a log of texts, and writes the model with its card."""
 
 import hashlib
 import json
@@ -13,6 +13,7 @@ import torch
 
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
+from simbench.files.checksum import file_sha256
 from simbench.log.feedback import FeedbackLog
 from simbench.log.rated_responses import read_frame
 from simbench.log.user_log import LogColumns, log_of_frame
@@ -45,27 +46,27 @@ def finetune(
     progress: TrainingObserver | None = None,
     **parameters: Any,
 ) -> LanguageReward:
-    """Train an encoder on a log of texts and feedback, and write the model folder.
+    """Fine-tune an encoder on a log of texts and feedback, and write the model folder.
 
-    A killed run goes on from its last checkpoint when it is called again, to the same result.
+    If it is killed, the next call continues from the last checkpoint, to the same result.
 
     Parameters
     ----------
-    path : path
-        parquet, csv, jsonl or jsonl.gz.
+    path : str or Path
+        A .parquet, .csv, .jsonl or .jsonl.gz file.
     columns : LogColumns
-        Its ``features`` are not read; without ``groups``, equal prompts are one group.
+        Which column holds what. Its ``features`` are not read; without ``groups``, equal prompts are a group.
     estimator : str
         A name of ``simbench list estimators``, or ``package.module:Class``, with a pointwise loss.
     settings : Settings
-    out : path
-        Folder of the model.
+    out : str or Path
+        Folder to write the model to.
     text_column, prompt_column : str, optional
         As in :func:`simbench.reward.language.embed.texts_of`.
     progress : TrainingObserver, optional
     **parameters
-        Of the estimator; of these the loss's own, ``hidden`` (of auxiliary heads), ``validation_share`` and
-        ``seed`` matter.
+        Hyper-parameters of the estimator. Only those of the loss, ``hidden`` (of auxiliary heads),
+        ``validation_share`` and ``seed`` matter.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def finetune(
     Raises
     ------
     BadInput
-        On unusable input, an estimator without a pointwise loss, or a checkpoint of another run.
+        If the log cannot be used, the estimator has no pointwise loss, or ``out`` holds another run.
     """
     path, out = Path(path), Path(out)
     loss = pointwise(configured(estimator, parameters))
@@ -137,7 +138,7 @@ def finetune(
 
 
 def pointwise(estimator: Estimator) -> Estimator:
-    """The estimator, if its loss can be trained on an encoder.
+    """The estimator itself, if its loss can be trained on an encoder.
 
     Raises
     ------
@@ -159,8 +160,8 @@ def pointwise(estimator: Estimator) -> Estimator:
 def _prepared(loss: Estimator, log: FeedbackLog, parts: RewardModelParts, tokens: Tokens) -> FeedbackLog:
     """The log with what the estimator estimates before training.
 
-    Where that may read features (a class prior is estimated), they are the embeddings of the encoder before
-    it is trained.
+    If that may read features, as to estimate a class prior, they are the embeddings of the encoder before it
+    is trained.
     """
     if type(loss).prepare is Estimator.prepare:
         return log
@@ -170,7 +171,7 @@ def _prepared(loss: Estimator, log: FeedbackLog, parts: RewardModelParts, tokens
 
 
 def _embeddings(parts: RewardModelParts, tokens: Tokens, batch_size: int = 32) -> np.ndarray:
-    """Of every text, shape (n, h), float32, scaled to a mean square of 1."""
+    """Embeddings of the texts, shape (n, h), float32, scaled to a mean square of 1."""
     order = np.argsort([-len(ids) for ids in tokens.ids], kind="stable")
     matrix = np.empty((len(order), parts.encoder.hidden_size), dtype=np.float32)
     with torch.inference_mode():
@@ -181,7 +182,7 @@ def _embeddings(parts: RewardModelParts, tokens: Tokens, batch_size: int = 32) -
 
 
 def _at_rest(model: Any, settings: Settings) -> Any:
-    """Under an adapter the encoder's weights stay as they are: in bf16 they take half the memory."""
+    """The model in bf16 if that is asked for: under an adapter its weights stay, and take half the memory."""
     return model.to(torch.bfloat16) if settings.mixed_precision == "bf16" else model
 
 
@@ -191,7 +192,7 @@ def _log_facts(
     marks = {name: int(getattr(tokens, name).sum()) for name in MARKS}
     return {
         "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": file_sha256(path),
         "rows": log.n_rows,
         "prompts": len(np.unique(log.groups)),
         "feedback": columns.feedback,
@@ -205,7 +206,17 @@ def _plain(value: Any) -> Any:
 
 
 def frame_tokens(parts: RewardModelParts, frame: pd.DataFrame, path: Path, card: dict[str, Any]) -> Tokens:
-    """Tokens of the responses of another file, read from the columns that the model was trained on."""
+    """Tokens of the responses of a table, from the columns that the model was trained on.
+
+    Parameters
+    ----------
+    parts : RewardModelParts
+    frame : DataFrame
+    path : Path
+        File that it was read from, for messages.
+    card : dict
+        Card of the model.
+    """
     source = card["log"]["texts"]
     texts = texts_of(frame, path, source["text_column"], source["prompt_column"] or "none")
     return parts.encoder.tokenise(texts.responses, texts.prompts)

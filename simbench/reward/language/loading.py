@@ -1,4 +1,4 @@
-"""Transformers models and tokenizers by name or from a folder, with one sentence where that fails."""
+"""Loads transformers models and tokenizers by name or from a folder, with a clear message on failure."""
 
 import hashlib
 import io
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simbench.errors import BadInput
+from simbench.files.checksum import file_sha256
 from simbench.files.network import hub_reachable
 
 LONGEST = 2048  # tokens, where nothing shorter is said: long contexts are rarely meant for one response
@@ -19,10 +20,20 @@ MISSING = "language models need transformers: pip install 'simbench-rm[llm]'."
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a name stood for.
+    """A model that was loaded, and facts about it.
 
-    ``revision`` is the hub's commit, or the hash of a local folder's configuration and weights;
-    ``own_pooling`` and ``own_max_tokens`` are what the model's authors say, None where they are silent.
+    Parameters
+    ----------
+    model : PreTrainedModel
+    tokenizer : PreTrainedTokenizerBase
+    revision : str
+        Commit on the hub, or the hash of a local folder's configuration and weights.
+    causal : bool
+        Whether a token sees only those before it.
+    own_pooling : str or None
+        Pooling that the model's authors state, if they do.
+    own_max_tokens : int
+        Longest text that the model takes, at most :data:`LONGEST` tokens.
     """
 
     model: Any
@@ -42,12 +53,26 @@ def load(
     kind: str = "AutoModel",
     **options: Any,
 ) -> Loaded:
-    """A model and its tokenizer; ``kind`` is the class of transformers, by default the base without a head.
+    """Load a model and its tokenizer.
+
+    Parameters
+    ----------
+    name : str
+        Name on the Hugging Face hub, a folder, or a .gguf file.
+    dtype : torch.dtype
+    revision : str or None
+        Branch, tag or commit on the hub.
+    gguf_file : str or None
+        A GGUF file of that folder or repository.
+    kind : str
+        Class of transformers that loads the model, by default the base without a head.
+    **options
+        Further arguments of ``from_pretrained``.
 
     Raises
     ------
     BadInput
-        If transformers is missing, there is no such model, no network, or the files cannot be read.
+        If transformers is missing, there is no such model, the hub cannot be reached, or a file be read.
     """
     try:
         import transformers
@@ -78,7 +103,10 @@ def load(
 
 
 def is_causal(config: Any) -> bool:
-    """Whether a token sees only those before it: there is a causal head for the type and no masked one."""
+    """Whether a token sees only those before it.
+
+    It does if transformers has a causal head for the type of model, and no masked one.
+    """
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -90,15 +118,14 @@ def is_causal(config: Any) -> bool:
 
 
 def hash_of_folder(folder: Path, gguf_file: str | None) -> str:
-    """SHA-256 of configuration and weights, so that two folders of one name are told apart."""
+    """The hash of a folder's configuration and weights, which tells two folders of one name apart."""
     if gguf_file is not None:
         files = [folder / gguf_file]
     else:
         files = sorted(f for kind in ("config.json", "*.safetensors", "*.bin") for f in folder.glob(kind))
     total = hashlib.sha256()
     for file in files:
-        with file.open("rb") as stream:
-            total.update(hashlib.file_digest(stream, "sha256").digest())
+        total.update(bytes.fromhex(file_sha256(file)))
     return f"sha256:{total.hexdigest()[:16]}"
 
 
@@ -127,7 +154,7 @@ def _why(name: str, local: bool, error: Exception) -> str:
 
 
 def _authors_choices(name: str, config: Any, tokenizer: Any, where: dict[str, Any]) -> tuple[str | None, int]:
-    """Pooling and length that a sentence-transformers folder states, and the limits of the model."""
+    """The pooling that a sentence-transformers folder states, and the longest text that the model takes."""
     pooling = _json_of(name, "1_Pooling/config.json", where)
     modes = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}
     modes["last"] = "pooling_mode_lasttoken"
@@ -158,9 +185,9 @@ def _json_of(name: str, file: str, where: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
-    """No bars of its own from transformers: the command shows its progress.
+    """Silence the progress bars of transformers, since the command shows its own progress.
 
-    The bar over a GGUF file heeds no switch: in a pipe it is swallowed, on a terminal it may be seen.
+    The bar over a GGUF file cannot be switched off: in a pipe it is swallowed, on a terminal it may be seen.
     """
     log = transformers.utils.logging
     level, bars = log.get_verbosity(), log.is_progress_bar_enabled()

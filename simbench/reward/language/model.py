@@ -1,7 +1,7 @@
-"""A fine-tuned reward model on disk: a transformers folder, auxiliary heads, and a JSON card; never a pickle.
+"""Fine-tuned reward models on disk: a transformers folder, auxiliary heads, and a JSON card; never a pickle.
 
-``MODEL/reward`` is what transformers loads; ``MODEL/auxiliary.safetensors`` holds the heads that only
-training needs (a propensity); ``MODEL/card.json`` is written last: without it there is no model.
+``MODEL/reward`` is what transformers loads. ``MODEL/auxiliary.safetensors`` holds the heads that only
+training needs, such as a propensity. ``MODEL/card.json`` is written last: without it there is no model.
 """
 
 import hashlib
@@ -39,9 +39,9 @@ class LanguageReward:
     ----------
     parts : RewardModelParts
     estimator : Estimator
-        Whose link turns logits into rewards.
+        The estimator whose link turns logits into rewards.
     calibration : Tensor, shape (1, 1), or None
-        What the link needs besides.
+        Constant that the link needs, if it does.
     card : dict
         What it was trained on, what it was told, versions, hashes.
     auxiliary : dict of Tensor
@@ -55,7 +55,7 @@ class LanguageReward:
     auxiliary: dict[str, Tensor]
 
     def logits(self, tokens: Tokens, batch_size: int = 32) -> np.ndarray:
-        """Reward logits, shape (n,), float64; they do not depend on the batch beyond rounding."""
+        """Reward logits of n texts, shape (n,), float64; the batch size changes only their rounding."""
         order = np.argsort([-len(ids) for ids in tokens.ids], kind="stable")
         found = np.empty(len(order))
         with torch.inference_mode():
@@ -66,13 +66,13 @@ class LanguageReward:
         return found
 
     def predict_reward(self, tokens: Tokens) -> np.ndarray:
-        """Rewards ``γ̂``, shape (n,), float64 in [0, 1]."""
+        """Rewards ``γ̂`` of n texts, shape (n,), float64, in [0, 1]."""
         logits = torch.as_tensor(self.logits(tokens))[None]
         calibration = None if self.calibration is None else self.calibration.double().cpu()
         return self.estimator.link(logits, calibration)[0].numpy()
 
     def save(self, folder: Path) -> None:
-        """Write the weights, then the card that holds their hashes."""
+        """Write the weights, then the card that holds their hashes: without a card there is no model."""
         (folder / CARD).unlink(missing_ok=True)
         write_folder(self.parts, folder / REWARD, self.card)
         content = save({name: value.contiguous() for name, value in self.auxiliary.items()})
@@ -82,7 +82,7 @@ class LanguageReward:
 
 
 def load_language_model(folder: str | Path, device: str = "cpu") -> LanguageReward:
-    """Read a model that :meth:`LanguageReward.save` wrote; in fp32.
+    """Read a model that :meth:`LanguageReward.save` wrote, in fp32 and without its auxiliary heads.
 
     Raises
     ------
@@ -111,7 +111,14 @@ def load_language_model(folder: str | Path, device: str = "cpu") -> LanguageRewa
 
 
 def link_of(estimator: Estimator, calibration: Tensor | None) -> dict[str, Any]:
-    """How a logit becomes a reward, for a card: a formula in NumPy's words of the logit ``s`` and ``c``."""
+    """How a logit becomes a reward, for a card.
+
+    Returns
+    -------
+    dict
+        ``formula``: in the syntax of NumPy, of the logit ``s`` and the constant ``c``; None if the logit only
+        ranks, or the link has no formula. ``c``: the calibration, or None.
+    """
     formula: str | None = estimator.link_formula
     if type(estimator).link is not Estimator.link and formula == Estimator.link_formula:
         formula = None  # a link of its own that nobody wrote down
@@ -121,7 +128,7 @@ def link_of(estimator: Estimator, calibration: Tensor | None) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of what made the model."""
+    """Versions of what made the model, by name."""
     packages = ("torch", "transformers", "accelerate", "numpy")
     own = {"simbench": VERSION, "python": platform.python_version()}
     return {**own, **{package: version(package) for package in packages}}

@@ -1,4 +1,4 @@
-"""The README of an exported reward model: what it is, what it was told, how far it can be believed."""
+"""Writes the model card of an exported reward model: what it is, what it was told, whether to believe it."""
 
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ UNEXAMINED = (
 
 
 def model_card(card: dict[str, Any], parts: RewardModelParts, to: str, diagnosis: str | None) -> str:
-    """The page, in markdown with the front matter of the Hugging Face hub.
+    """The model card in Markdown, with the front matter of the Hugging Face hub.
 
     Parameters
     ----------
     card : dict
-        Of the model; ``shift`` is what the export left out.
+        Card of the model; its ``shift`` is the bias that the export left out.
     parts : RewardModelParts
     to : {"hf", "hf-code"}
     diagnosis : str or None

@@ -1,6 +1,6 @@
-"""A reward that transformers has no class for: any encoder, any pooling, and a head of several layers.
+"""A reward model that transformers has no class for: any encoder, any pooling, and a head of several layers.
 
-Needs torch and transformers alone. Exported models carry this file and ``pooling.py``, so that
+It needs only torch and transformers. Exported models carry this file and ``pooling.py``, so that
 ``AutoModelForSequenceClassification.from_pretrained(..., trust_remote_code=True)`` loads them elsewhere.
 """
 
@@ -16,7 +16,7 @@ from .pooling import pool, positions_of, takes_positions
 
 
 class PooledRewardConfig(PretrainedConfig):
-    """What the network is.
+    """The configuration of a :class:`PooledRewardModel`.
 
     Parameters
     ----------
@@ -24,11 +24,11 @@ class PooledRewardConfig(PretrainedConfig):
         Configuration of the encoder, as transformers writes it.
     pooling : {"mean", "cls", "last"}
     hidden : list of int
-        Widths of the head's ReLU layers; [] is a linear head.
+        Widths of the head's ReLU layers; empty for a linear head.
     normalise : bool
-        Scale every pooled vector to length 1.
+        Whether every pooled vector is scaled to length 1.
     scale : float
-        Every pooled vector is multiplied by it before the head reads it.
+        Factor by which every pooled vector is multiplied before the head reads it.
     """
 
     model_type = "simbench_pooled_reward"
@@ -51,13 +51,13 @@ class PooledRewardConfig(PretrainedConfig):
         super().__init__(**rest)
 
     def encoder_config(self) -> PretrainedConfig:
-        """Configuration of the encoder."""
+        """The configuration of the encoder, as transformers builds it."""
         described = dict(self.encoder)
         return AutoConfig.for_model(described.pop("model_type"), **described)
 
 
 class PooledRewardModel(PreTrainedModel):
-    """Encoder, pooling, and a ReLU head with one logit."""
+    """A reward model: an encoder, a pooling, and a ReLU head with one logit."""
 
     config_class = PooledRewardConfig
     base_model_prefix = "encoder"
@@ -77,13 +77,15 @@ class PooledRewardModel(PreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
+        """The encoder's embedding of tokens."""
         return self.encoder.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the encoder's embedding of tokens."""
         self.encoder.set_input_embeddings(value)
 
     def _init_weights(self, module: nn.Module) -> None:
-        """The encoder's weights are read, and those of the head are PyTorch's own draw."""
+        """Draw nothing: the encoder's weights are read, and those of the head are PyTorch's own draw."""
 
     def forward(
         self,
@@ -92,7 +94,7 @@ class PooledRewardModel(PreTrainedModel):
         position_ids: Tensor | None = None,
         **rest: Any,
     ) -> SequenceClassifierOutput:
-        """Reward logits of shape (b, 1); padding on either side does not change them."""
+        """Reward logits of a batch, shape (b, 1); padding on either side does not change them."""
         mask = self._mask_of(input_ids) if attention_mask is None else attention_mask
         if position_ids is None and self.positions:
             position_ids = positions_of(mask)

@@ -1,4 +1,4 @@
-"""One vector a text from the states of its tokens. Needs torch alone: exported models carry this file."""
+"""Pools the states of a text's tokens into a vector. Needs only torch: exported models carry this file."""
 
 import inspect
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
-    """Mean, first (``cls``) or last of the unmasked states.
+    """Pool the unmasked states of each text: their mean, the first (``cls``) or the last.
 
     Parameters
     ----------
@@ -32,12 +32,15 @@ def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
 
 
 def positions_of(mask: Tensor) -> Tensor:
-    """Positions counted from each text's first token, shape (b, t), int64; 0 before it."""
+    """Positions counted from the first token of each text, shape (b, t), int64; 0 in padding before it."""
     return (mask.cumsum(1) - 1).clamp_min(0)
 
 
 def takes_positions(model: Any) -> bool:
-    """Whether explicit positions from 0 mean what they say: RoBERTa and its kin count from the padding id."""
+    """Whether a model takes explicit positions that count from 0.
+
+    RoBERTa and its kin take positions, but count them from the padding id.
+    """
     if "position_ids" not in inspect.signature(model.forward).parameters:
         return False
     return not any(hasattr(part, "create_position_ids_from_input_ids") for part in model.modules())

@@ -1,7 +1,7 @@
-"""The networks of an estimator on a language model: its reward is a sequence classifier of transformers.
+"""The networks of an estimator on a language model, whose reward is a sequence classifier of transformers.
 
-Training the architecture's own classifier (``score`` on the last token of LLaMA and its kin, a linear layer
-on BERT's pooler) is what makes the result one that plain ``AutoModelForSequenceClassification`` loads.
+It trains the architecture's own classifier (``score`` on the last token of LLaMA and its kin, a linear layer
+on BERT's pooler), so that plain ``AutoModelForSequenceClassification`` loads the result.
 """
 
 import warnings
@@ -27,13 +27,13 @@ PAD = "<|pad|>"
 
 @dataclass(frozen=True)
 class RewardModelParts:
-    """A sequence classifier with one logit, and how it reads text.
+    """A sequence classifier with one logit, and the encoder by which it reads text.
 
     Parameters
     ----------
     model : PreTrainedModel
     encoder : TextEncoder
-        Of the classifier's base: tokenises and pads.
+        Encoder on the classifier's base, which tokenises and pads.
     pooling : str
         "native", or that of a :class:`simbench.reward.language.pooled_reward.PooledRewardModel`.
     """
@@ -43,7 +43,7 @@ class RewardModelParts:
     pooling: str
 
     def logits(self, batch: dict[str, Tensor]) -> Tensor:
-        """Reward logits of a padded batch, shape (b,)."""
+        """The reward logits of a padded batch, shape (b,)."""
         return self.model(**batch).logits[:, 0]
 
 
@@ -56,12 +56,12 @@ def load_reward_model(
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
 ) -> RewardModelParts:
-    """A pre-trained encoder under a new reward head.
+    """Load a pre-trained encoder under a new reward head.
 
     Parameters
     ----------
     name : str
-        On the Hugging Face hub, or a folder.
+        Name on the Hugging Face hub, or a folder.
     pooling : {"native", "mean", "cls", "last"}
         ``native``: the architecture's own sequence classifier. The others put a linear head on the pooled
         states, which only ``trust_remote_code=True`` loads elsewhere.
@@ -69,7 +69,7 @@ def load_reward_model(
         Default: what the model's authors state, at most 2,048.
     revision : str, optional
     seed : int
-        Of the head's initial weights.
+        Seed of the head's initial weights.
     dtype : torch.dtype
 
     Raises
@@ -96,7 +96,7 @@ def load_reward_model(
 
 
 def read_reward_model(folder: Path, pooling: str, max_tokens: int) -> RewardModelParts:
-    """A reward model that was written, in fp32: encoder and head."""
+    """Read a reward model, encoder and head, from a folder that transformers loads; in fp32."""
     parts = load_reward_model(str(folder), max_tokens=max_tokens)
     return replace(parts, pooling=pooling)
 
@@ -113,14 +113,22 @@ def _load(name: str, pooling: Pooling, revision: str | None, dtype: torch.dtype)
 
 
 def pooled_reward(encoder: Any, pooling: str, **described: Any) -> Any:
-    """This encoder with a new head (:mod:`simbench.reward.language.pooled_reward`)."""
+    """A model of this encoder, this pooling and a new head.
+
+    Parameters
+    ----------
+    encoder : PreTrainedModel
+    pooling : {"mean", "cls", "last"}
+    **described
+        Further arguments of :class:`simbench.reward.language.pooled_reward.PooledRewardConfig`.
+    """
     from simbench.reward.language.pooled_reward import PooledRewardConfig, PooledRewardModel
 
     return PooledRewardModel(PooledRewardConfig(encoder.config.to_dict(), pooling, **described), encoder)
 
 
 def _know_pooled_rewards() -> None:
-    """Let transformers find simbench's own class for its model type, rather than the code in a folder."""
+    """Register simbench's own class with transformers, which else would run the code in a model's folder."""
     try:
         from transformers import AutoConfig, AutoModelForSequenceClassification
     except ImportError:
@@ -138,10 +146,10 @@ def base_of(model: Any) -> Any:
 
 
 def with_pad_token(model: Any, tokenizer: Any) -> None:
-    """Give both a pad token that no text holds.
+    """Give model and tokenizer a pad token that no text holds.
 
-    Causal classifiers find the last token as the last that is not the pad token: were it the end-of-text
-    token, as is usual, a text that ends with one would be read a token too early.
+    Causal classifiers take the last token that is not the pad token for the last of the text. If the pad
+    token were the end-of-text token, as is usual, a text that ends with it would be read a token too early.
     """
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         tokenizer.add_special_tokens({"pad_token": PAD})
@@ -159,19 +167,21 @@ def with_pad_token(model: Any, tokenizer: Any) -> None:
 class RewardNetworks(nn.Module):
     """All networks of an estimator: the classifier's logit, and a small network for every other head.
 
-    Heads that the estimator puts on the reward's own network read the pooled states, and their gradient goes
-    on into the encoder. Networks of their own read the context; where the log has none, the pooled states
+    Heads that the estimator puts on the reward's own network read the pooled states, and their gradient
+    reaches the encoder. Other networks read the context; if the log has none, they read the pooled states
     without a gradient, so that they do not shape the encoder.
 
     Parameters
     ----------
     parts : RewardModelParts
     networks : tuple of Network
+        Networks of the estimator.
     hidden : tuple of int
-        Widths of the small networks.
+        Widths of the hidden layers of the small networks.
     context_width : int or None
+        Number of columns of context; None if the log has no context.
     seed : int
-        Of their initial weights.
+        Seed of the initial weights of the small networks.
     """
 
     def __init__(
@@ -202,7 +212,7 @@ class RewardNetworks(nn.Module):
             self.readers[str(number)] = (heads, source)
 
     def forward(self, batch: dict[str, Tensor], context: Tensor | None = None) -> Outputs:
-        """Logits of shape (1, b), float32."""
+        """The logits of every head on a batch, shape (1, b), float32."""
         reads_states = any(source != "context" for _, source in self.readers.values())
         options: dict[str, Any] = {"output_hidden_states": True} if reads_states else {}
         if self.causal:
@@ -222,7 +232,7 @@ class RewardNetworks(nn.Module):
         return Outputs(reward, **named, signals=torch.stack(signals, -2) if signals else None)
 
     def head_names(self) -> set[str]:
-        """Names of parameters outside the encoder: they are new, and learn faster."""
+        """Names of the parameters outside the encoder, which are new and learn faster."""
         # peft wraps the classifier as base_model.model
         prefix = "model.base_model.model." if hasattr(self.model, "peft_config") else "model."
         classifier = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
@@ -231,7 +241,7 @@ class RewardNetworks(nn.Module):
 
 
 def _small(width: int, hidden: tuple[int, ...], outputs: int, normalised: bool) -> nn.Sequential:
-    """A ReLU network; states of an encoder are brought to unit variance first, contexts have it already."""
+    """A ReLU network; ``normalised`` scales inputs to unit variance first, which contexts have already."""
     layers: list[nn.Module] = [nn.LayerNorm(width, elementwise_affine=False)] if normalised else []
     for fan_in, fan_out in pairwise([width, *hidden]):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
@@ -239,7 +249,7 @@ def _small(width: int, hidden: tuple[int, ...], outputs: int, normalised: bool) 
 
 
 def with_lora(model: Any, rank: int, seed: int) -> Any:
-    """The classifier with a low-rank adapter on every linear layer of its encoder (peft).
+    """The classifier with a low-rank adapter (LoRA, by peft) on every linear layer of its encoder.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How a language model is fine-tuned: everything but the loss, which is the estimator's."""
+"""Settings of a fine-tuning: everything but the loss, which is the estimator's."""
 
 import math
 from typing import Literal
@@ -9,7 +9,7 @@ LARGE = 100_000_000  # parameters from which an adapter is the default
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
-    """Of one fine-tuning.
+    """How a language model is fine-tuned.
 
     Parameters
     ----------
@@ -21,25 +21,27 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     lora : int, optional
         Rank of the adapter, 0 to train every weight; by default 16 from 100M parameters on, else 0.
     max_tokens : int, optional
-        Longer texts are cut at the end.
+        Number of tokens to which longer texts are cut; by default what the model's authors state.
     epochs, initial_epochs : int
-        Passes over the log, and passes over the estimator's initial objective before, where it has one.
+        Passes over the log, and passes with the estimator's initial objective before them, if it has one.
     batch_size : int
-        Responses a step; the objective sees them all at once.
+        Responses in a step; the objective sees them all at once.
     micro_batch_size : int, optional
-        Responses a forward pass: less memory, the same gradient.
+        Responses in a forward pass; fewer take less memory and give the same gradient.
     learning_rate, head_learning_rate : float
         Peak rate of the encoder (by default 5e-5, of an adapter 2e-4), and of the heads.
     weight_decay : float
-        AdamW's, of matrices.
+        Weight decay of AdamW on matrices.
     schedule : {"cosine", "constant"}
-        After a linear warm-up over the share ``warmup`` of the steps.
+        Learning rate after the warm-up.
+    warmup : float in [0, 1)
+        Share of the steps in which the rate rises linearly.
     clip : float
         Largest norm of a step's gradient; 0 clips nothing.
     evaluations : int
-        Held-out evaluations an epoch.
+        Held-out evaluations in an epoch.
     patience : int
-        Stop after so many evaluations without a better one.
+        Number of evaluations without a better one after which training stops.
     checkpoint_steps : int, optional
         Steps between checkpoints; there is one at every evaluation in any case.
     precision : {"auto", "fp32", "bf16"}
@@ -70,18 +72,18 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def mixed_precision(self) -> Literal["no", "bf16"]:
-        """In accelerate's words."""
+        """The precision, as accelerate names it."""
         on_gpu = self.device.startswith("cuda")
         return "bf16" if self.precision == "bf16" or (self.precision == "auto" and on_gpu) else "no"
 
     def rank(self, parameters: int) -> int:
-        """Rank of the adapter of a model with so many parameters; 0 where every weight is trained."""
+        """Rank of the adapter of a model with so many parameters; 0 if every weight is trained."""
         if self.lora is not None:
             return self.lora
         return 16 if parameters > LARGE else 0
 
     def rate(self, rank: int) -> float:
-        """Peak learning rate of the encoder."""
+        """Peak learning rate of the encoder, given the rank of its adapter."""
         return self.learning_rate or (2e-4 if rank else 5e-5)
 
     def share_of_rate(self, step: int, total: int) -> float:

@@ -1,4 +1,4 @@
-"""A chat template for models that have none: it writes what simbench reads, for TRL to do the same."""
+"""A chat template for models that have none, so that TRL writes texts as simbench reads them."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ PROBE = "Why is it so?", "It is because it is."
 def add_plain_template(tokenizer: Any) -> bool:
     """Give a tokenizer without a chat template one that joins turns by a blank line.
 
-    TRL writes a conversation with the template and then tokenises *without* special tokens, so that they
-    stand in the template. It is only set where its tokens are those that simbench trained on.
+    TRL writes a conversation with the template and then tokenises it *without* special tokens, so the
+    template contains them. It is only set if it gives the tokens that simbench trained on.
 
     Returns
     -------
     bool
-        Whether the tokenizer has a template now.
+        Whether the tokenizer has a template now, its own or this one.
     """
     if tokenizer.chat_template is not None:
         return True

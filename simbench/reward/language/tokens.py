@@ -1,4 +1,4 @@
-"""Responses and their prompts to token ids within a limit; whatever was not as it should be is marked."""
+"""Turns responses and their prompts into token ids within a limit, and marks texts that were cut or empty."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ Truncation = Literal["prompt", "end"]
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokenised texts, in the order given, and what was not as it should be.
+    """Tokenised texts in the order given, with marks on those that were cut, empty or no text.
 
     Parameters
     ----------
     ids : list of list of int
-        At least one and at most ``max_tokens`` a text, special tokens included.
+        From one to ``max_tokens`` for each text, special tokens included.
     cut : ndarray, shape (n,), bool
-        The text was longer than ``max_tokens``.
+        Whether the text was longer than ``max_tokens``.
     response_cut : ndarray, shape (n,), bool
-        Of those: the response itself was shortened, not its prompt alone.
+        Whether, of those, the response itself was shortened, not its prompt alone.
     lost : ndarray, shape (n,), bool
-        Of those: nothing of the response is left.
+        Whether, of those, nothing of the response is left.
     empty : ndarray, shape (n,), bool
-        A response of white space alone.
+        Whether the response is white space alone.
     not_text : ndarray, shape (n,), bool
-        A response that is no string, read as empty.
+        Whether the response is no string; it is read as empty.
     """
 
     ids: list[list[int]]
@@ -38,10 +38,16 @@ class Tokens:
 
 
 def render(tokenizer: Any, response: str, prompt: str = "") -> tuple[str, bool]:
-    """One text, and whether a template wrote its special tokens already.
+    """Write a response after its prompt as one text.
 
-    With a prompt, and where the tokenizer has a chat template: a turn of the user and one of the
-    assistant. Otherwise prompt, blank line, response; without a prompt the response alone.
+    With a prompt and a chat template, the text is a turn of the user and one of the assistant; without a
+    template it is prompt, blank line, response; without a prompt it is the response alone.
+
+    Returns
+    -------
+    text : str
+    by_template : bool
+        Whether the template wrote the special tokens already.
     """
     if not prompt:
         return response, False
@@ -58,20 +64,20 @@ def tokenise(
     max_tokens: int,
     truncation: Truncation,
 ) -> Tokens:
-    """Token ids of every response, each read after its prompt where there is one.
+    """Tokenise responses, each after its prompt if it has one.
 
     Parameters
     ----------
     tokenizer : PreTrainedTokenizerBase
     responses : sequence of n
-        What is no string is read as empty, and marked.
+        A response that is no string is read as empty, and marked.
     prompts : sequence of n, optional
-        What is no string counts as no prompt.
+        A prompt that is no string counts as none.
     max_tokens : int
     truncation : {"prompt", "end"}
-        Of texts that are longer. ``prompt``: prompt and response get half each, and what the one does not
-        need the other has; the prompt keeps its end, the response its beginning. ``end``: the whole text
-        keeps its beginning, however little of the response that is.
+        How longer texts are cut. ``prompt``: prompt and response get half of the tokens each, and one may use
+        what the other does not need; the prompt keeps its end, the response its beginning. ``end``: the whole
+        text keeps its beginning, however little of the response that is.
     """
     not_text = np.array([not isinstance(text, str) for text in responses], dtype=bool)
     clean = [text if isinstance(text, str) else "" for text in responses]
@@ -108,7 +114,7 @@ def _ids(tokenizer: Any, rendered: list[tuple[str, bool]]) -> list[list[int]]:
 
 
 def _shortened(tokenizer: Any, response: str, prompt: str, length: int, max_tokens: int) -> tuple[str, str]:
-    """Response and prompt, so short that together they fit; ``length`` is that of the whole text."""
+    """Response and prompt, shortened to fit together; ``length`` is that of the whole text."""
     options = {"add_special_tokens": False, "return_offsets_mapping": True, "verbose": False}
     of_response = tokenizer(response, **options).offset_mapping
     of_prompt = tokenizer(prompt, **options).offset_mapping
@@ -122,7 +128,7 @@ def _shortened(tokenizer: Any, response: str, prompt: str, length: int, max_toke
 
 
 def _beginning(tokenizer: Any, text: str, by_template: bool, max_tokens: int) -> tuple[list[int], int]:
-    """Ids within the limit, closing special tokens kept, and how many letters they cover."""
+    """Token ids within the limit, with closing special tokens, and how many characters they cover."""
     options: dict[str, Any] = {"add_special_tokens": not by_template, "truncation": True}
     options |= {"max_length": max_tokens, "return_offsets_mapping": tokenizer.is_fast}
     found = tokenizer(text, **options)
@@ -132,7 +138,7 @@ def _beginning(tokenizer: Any, text: str, by_template: bool, max_tokens: int) ->
 
 
 def _token_of_nothing(tokenizer: Any) -> int:
-    """What is read where a text has no token at all."""
+    """The token that stands for a text without any token."""
     for token in (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id):
         if token is not None:
             return token

@@ -1,9 +1,9 @@
-"""The small loop that trains an encoder with an estimator's own objective, on accelerate.
+"""Trains an encoder with an estimator's own objective, on accelerate.
 
-The same :meth:`simbench.training.contract.Trainable.objective` that trains stacked heads: it gets logits and
-a batch of the log, and does not know where the logits come from. Dropout is off, as is usual for reward
+The objective is the same :meth:`simbench.training.contract.Trainable.objective` that trains stacked heads: it
+gets logits and a batch of the log, wherever the logits come from. Dropout is off, as is usual for reward
 models, so that a step is a function of its batch: a resumed run equals an uninterrupted one, and a batch may
-be passed through the encoder in parts without changing its gradient.
+pass through the encoder in parts without changing its gradient.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,26 +33,50 @@ if TYPE_CHECKING:
 
 
 class TrainingObserver(Protocol):
-    """Hears how a training goes."""
+    """Is told how a training goes, to show its progress."""
 
-    def begin(self, total: int, done: int) -> None: ...
-    def step(self, number: int, loss: float, tokens: int) -> None: ...
-    def evaluated(self, number: int, held_out_loss: float, is_best: bool) -> None: ...
+    def begin(self, total: int, done: int) -> None:
+        """Take the number of steps, and how many an earlier run has done; called once."""
+        ...
+
+    def step(self, number: int, loss: float, tokens: int) -> None:
+        """Take the number of steps done, the loss of the last one, and the tokens in it."""
+        ...
+
+    def evaluated(self, number: int, held_out_loss: float, is_best: bool) -> None:
+        """Take the held-out loss after a step, and whether it is the best so far."""
+        ...
 
 
 class Silent:
-    """No progress shown."""
+    """A :class:`TrainingObserver` that shows nothing."""
 
-    def begin(self, total: int, done: int) -> None: ...
-    def step(self, number: int, loss: float, tokens: int) -> None: ...
-    def evaluated(self, number: int, held_out_loss: float, is_best: bool) -> None: ...
+    def begin(self, total: int, done: int) -> None:
+        """Do nothing."""
+
+    def step(self, number: int, loss: float, tokens: int) -> None:
+        """Do nothing."""
+
+    def evaluated(self, number: int, held_out_loss: float, is_best: bool) -> None:
+        """Do nothing."""
 
 
 @dataclass
 class Standing:
-    """Where a run is, beside its weights.
+    """The state of a run, but for its weights.
 
-    ``best_step`` is 0 until an evaluation was finite; ``waited`` counts evaluations since the best.
+    Parameters
+    ----------
+    step : int
+        Number of steps done.
+    best_loss : float
+        Smallest held-out loss so far.
+    best_step : int
+        Step after which it was measured; 0 until an evaluation was finite.
+    waited : int
+        Number of evaluations since the best one.
+    history : list of (int, float)
+        Step and held-out loss of every evaluation.
     """
 
     step: int = 0
@@ -68,15 +92,15 @@ class EncoderTrainer:
     Parameters
     ----------
     estimator : Estimator
-        Its objective, selection loss, seed and held-out share; its other hyper-parameters are those of small
-        networks and are not read, but for ``hidden``.
+        Its objective, selection loss, seed and validation share are used. Its other hyper-parameters are
+        those of small networks and are not read, but for ``hidden``.
     log : FeedbackLog
-        Of one replicate; its features are not read.
+        A log of one replicate; its features are not read.
     ids : list of list of int
-        Tokens of every response.
+        Token ids of every response.
     networks : RewardNetworks
     encoder : TextEncoder
-        Pads.
+        Pads the batches.
     settings : Settings
     rates : tuple of float
         Peak learning rate of the encoder, and of the heads.
@@ -119,7 +143,13 @@ class EncoderTrainer:
         self.evaluated_at = self._evaluated_at()
 
     def run(self) -> Standing:
-        """Train to the end from where the last checkpoint stands, and load the best weights."""
+        """Train to the end, from the last checkpoint if there is one, and load the best weights.
+
+        Raises
+        ------
+        BadInput
+            If a loss is not finite, or the checkpoint belongs to another run.
+        """
         self._resume()
         self.progress.begin(self.total, self.standing.step)
         while self.standing.step < self.total and self.standing.waited < self.settings.patience:
@@ -141,7 +171,7 @@ class EncoderTrainer:
         return self.standing
 
     def predict(self, rows: np.ndarray) -> Outputs:
-        """Outputs on these rows in their order, without a gradient; shape (1, len(rows))."""
+        """The outputs on some rows of the log, in their order, shape (1, len(rows)); without a gradient."""
         order = rows[np.argsort(self.lengths[rows], kind="stable")]
         size = 2 * (self.settings.micro_batch_size or self.settings.batch_size)
         with torch.no_grad():
@@ -150,7 +180,7 @@ class EncoderTrainer:
         return Outputs(**{name: value[..., place] for name, value in _logits(whole).items()})
 
     def calibration(self) -> Tensor | None:
-        """What the estimator's link needs, from the held-out feedback; shape (1, 1)."""
+        """The constant that the estimator's link needs, if any, from held-out feedback; shape (1, 1)."""
         batch = self.log.batch(self._tensor(self.held_out), {})
         return self.estimator.calibration(self.predict(self.held_out), batch)
 
@@ -172,11 +202,12 @@ class EncoderTrainer:
         return loss, int(self.lengths[rows].sum())
 
     def _backward(self, rows: np.ndarray, objective: Objective) -> float:
-        """Set the gradient of the objective of these rows; return its value.
+        """Compute the gradient of the objective on a batch; returns the value of the objective.
 
-        In parts, the encoder runs twice: once for the logits, at which the objective of the *whole* batch is
-        differentiated, and once to carry that gradient on (GradCache: Gao et al., 2021). So objectives that
-        are no sum over samples keep their meaning, and no estimator has to say which kind it is.
+        If the batch is passed in parts, the encoder runs twice: once for the logits, at which the objective
+        of the *whole* batch is differentiated, and once to carry that gradient on (GradCache: Gao et al.,
+        2021). So objectives that are no sum over samples keep their meaning, and no estimator has to say
+        which kind it is.
         """
         batch = self.log.batch(self._tensor(rows), self.state)
         parts = _chunks(rows, self.settings.micro_batch_size or len(rows))
@@ -204,7 +235,7 @@ class EncoderTrainer:
         return self.networks(self.encoder.pad([self.ids[row] for row in rows]), context)
 
     def _rows_of_step(self, number: int) -> np.ndarray:
-        """The batch, ordered by length so that its parts hold little padding; it derives from the number."""
+        """The rows of a step, which its number decides, sorted by length so that parts are padded little."""
         epoch, place = divmod(number, self.steps_an_epoch)
         order = np.random.default_rng(seed_of(self.estimator.seed, "order", epoch)).permutation(
             self.train_rows
@@ -213,7 +244,7 @@ class EncoderTrainer:
         return rows[np.argsort(self.lengths[rows], kind="stable")]
 
     def _optimiser(self) -> torch.optim.AdamW:
-        """New: AdamW on the encoder's matrices and vectors, then on those of the heads."""
+        """A new AdamW on the encoder's matrices and vectors, then on those of the heads."""
         groups = [
             {"params": [p for name, p in self.learned.items() if belongs(name) and (p.dim() > 1) == decays]}
             | {"weight_decay": self.settings.weight_decay if decays else 0.0}
@@ -229,7 +260,7 @@ class EncoderTrainer:
     # -- evaluation -------------------------------------------------------------------------
 
     def _evaluated_at(self) -> set[int]:
-        """Steps after which the held-out loss is taken; once an epoch where the estimator has an E-step."""
+        """Steps after which the held-out loss is computed; once an epoch if the estimator has an E-step."""
         parts = 1 if self.estimator.has_epoch_state else min(self.settings.evaluations, self.steps_an_epoch)
         within = [round(part * self.steps_an_epoch / parts) for part in range(1, parts + 1)]
         epochs = range(self.settings.epochs)
@@ -252,7 +283,7 @@ class EncoderTrainer:
         self.progress.evaluated(standing.step, loss, is_best)
 
     def _begin_objective(self) -> None:
-        """After the initial epochs: an optimiser of its own, and a first E-step."""
+        """Begin the objective after the initial epochs, with a new optimiser and a first E-step."""
         self.optimiser = self._optimiser()
         self._refresh_state()
 
@@ -312,7 +343,7 @@ def _accelerator(settings: Settings) -> "Accelerator":
 
 
 def _logits(out: Outputs) -> dict[str, Tensor]:
-    """The heads that are there, by the names of :class:`Outputs`."""
+    """The logits of the heads that an estimator has, by the field of :class:`Outputs`."""
     named = {each.name: getattr(out, each.name) for each in fields(out)}
     return {name: value for name, value in named.items() if value is not None}
 

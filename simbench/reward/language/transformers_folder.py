@@ -1,4 +1,4 @@
-"""Writes a reward model as a folder that transformers loads: weights, tokenizer, and code if needed."""
+"""Writes a reward model as a folder that transformers loads: weights, tokenizer, and code if it needs any."""
 
 import os
 import shutil
@@ -14,6 +14,14 @@ CODE = ("pooled_reward.py", "pooling.py")
 
 def write_folder(parts: RewardModelParts, folder: Path, card: dict[str, Any]) -> None:
     """Write model, tokenizer and, for a :class:`PooledRewardModel`, its code; whole or not at all.
+
+    Parameters
+    ----------
+    parts : RewardModelParts
+    folder : Path
+        Replaced if it exists.
+    card : dict
+        Card of the model; some of it is kept in the configuration, as ``config.simbench``.
 
     Raises
     ------
