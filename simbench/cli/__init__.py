@@ -1,6 +1,7 @@
-"""The command ``simbench``: a file a command. Nothing heavy is imported before a command needs it."""
+"""The command line ``simbench``, one file per command. Nothing heavy is imported before it is needed."""
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -27,7 +28,7 @@ from simbench.cli.options import parsed
 from simbench.errors import BadInput
 
 BENCH, OWN = "Measure estimators in simulated worlds", "Work on your own log"
-COMMANDS = {
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     BENCH: (
         *(run.run, simulate.simulate, check.check, tune.tune, downstream.downstream),
         *(figure.figure, figure.figures, repro.repro),
@@ -65,11 +66,19 @@ def root(
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop."),
     ] = None,
 ) -> None:
-    """Read by :func:`main`, which sees the arguments itself."""
+    """Declare the options of ``simbench`` itself; :func:`main` reads ``--debug`` from the arguments."""
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run the command line; bad input is one sentence on stderr and exit code 2."""
+    """Run the command line.
+
+    Bad input is printed on stderr as one sentence, with exit code 2; Ctrl-C exits with 130.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        By default those of the process.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         app(arguments)

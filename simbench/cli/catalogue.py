@@ -1,4 +1,4 @@
-"""``simbench list``: what there is."""
+"""``simbench list``: lists estimators, grants, worlds, figures and studies."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,4 +1,4 @@
-"""``simbench check``: exact verdicts on risks, and whether an estimator keeps to the rules."""
+"""``simbench check``: exact verdicts on the risk of estimators, and the conformance kit."""
 
 import sys
 from dataclasses import dataclass
@@ -77,9 +77,9 @@ def check(options: CheckOptions) -> None:
 
 
 def is_from_outside(name: str) -> bool:
-    """Whether an estimator comes from elsewhere than simbench's own distribution.
+    """Whether an estimator is not part of simbench's own distribution.
 
-    Its own are those that an entry point of the distribution names, factories with an argument included.
+    Its own estimators are those that its entry points name, factories with an argument included.
     """
     from simbench.estimator.registry import GROUP
 
@@ -89,7 +89,7 @@ def is_from_outside(name: str) -> bool:
 
 
 def _examine(names: list[str]) -> list[str]:
-    """Print the findings of the conformance kit on stderr; return who failed."""
+    """Print the findings of the conformance kit on stderr; returns the names of those that fail."""
     from simbench.estimator.registry import find
     from simbench.study.conformance import examine
 
@@ -106,7 +106,7 @@ def _examine(names: list[str]) -> list[str]:
 
 
 def _print_verdicts(names: list[str] | None, options: CheckOptions) -> None:
-    """Verdicts on stdout; also in ``results.parquet`` of the folder that keeps them."""
+    """Print the verdicts on stdout, and keep them in a folder if one is given."""
     import pandas as pd
 
     from simbench.cli.output import emit, print_table

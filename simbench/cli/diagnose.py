@@ -1,4 +1,4 @@
-"""``simbench diagnose``: whether a reward fitted on a log can be believed."""
+"""``simbench diagnose``: says whether a reward fitted on a log can be believed."""
 
 import sys
 from dataclasses import dataclass

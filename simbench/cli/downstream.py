@@ -1,4 +1,4 @@
-"""``simbench downstream``: what policies make of the fitted rewards of a finished study."""
+"""``simbench downstream``: measures the policies that follow the fitted rewards of a finished study."""
 
 import math
 import sys
@@ -77,7 +77,7 @@ def _settings(options: DownstreamOptions) -> "Downstream":
 
 
 def _at_one_kl(here: "pd.DataFrame", at: float) -> "pd.DataFrame":
-    """A row an estimator: value, and what it is beyond the oracle's; the trait where there is one."""
+    """One row per estimator: its value, and that beyond the oracle's; the same of the trait, if any."""
     import pandas as pd
 
     chosen = here[((here.policy == "tilted to KL") & (here.strength == at)) | (here.policy == "reference")]

@@ -1,6 +1,7 @@
-"""``simbench run --dry-run``: what the study would run, and what it would take."""
+"""``simbench run --dry-run``: prints what a study would run, and what it would cost."""
 
 import sys
+from collections.abc import Hashable
 
 import pandas as pd
 
@@ -16,7 +17,17 @@ STATUSES = ("to run", "finished", "skipped", "fails")
 
 
 def dry_run(config: StudyConfig, out: Location, jobs: int | None, format: str) -> None:
-    """Print the plan of a study; write nothing."""
+    """Print the cells of a study and what they would cost; run and write nothing.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    out : Location
+        Results folder, whose finished cells count as such.
+    jobs : int or None
+        Number of cells at a time, 1 by default.
+    format : {"table", "json", "csv"}
+    """
     is_of(out, config)
     found = forecast(config, Shards(out / "shards"), _tell)
     print_table(_grouped(found), format, f"{len(found.cells)} cells, nothing is run")
@@ -29,8 +40,8 @@ def _tell(estimator: str, done: int, total: int) -> None:
 
 
 def _grouped(found: Forecast) -> pd.DataFrame:
-    """One row for cells that differ in the bias level alone."""
-    groups: dict[tuple, list[CellForecast]] = {}
+    """A table with one row for cells that differ only in the bias level."""
+    groups: dict[tuple[Hashable, ...], list[CellForecast]] = {}
     for one in found.cells:
         cell = one.cell
         key = (cell.world.name, cell.size, cell.estimator, cell.grant, one.status, one.reason)

@@ -1,4 +1,4 @@
-"""``simbench embed``: embeddings of responses by a language model."""
+"""``simbench embed``: embeds responses with a language model."""
 
 import shutil
 import sys
@@ -73,7 +73,7 @@ def embed(options: EmbedOptions) -> None:
     from simbench.log.rated_responses import read_frame
 
     frame = read_frame(options.responses)
-    # torch and transformers: after what can be wrong with the file was said
+    # these import torch and transformers, so they come after all that can be wrong with the file
     from simbench.cli.progress import TextProgress
     from simbench.cli.text_warnings import text_warnings
     from simbench.reward.language.embed import embed_texts, texts_of
@@ -95,7 +95,7 @@ def embed(options: EmbedOptions) -> None:
 
 
 def _forget(out: Path) -> None:
-    """Remove an output with its card and what a killed run left."""
+    """Remove an output with its card, and the shards of a killed run."""
     from simbench.log.embedding_card import card_path
 
     for file in (out, card_path(out)):

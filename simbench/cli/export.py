@@ -1,4 +1,4 @@
-"""``simbench export``: a reward model as a folder that transformers loads."""
+"""``simbench export``: writes a reward model as a folder that transformers loads."""
 
 import sys
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from simbench.errors import BadInput
 
 
 class Target(StrEnum):
-    """What is written."""
+    """The form in which a model is written."""
 
     hf = "hf"
     hf_code = "hf-code"
@@ -69,7 +69,7 @@ def export(options: ExportOptions) -> None:
 
 
 def _check_folder(folder: Path, force: bool) -> None:
-    """Raise :class:`BadInput` where something would be replaced that is no model, or unasked."""
+    """Raise :class:`BadInput` if the folder holds something that must not be replaced."""
     if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
         if not force:
             raise BadInput(f"{folder} is there already: choose another, or say --force.")

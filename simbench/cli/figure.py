@@ -1,4 +1,4 @@
-"""``simbench figure`` and ``simbench figures``: pictures of results folders."""
+"""``simbench figure`` and ``simbench figures``: draw figures from results folders."""
 
 import sys
 from dataclasses import dataclass

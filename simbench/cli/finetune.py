@@ -1,4 +1,4 @@
-"""``simbench finetune``: train a language model itself on a log."""
+"""``simbench finetune``: trains a language model itself on a log."""
 
 import shutil
 import sys
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Pooling(StrEnum):
-    """How the states of a text's tokens become one vector."""
+    """How the states of a text's tokens are pooled into one vector."""
 
     native = "native"
     mean = "mean"
@@ -28,14 +28,14 @@ class Pooling(StrEnum):
 
 
 class Schedule(StrEnum):
-    """The learning rate after warm-up."""
+    """How the learning rate goes on after warm-up."""
 
     cosine = "cosine"
     constant = "constant"
 
 
 class Arithmetic(StrEnum):
-    """Arithmetic of the encoder; losses are always computed in fp32."""
+    """The arithmetic of the encoder; losses are always computed in fp32."""
 
     auto = "auto"
     fp32 = "fp32"
@@ -44,8 +44,7 @@ class Arithmetic(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """How the language model is trained: the fields of
-    :class:`simbench.reward.language.settings.Settings`."""
+    """How the model is trained: the fields of :class:`simbench.reward.language.settings.Settings`."""
 
     PANEL: ClassVar[str] = "Training"
 
@@ -109,12 +108,12 @@ class TrainingOptions:
     revision: Revision = None
 
     def settings(self) -> "Settings":
-        """The same, checked.
+        """These options as checked settings.
 
         Raises
         ------
         BadInput
-            With the option that cannot be so.
+            If an option has no valid value: says which.
         """
         from pydantic import ValidationError
 
@@ -130,7 +129,7 @@ class TrainingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneOptions(TrainingLogOptions):
-    """Arguments of ``simbench finetune`` but for the training."""
+    """Arguments of ``simbench finetune``, but for those of the training."""
 
     out: Annotated[
         Path, typer.Option(help="Folder to write the model to; a run that was killed goes on there.")
@@ -158,7 +157,7 @@ def finetune(options: FinetuneOptions, training: TrainingOptions) -> None:
         raise BadInput(f"{out} holds a model already: choose another --out, or say --force.")
     columns, parameters = options.columns("text"), options.parameters()
     settings = training.settings()
-    # transformers: after what can be wrong with the arguments was said
+    # these import transformers, so they come after all that can be wrong with the arguments
     from simbench.cli.progress import TrainingProgress
     from simbench.cli.text_warnings import text_warnings
     from simbench.reward.language.finetune import finetune as train

@@ -1,4 +1,4 @@
-"""``simbench fit``: a reward from the user's own log."""
+"""``simbench fit``: fits a reward on the user's own log."""
 
 import sys
 from dataclasses import dataclass

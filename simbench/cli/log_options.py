@@ -1,4 +1,4 @@
-"""Options that say what a user's own log holds, for the commands that read one."""
+"""Options that describe the user's own log, for the commands that read one."""
 
 import ast
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ FeaturesOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class LogOptions:
-    """The user's own log: which column holds what, and what else is known."""
+    """Options for the user's own log: which column holds what, and what else is known."""
 
     log: Annotated[Path, typer.Argument(help="Your log: a .parquet, .csv, .jsonl or .jsonl.gz file.")]
     feedback: Annotated[str, typer.Option(help="Column of clicks: 0 or 1, true or false, yes or no.")] = (
@@ -75,7 +75,7 @@ class LogOptions:
     ] = None
 
     def columns(self, features: str) -> "LogColumns":
-        """What these options say about the columns of the log."""
+        """The columns of the log, as these options describe them."""
         from simbench.log.user_log import LogColumns
 
         several = ("context", "signals", "negative_signals")
@@ -84,13 +84,13 @@ class LogOptions:
         return LogColumns(**{**given, "features": features})
 
     def parameters(self) -> dict[str, Any]:
-        """Parameters of the estimator: the seed, and every ``--parameter``."""
+        """Hyper-parameters of the estimator: the seed, and every ``--parameter``."""
         return {"seed": self.seed, **parameters_of(self.parameter)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingLogOptions(LogOptions):
-    """A log to train any estimator on: it may tell the propensity and hold several signals."""
+    """Options for a log to train any estimator on: it may tell the propensity, and hold several signals."""
 
     propensity: Annotated[
         str | None,
@@ -107,7 +107,9 @@ class TrainingLogOptions(LogOptions):
 
 
 def parameters_of(given: Iterable[str] | None) -> dict[str, Any]:
-    """``["epochs=50", "hidden=(64,)"]`` -> values; a text that is no Python literal stays a text.
+    """The values of ``--parameter``: ``["epochs=50"]`` -> ``{"epochs": 50}``.
+
+    A value that is no Python literal stays a string.
 
     Raises
     ------

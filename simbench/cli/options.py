@@ -1,4 +1,4 @@
-"""What several commands share: small options, and the adapter that parses arguments into typed values.
+"""Options that several commands share, and the adapter that parses arguments into typed values.
 
 Nothing heavy is imported here: ``simbench --help`` reads this module and the signatures of the commands.
 """
@@ -58,9 +58,9 @@ Model = Annotated[
 def parsed(command: Callable[..., None]) -> Callable[..., None]:
     """A command for typer whose arguments reach ``command`` as typed values.
 
-    A parameter of ``command`` that is annotated with a dataclass stands for the options that its fields are,
-    ``Annotated[TYPE, typer.Option(...)]`` or ``typer.Argument``; what was parsed comes as one instance of it.
-    Its ``PANEL``, if it has one, is their heading in the help. Other parameters come as they are.
+    If a parameter of ``command`` is annotated with a dataclass, each field of the dataclass is an option,
+    ``Annotated[TYPE, typer.Option(...)]`` or ``typer.Argument``, and ``command`` gets an instance of it. Its
+    ``PANEL``, if it has one, is their heading in the help. Other parameters are passed as they are.
     """
     expanded: list[inspect.Parameter] = []
     groups: dict[str, type] = {}
@@ -85,7 +85,7 @@ def parsed(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-def _as_parameter(field: Field, panel: str | None) -> inspect.Parameter:
+def _as_parameter(field: Field[Any], panel: str | None) -> inspect.Parameter:
     default = inspect.Parameter.empty if field.default is MISSING else field.default
     annotation: Any = field.type
     described: ParameterInfo = copy(annotation.__metadata__[0])
@@ -99,12 +99,19 @@ def _as_parameter(field: Field, panel: str | None) -> inspect.Parameter:
 
 
 def split(values: Iterable[str] | None) -> list[str]:
-    """The parts of comma lists: ``["a,b", "c"]`` -> ``["a", "b", "c"]``."""
+    """The parts of lists separated by commas: ``["a,b", "c"]`` -> ``["a", "b", "c"]``."""
     return [part.strip() for value in values or () for part in value.split(",") if part.strip()]
 
 
 def numbers(values: Iterable[str] | None, kind: Callable[[str], Any], flag: str) -> list[Any] | None:
-    """The numbers of comma lists; None where there are none.
+    """The numbers in lists separated by commas; None if there are none.
+
+    Parameters
+    ----------
+    values : iterable of str, or None
+    kind : {int, float}
+    flag : str
+        The option, for the message.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Tables on stdout, for people or for programs; tables in files, whole or not at all."""
+"""Prints tables on stdout, for people or for programs; writes tables to files, whole or not at all."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,20 +20,20 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
 
 
 def console() -> Console:
-    """The terminal, or a page wide enough for the tables."""
+    """A console on the terminal; elsewhere, one that is wide enough for the tables."""
     terminal = Console()
     return terminal if terminal.is_terminal else Console(width=max(terminal.width, MINIMUM_WIDTH))
 
 
 def emit(table: pd.DataFrame, format: str) -> None:
-    """Print a table for programs: json or csv."""
+    """Print a table for programs, as ``json`` or ``csv``."""
     print(to_json(table) if format == "json" else table.to_csv(index=False), end="")
     if format == "json":
         print()
 
 
 def print_table(table: pd.DataFrame, format: str, title: str) -> None:
-    """Print a table for people, or for programs."""
+    """Print a table for people (``table``, under its title) or for programs (``json`` or ``csv``)."""
     if format != "table":
         emit(table, format)
         return
@@ -46,7 +46,7 @@ def print_table(table: pd.DataFrame, format: str, title: str) -> None:
 
 
 def duration(seconds: float) -> str:
-    """In the unit that a reader would use."""
+    """A time in the unit that a reader would use: ``4.2 s``, ``3.5 min``, ``2.0 h``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:
@@ -61,7 +61,7 @@ def check_suffix(path: Path) -> None:
 
 
 def write_tables(tables: Mapping[Path, pd.DataFrame]) -> None:
-    """Write tables by the suffixes of their paths: each whole, and either all of them or none.
+    """Write tables in the formats that their suffixes name: each whole, and either all of them or none.
 
     Raises
     ------

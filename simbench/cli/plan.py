@@ -1,4 +1,4 @@
-"""``simbench plan``: how many responses a target error needs."""
+"""``simbench plan``: says how many responses a target error needs."""
 
 from dataclasses import dataclass
 from typing import Annotated

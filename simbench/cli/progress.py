@@ -1,4 +1,4 @@
-"""Progress on stderr, so that stdout is the table alone: a bar on a terminal, plain lines in a pipe."""
+"""Shows progress on stderr, so that stdout is only the table: a bar on a terminal, plain lines in a pipe."""
 
 import sys
 import time
@@ -24,7 +24,7 @@ SECONDS = 10.0  # between the lines in a pipe
 
 
 class BarOrLines:
-    """What all of them share: a bar on a terminal, plain lines in a pipe, where ``bar`` is None.
+    """The base of all progress: a bar on a terminal; plain lines in a pipe, where ``bar`` is None.
 
     Parameters
     ----------
@@ -47,14 +47,17 @@ class BarOrLines:
             self.bar.stop()
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Print a line on stderr."""
         print(text, file=sys.stderr, flush=True)
 
 
 class CellProgress(BarOrLines):
     """Progress over the cells of a study.
 
-    ``heading`` is printed with the first cell that ends: bad input is one sentence, with nothing before it.
+    Parameters
+    ----------
+    heading : str
+        Printed before the first cell that ends, so that nothing precedes a message on bad input.
     """
 
     def __init__(self, heading: str = ""):
@@ -82,8 +85,15 @@ class CellProgress(BarOrLines):
 
 
 class TextProgress(BarOrLines):
-    """Progress over texts: called with the number of texts and how many are done already, it returns the
-    function to call with the number of further ones.
+    """Progress over texts that are embedded.
+
+    Called with the number of texts and how many are done already, it returns a function to call with the
+    number of texts that were done since.
+
+    Parameters
+    ----------
+    verb : str
+        What the lines begin with.
 
     Examples
     --------
@@ -122,8 +132,9 @@ class TextProgress(BarOrLines):
 
 
 class TrainingProgress(BarOrLines):
-    """Progress over the steps of a fine-tuning, told by a
-    :class:`simbench.reward.language.training.EncoderTrainer`.
+    """Progress over the steps of a fine-tuning.
+
+    It is a :class:`simbench.reward.language.training.TrainingObserver`.
 
     Parameters
     ----------
@@ -142,7 +153,7 @@ class TrainingProgress(BarOrLines):
         return self.tokens / max(time.monotonic() - self.started, 1e-9)
 
     def begin(self, total: int, done: int) -> None:
-        """Called once: how many steps there are, and how many an earlier run has done."""
+        """Take the number of steps, and how many an earlier run has done; called once."""
         self.total, self.before = total, done
         self.started = self.said = time.monotonic()
         if self.bar is not None:
@@ -151,7 +162,7 @@ class TrainingProgress(BarOrLines):
             self.say(f"{self.verb}: goes on after step {done:,} of {total:,}")
 
     def step(self, number: int, loss: float, tokens: int) -> None:
-        """Called after every step."""
+        """Take the number of steps done, the loss of the last one, and the tokens in it."""
         self.tokens += tokens
         # a running mean: one batch's loss says little
         self.loss = loss if self.loss != self.loss else 0.95 * self.loss + 0.05 * loss
@@ -164,7 +175,7 @@ class TrainingProgress(BarOrLines):
             self.say(f"{self.verb}: step {number:,} of {self.total:,}, {self._facts()}, {left} left")
 
     def evaluated(self, number: int, held_out_loss: float, is_best: bool) -> None:
-        """Called with the held-out selection loss after a step."""
+        """Take the held-out selection loss after a step, and whether it is the best so far."""
         self.held_out = f", held out {held_out_loss:.4f}"
         if self.bar is None:
             best = ", the best so far" * is_best

@@ -1,4 +1,4 @@
-"""The long table of a study as people read it on a terminal."""
+"""Prints the results of a study for people, on a terminal."""
 
 import math
 
@@ -27,7 +27,17 @@ OTHER_METRICS = {
 
 
 def print_study(table: pd.DataFrame, config: StudyConfig, console: Console) -> None:
-    """Two tables a situation, against the truth and of ranking, calibration and decisions; and its notes."""
+    """Print two tables and the notes for every situation of a study.
+
+    The first table holds the errors against the truth, the second ranking, calibration and decisions.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The long table.
+    config : StudyConfig
+    console : Console
+    """
     for part in situations(table, config):
         console.print()
         if len(config.protocols) > 1:
@@ -41,7 +51,7 @@ def print_study(table: pd.DataFrame, config: StudyConfig, console: Console) -> N
 
 
 def situation_lines(world: World) -> list[str]:
-    """What a world is and what its law realised."""
+    """Lines that say what a world is, and which rates its law realised."""
     facts = world.realised()
     name = world.config.name
     preset = name if name in DESCRIPTIONS else name.split(":")[0]
@@ -57,7 +67,7 @@ def situation_lines(world: World) -> list[str]:
 
 
 def _signal_line(world: World) -> list[str]:
-    """How often each of several signals fires, and how far the actions depend."""
+    """How often each of several signals occurs, and how far the actions depend on each other."""
     if len(world.config.signal_names) < 2:
         return []
     rates = ", ".join(f"{name} {rate:.3f}" for name, rate in world.signal_rates().items())

@@ -1,4 +1,4 @@
-"""``simbench repro``: reproduce the paper, write the document, or check it."""
+"""``simbench repro``: reproduces the paper and writes the document, or checks it."""
 
 import shutil
 import sys
@@ -20,7 +20,7 @@ VALUES = "paper_repro.json"
 
 
 class Data(StrEnum):
-    """On what the main comparison runs."""
+    """The data on which the main comparison runs."""
 
     twin = "twin"
     hub = "hub"
@@ -81,7 +81,7 @@ class ReproOptions:
     ] = 1
 
     def real_data(self) -> "RealData | None":
-        """Where the real data is, if the comparison runs on it."""
+        """Where the real data is; None if the comparison runs on twins."""
         from simbench.repro.real import RealData
 
         if self.data is Data.hub:
@@ -165,9 +165,9 @@ def _check(options: ReproOptions, steps: "list[Step]") -> None:
 
 
 def _places(document: Path | None, folder: Path | None) -> tuple[Path, Path]:
-    """Where document and values lie: as said, in a results folder, or at their place in the repository.
+    """Where the document and its values lie: as given, in a results folder, or in the repository.
 
-    Without a repository, their place is beside the studies that came with the wheel.
+    Without a repository, they lie with the studies that came with the wheel.
     """
     from simbench.study import library
 

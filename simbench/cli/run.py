@@ -1,4 +1,4 @@
-"""``simbench run``: from arguments to a study, from its results to a printed table."""
+"""``simbench run``: runs a study, and prints its results."""
 
 import hashlib
 import sys
@@ -33,7 +33,7 @@ class RunFormat(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions:
-    """What is measured: which study, and what is laid over it."""
+    """Options for what is measured: which study, and what overrides it."""
 
     PANEL: ClassVar[str] = "Study"
 
@@ -110,7 +110,7 @@ class StudyOptions:
     ] = False
 
     def given(self) -> dict[str, Any]:
-        """As the fields of :class:`simbench.study.file.Overrides`."""
+        """The fields of :class:`simbench.study.file.Overrides` that these options set."""
         return {
             "worlds": split(self.world) or None,
             "bias_levels": numbers(self.bias_level, float, "--bias-level"),
@@ -128,7 +128,7 @@ class StudyOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class HowRun:
-    """Where a study runs; but for ``device`` and ``precision``, this decides no number."""
+    """Options for where a study runs; only ``device`` and ``precision`` change any number."""
 
     PANEL: ClassVar[str] = "Where it runs"
 
@@ -167,13 +167,13 @@ class HowRun:
     ] = None
 
     def given(self) -> dict[str, Any]:
-        """As the fields of :class:`simbench.study.file.Overrides`."""
+        """The fields of :class:`simbench.study.file.Overrides` that these options set."""
         return {"device": self.device, "precision": self.precision, "memory_budget": self.memory}
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """Where results go, and how they are printed."""
+    """Options for where results go, and how they are printed."""
 
     PANEL: ClassVar[str] = "Output"
 
@@ -224,7 +224,7 @@ def run(
 
 
 def _executor(how: HowRun) -> "Executor":
-    """Where cells are to run."""
+    """The executor that the options name."""
     from simbench.study.executors.find import find_executor
 
     of_ray = ("ray_address", "cpus_per_cell", "gpus_per_cell")
@@ -248,7 +248,7 @@ def _forecast(config: "StudyConfig", out: "Location", jobs: int | None, format: 
 
 
 def _print(table: "pd.DataFrame", config: "StudyConfig", out: "Location", format: RunFormat) -> None:
-    """The results on stdout."""
+    """Print the results on stdout."""
     from simbench.cli.output import console, emit
     from simbench.cli.report import print_study
 
@@ -264,7 +264,7 @@ def _print(table: "pd.DataFrame", config: "StudyConfig", out: "Location", format
 
 
 def _print_places(config: "StudyConfig", out: "Location") -> None:
-    """Where things lie, and what to do next, on stderr."""
+    """Print on stderr where results lie, and what to do next."""
     print(f"results: {out / 'results.parquet'}", file=sys.stderr)
     print(f"picture: simbench figure bias-variance {out}", file=sys.stderr)
     if config.downstream is not None:

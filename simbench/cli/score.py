@@ -1,4 +1,4 @@
-"""``simbench score``: the reward of every response in a file."""
+"""``simbench score``: writes the reward of every response in a file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ def score(options: ScoreOptions) -> None:
 
 
 def _rewards(options: ScoreOptions) -> "tuple[pd.DataFrame, np.ndarray]":
-    """The responses and their rewards."""
+    """The responses and their rewards, shape (n,)."""
     from simbench.log.encoding import raw_features
     from simbench.log.rated_responses import read_frame
     from simbench.reward.model import is_language_folder, load_model
@@ -58,7 +58,7 @@ def _rewards(options: ScoreOptions) -> "tuple[pd.DataFrame, np.ndarray]":
 
 
 def _rewards_of_text(options: ScoreOptions) -> "tuple[pd.DataFrame, np.ndarray]":
-    """The same from a fine-tuned language model."""
+    """The responses and their rewards by a fine-tuned language model."""
     from simbench.log.rated_responses import read_frame
     from simbench.reward.language.finetune import frame_tokens
     from simbench.reward.language.model import load_language_model

@@ -1,4 +1,4 @@
-"""``simbench simulate``: one log as a practitioner would have it, and its truth in a second file."""
+"""``simbench simulate``: draws one log, and writes its truth to a second file."""
 
 import sys
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateOptions:
-    """Arguments of ``simbench simulate`` but for the settings of the world."""
+    """Arguments of ``simbench simulate``, but for the settings of the world."""
 
     out: Annotated[Path, typer.Option(help="File to write the log to: .parquet, .csv or .jsonl.")]
     truth: Annotated[
@@ -43,7 +43,7 @@ class SimulateOptions:
 
     @property
     def places(self) -> tuple[Path, Path]:
-        """Where log and truth go."""
+        """The files to which log and truth are written."""
         beside = self.out.with_name(f"{self.out.stem}.truth{self.out.suffix}")
         return self.out, beside if self.truth is None else self.truth
 
@@ -77,7 +77,7 @@ def simulate(options: SimulateOptions, world: WorldOptions, real: RealOptions) -
 
 
 def _check_places(log: Path, truth: Path, force: bool) -> None:
-    """Raise :class:`BadInput` if the files cannot be written as said."""
+    """Raise :class:`BadInput` if log and truth cannot be written to these files."""
     from simbench.cli.output import check_suffix
 
     if log.absolute() == truth.absolute():

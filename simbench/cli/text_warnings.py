@@ -1,16 +1,17 @@
-"""What embed and finetune say of texts that were cut, empty or no text."""
+"""Warnings of ``embed`` and ``finetune`` on texts that were cut, empty or no text."""
 
 from typing import Any
 
 
 def text_warnings(texts: dict[str, Any], max_tokens: int) -> list[str]:
-    """What the user should know about the texts; nothing where all was as it should be.
+    """The warnings about the texts, a sentence each; none if all were read whole.
 
     Parameters
     ----------
     texts : dict
-        Counts, as in the card of the embeddings or of the model.
+        Counts from the card of the embeddings or of the model.
     max_tokens : int
+        Number of tokens to which texts were cut.
     """
     n = texts["rows"]
     said = {

@@ -1,4 +1,4 @@
-"""``simbench tune``: hyper-parameters by held-out feedback, with the same budget for everyone."""
+"""``simbench tune``: tunes hyper-parameters on held-out feedback, with the same budget for everyone."""
 
 import sys
 from dataclasses import dataclass

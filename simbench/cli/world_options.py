@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class WorldOptions:
-    """What a world is like; None leaves a setting as the preset or the study file has it."""
+    """Options for the settings of a world; None keeps that of the preset or the study file."""
 
     PANEL: ClassVar[str] = "World"
 
@@ -86,7 +86,7 @@ class WorldOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RealOptions:
-    """A file of rated responses that stands in for the synthetic ones."""
+    """Options for a file of rated responses, in place of synthetic ones."""
 
     PANEL: ClassVar[str] = "Real responses"
 
@@ -149,12 +149,12 @@ class RealOptions:
     ] = None
 
     def described(self) -> dict[str, Any] | None:
-        """The source of the responses and what was said of it; None where they are synthetic.
+        """The file of responses and how it is to be read; None if responses are synthetic.
 
         Raises
         ------
         BadInput
-            If a file of responses is described and none is given.
+            If options describe a file of responses and none is given.
         """
         given = {name: value for name, value in vars(self).items() if value is not None}
         if not given:
@@ -167,7 +167,7 @@ class RealOptions:
 
 
 def overrides(world: WorldOptions, real: RealOptions, **study: Any) -> "Overrides":
-    """What the command line lays over a study: of the world, of its responses, of the study itself."""
+    """The overrides of a study that the command line sets: on worlds, responses and the study itself."""
     from simbench.study.file import Overrides
 
     return Overrides(**vars(world), real=real.described(), **study)
