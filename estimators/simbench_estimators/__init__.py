@@ -1,1 +1,1 @@
-"""Estimators of the reward: one small file a family. simbench finds them by entry point."""
+"""Estimators of the reward, one small file per family; simbench finds them through entry points."""

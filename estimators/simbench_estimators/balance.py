@@ -1,38 +1,41 @@
-"""Distance between the hidden representations of two groups: entropic optimal transport, for Counter-IF.
+"""Distance between the hidden representations of two groups, by entropic optimal transport, for Counter-IF.
 
-Form: Shalit, Johansson, Sontag, ICML 2017 (counterfactual regression, appendix B.1) after Cuturi, NIPS 2013.
+The form is that of Shalit, Johansson, Sontag, ICML 2017 (counterfactual regression, appendix B.1) after
+Cuturi, NIPS 2013.
 """
 
 import torch
 from torch import Tensor
 
-REGULARISATION = 10.0  # times the mean distance: sharper transport with more
+REGULARISATION = 10.0  # divided by the mean distance: the larger, the sharper the transport
 ITERATIONS = 10
 SHARE = 0.5  # p, mass of the first group; the rest may stay where it is, at the largest distance
-FLOOR = 1e-6  # of the kernel, so that far points underflow to no division by zero, in float32 either
+FLOOR = 1e-6  # added to the kernel: far points do not underflow to a division by zero, even in float32
 
 
 def distances(points: Tensor) -> Tensor:
-    """Euclidean distances between the columns of ``points`` (..., h, b); shape (..., b, b)."""
+    """Euclidean distances between the columns of ``points``, (..., h, b); shape (..., b, b)."""
     squares = points.square().sum(-2)
     products = points.transpose(-1, -2) @ points
     return (squares[..., :, None] + squares[..., None, :] - 2 * products).clamp_min(1e-10).sqrt()
 
 
 def wasserstein(distance: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """``W = 2 Σ T ∘ M`` between two groups, ``T`` by Sinkhorn's iterations and held fixed.
+    """Wasserstein distance ``W = 2 Σ T ∘ M`` between two groups, with the plan ``T`` held fixed.
+
+    The plan is computed by Sinkhorn's iterations.
 
     Parameters
     ----------
     distance : Tensor, shape (..., b, b)
-        ``M``, of all points; the gradient goes through it.
+        Distances ``M`` between all points; the gradient goes through them.
     first, second : Tensor of bool, shape (..., b)
-        Members of either group; they share none.
+        Members of each group; no point is in both.
 
     Returns
     -------
     Tensor, shape (...,)
-        0 where a group is empty.
+        0 if a group is empty.
     """
     cost = torch.where(first[..., :, None] & second[..., None, :], distance, 0.0)
     n_first, n_second = first.sum(-1, keepdim=True), second.sum(-1, keepdim=True)
@@ -48,9 +51,9 @@ def wasserstein(distance: Tensor, first: Tensor, second: Tensor) -> Tensor:
 
 
 def _plan(cost: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """``T``, (..., b + 1, b + 1): the last row and column take mass that is not transported.
+    """The plan ``T``, (..., b + 1, b + 1): the last row and column take mass that is not transported.
 
-    ``cost`` is 0 outside the two groups, whose shares ``first`` and ``second`` are 0 there as well.
+    ``cost`` is 0 outside the two groups, and so are their shares ``first`` and ``second``.
     """
     largest = cost.amax((-1, -2), keepdim=True)
     n_pairs = ((first > 0).sum(-1) * (second > 0).sum(-1))[..., None, None].clamp_min(1)

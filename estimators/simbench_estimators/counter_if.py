@@ -16,32 +16,34 @@ from simbench_estimators.balance import distances, wasserstein
 from simbench_estimators.pairwise import Pairwise
 
 CLICKED, LIKE_CLICKED, UNLIKE_CLICKED, UNKNOWN = range(4)
-FITTED_ON = 2000  # clicked responses at most: the SVM's time grows with their square
-BALANCED = 128  # responses of a batch (published code: 256); the transport's cost is their square
+FITTED_ON = 2000  # most clicked responses that the SVM is fitted on: its time grows with their square
+BALANCED = 128  # responses of a batch that are balanced (published code: 256): the cost is quadratic
 
 
 class CounterIF(Pairwise):
-    """Counterfactual implicit feedback modelling.
+    """Counterfactual implicit feedback modelling: strata from a one-class SVM, and balanced representations.
 
-    Strata, once, before training: clicked (DP); unclicked inside the one-class SVM's region of the clicked
-    (HE: exposed, and so disliked); unclicked and in the farthest tenth (HU: unexposed); other unclicked
-    (UN). Loss: cross-entropy on DP (good) and HE (bad), and ``-log σ(s_a - s_b)`` for the orderings
-    DP > HE, UN > HE, HU > UN within a prompt. The unclicked that look *most* like the clicked are the
-    negatives, which is right only if looking alike proves exposure.
+    Before training, every response is put into a stratum: clicked (DP); unclicked and inside the one-class
+    SVM's region of the clicked (HE: exposed, and so disliked); unclicked and in the farthest tenth (HU:
+    unexposed); other unclicked (UN). The loss is cross-entropy on DP (good) and HE (bad), plus
+    ``-log σ(s_a - s_b)`` for the orderings DP > HE, UN > HE, HU > UN within a prompt. The negatives are the
+    unclicked responses that look *most* like clicked ones, which is right only if looking alike proves
+    exposure.
 
     It ranks worse than naive on simbench's worlds, even where nearly everyone clicks what they like, and
     fails that requirement of the conformance kit: its negatives lie where good responses are densest.
 
-    The representations ``h`` of the last hidden layer are balanced: λ times ``W(h | DP, HE, HU; h | UN) +
-    W(h | DP, HE; h | HU)``, those whose cause is thought known against the others, and among them exposed
-    against unexposed, with :func:`simbench_estimators.balance.wasserstein`. Taken of the first members of a
-    batch's pairs, a random part of all responses. At λ = 1, as in published code, most representations
-    collapse here, and with them the predictions (6 of 8 replicates constant in the world exclusive, bias
-    level 1, n = 2000); λ = .3 has the least held-out pointwise and pairwise loss there, of 1, .3, .1, .03,
-    .01 and 0, and that loss, on feedback alone, stops the training too. Nothing is balanced without hidden
-    layers, in the verdicts, and for language models.
+    The representations ``h`` of the last hidden layer are balanced by a penalty, λ times
+    ``W(h | DP, HE, HU; h | UN) + W(h | DP, HE; h | HU)``: responses whose cause is thought to be known
+    against the others, and among the former exposed against unexposed, with
+    :func:`simbench_estimators.balance.wasserstein`. The penalty is computed on the first members of a batch's
+    pairs, a random part of all responses. At λ = 1, as in published code, most representations collapse here,
+    and with them the predictions (6 of 8 replicates constant in the world exclusive, bias level 1, n = 2000);
+    λ = .3 has the least held-out pointwise and pairwise loss there, out of 1, .3, .1, .03, .01 and 0. That
+    loss uses feedback alone, and it also stops the training. Nothing is balanced without hidden layers, in
+    the verdicts, and for language models.
 
-    The SVM is the one part that runs per replicate.
+    The SVM is the only part that runs per replicate.
     """
 
     name = "counter-if"
@@ -98,7 +100,7 @@ class CounterIF(Pairwise):
         return point + pair + self.balance * self.imbalance(out, strata)
 
     def imbalance(self, out: Outputs, strata: Tensor) -> Tensor | float:
-        """The two distances between strata, shape (...,)."""
+        """Sum of the two distances between strata, shape (...,); 0 if the loss is given no representation."""
         if out.representation is None:
             return 0.0
         n = min(BALANCED, strata.shape[-1] // 2)
@@ -110,5 +112,5 @@ class CounterIF(Pairwise):
 
 
 def _mean_where(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the marked, 0 where none is; shape (...,)."""
+    """Mean over the marked values, 0 if none is marked; shape (...,)."""
     return (values * mask).sum(-1) / mask.sum(-1).clamp_min(1)

@@ -1,15 +1,15 @@
 """Doubly robust estimators, carried over to positive-unlabelled logs.
 
 In the literature the loss of an observed sample corrects an imputed one, ``ê + (o/α)(e - ê)``. In a
-positive-unlabelled log the action is latent and only a click is seen, so the correction has to be of the
+positive-unlabelled log the action is latent and only a click is seen, so the correction has to use the
 *click*: with imputed reward ``q``, the pseudo-label is
 
     r̃ = q + (r - α q) / max(α, τ),    E r̃ = q + min(1, α/τ) (γ - q).
 
-Unbiased where ``α >= τ`` whatever ``q`` is, and below τ where ``q = γ``. Unclipped, ``q`` cancels and
-DR *is* IPS: the unbiased pseudo-label at known α is unique (see :class:`IPS`). So what imputation buys
-here is a clipped weight without the clipped weight's bias. A wrong α cannot be made good by a right
-``q``, since no action is ever observed: in this setting "doubly robust" holds for the clip alone.
+It is unbiased where ``α >= τ`` whatever ``q`` is, and below τ where ``q = γ``. Unclipped, ``q`` cancels and
+DR *is* IPS: the unbiased pseudo-label at known α is unique (see :class:`IPS`). So imputation buys a clipped
+weight without the clipped weight's bias. A right ``q`` cannot make up for a wrong α, because no action is
+ever observed: in this setting "doubly robust" holds for the clip alone.
 """
 
 from typing import ClassVar
@@ -24,22 +24,24 @@ from simbench_estimators.inverse_propensity import IPS
 
 
 def doubly_robust_label(imputed: Tensor, feedback: Tensor, propensity: Tensor, clip: float) -> Tensor:
-    """``q + (r - αq) / max(α, τ)``, the pseudo-label of every sample, shape (..., b)."""
+    """Doubly robust pseudo-label ``q + (r - αq) / max(α, τ)`` of every sample, shape (..., b)."""
     return imputed + (feedback - propensity * imputed) / propensity.clamp_min(clip)
 
 
 def click_observed_label(imputation: Tensor, feedback: Tensor, propensity: Tensor) -> Tensor:
-    """``r/π + (1 - r/π) q`` of an imputation's logit, which is held fixed: the pseudo-label of
-    ``ê + (r/π)(ℓ1 - ê)``, shape (..., b)."""
+    """Pseudo-label ``r/π + (1 - r/π) q`` of the loss ``ê + (r/π)(ℓ1 - ê)``, shape (..., b).
+
+    ``imputation`` is the logit of ``q``, which is held fixed.
+    """
     weight = feedback / propensity
     return weight + (1 - weight) * torch.sigmoid(imputation).detach()
 
 
 class DR(IPS):
-    """Doubly robust joint learning: the imputation is trained beside the reward.
+    """Doubly robust joint learning: the imputation is trained along with the reward.
 
-    The imputation minimises ``(r - αq)² / α``, the inverse-propensity weighted squared error of what it
-    says about the click.
+    The imputation minimises ``(r - αq)² / α``, the inverse-propensity weighted squared error of the click
+    probability that it implies.
     """
 
     name = "dr"
@@ -49,7 +51,7 @@ class DR(IPS):
     clip = 0.1
 
     def imputed(self, out: Outputs) -> Tensor:
-        """``q``, a constant for the reward's gradient."""
+        """Imputed reward ``q``, a constant for the reward's gradient, shape (..., b)."""
         return torch.sigmoid(out.head("imputation")).detach()
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
@@ -61,7 +63,7 @@ class DR(IPS):
         return residual.square() * self.imputation_weight(batch.told("propensity"))
 
     def imputation_weight(self, propensity: Tensor) -> Tensor:
-        """Weight of a sample's squared residual."""
+        """Weight of each sample's squared residual in the imputation's loss."""
         return 1 / propensity.clamp_min(self.clip)
 
 
@@ -79,25 +81,26 @@ class MRDR(DR):
 
 
 class StableDR(DR):
-    """StableDR: self-normalised weights of a propensity model that is trained to balance the imputed errors.
+    """StableDR: self-normalised weights from a propensity model trained to balance imputed errors.
 
-    The paper averages the errors ``e`` of the observed, ``Σ (o/p̂) e / Σ (o/p̂)``, bounded however small a
-    propensity is. Under its constraint ``Σ (o/p̂)(ê - Ē) = 0``, with ``Ē`` the mean of the imputed errors
-    ``ê``, this *is* the self-normalised doubly robust ``Ē + Σ (o/p̂)(e - ê) / Σ (o/p̂)``. Three networks
+    The paper averages the errors ``e`` of the observed, ``Σ (o/p̂) e / Σ (o/p̂)``, which is bounded however
+    small a propensity is. Under its constraint ``Σ (o/p̂)(ê - Ē) = 0``, with ``Ē`` the mean of the imputed
+    errors ``ê``, this *is* the self-normalised doubly robust ``Ē + Σ (o/p̂)(e - ê) / Σ (o/p̂)``. Three networks
     learn in turn, each with the others held fixed: the imputation by propensity-weighted squared error, the
     propensity by cross-entropy ``+ η (mean (o/p̂)(ê - Ē))²``, the reward by the average.
 
     Here the errors are ``ℓ1 - ℓ0`` of *good* responses, of which the clicked are the observed, as in
-    :class:`simbench_estimators.inverse_propensity.SNIPS`. Known for all, they need no imputation, ``ê = e``;
-    who is good does, ``q``, and gives the number of the good and their mean:
+    :class:`simbench_estimators.inverse_propensity.SNIPS`. They are known for all responses and need no
+    imputation, ``ê = e``. What is imputed, by ``q``, is which responses are good, and with it their number
+    and mean:
 
         risk = mean ℓ0 + q̄ Σ (r/p̂) e / Σ (r/p̂),    Ē = Σ q e / Σ q.
 
     ``p̂`` reads the features and learns the told α as :class:`MultiIPS` does. At η = 0 this is SNIPS with
     the prior ``q̄``; where the constraint is met, the imputed ``mean ℓ0 + mean q e``. In the paper a right
     propensity meets the constraint whatever is imputed; here only if ``E[γ (e - Ē)] = 0``, so that a wrong
-    imputation pulls ``p̂`` off α. Steps use the outputs from before the first of them, so that one step on
-    the sum is the same. A ratio of sums over the batch.
+    imputation pulls ``p̂`` away from α. All three steps use the outputs from before the first of them, so one
+    step on their sum is the same. The risk is a ratio of sums over the batch.
     """
 
     name = "stable-dr"
@@ -109,7 +112,7 @@ class StableDR(DR):
     stabiliser: ClassVar[float] = 1.0  # η
 
     def fitted_propensity(self, out: Outputs) -> Tensor:
-        """``p̂(x)``, clipped."""
+        """Fitted propensity ``p̂(x)``, clipped from below, shape (..., b)."""
         return torch.sigmoid(out.head("propensity")).clamp_min(self.clip)
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
@@ -122,7 +125,7 @@ class StableDR(DR):
         return cross_entropy(out.reward, weight * scale).mean(-1)
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        """Cross-entropy of the propensity, and the imputation's weighted squared error."""
+        """Cross-entropy of the propensity plus the imputation's weighted squared error, shape (..., b)."""
         propensity = self.fitted_propensity(out).detach()
         residual = batch.feedback - propensity * torch.sigmoid(out.head("imputation"))
         told = cross_entropy(
@@ -131,7 +134,7 @@ class StableDR(DR):
         return told + residual.square() / propensity
 
     def instability(self, out: Outputs, batch: Batch) -> Tensor:
-        """``η (mean (r/p̂)(ê - Ē))²``, shape (...,), of which the propensity alone has a gradient."""
+        """Penalty ``η (mean (r/p̂)(ê - Ē))²``, shape (...,); only the propensity gets a gradient from it."""
         good, score = self.imputed(out), out.reward.detach()
         error = loss_positive(score) - loss_negative(score)
         mean = (good * error).sum(-1, keepdim=True) / good.sum(-1, keepdim=True)
@@ -143,7 +146,7 @@ class DRClickObserved(DR):
     """The textbook form with a click standing in for an observation: ``ê + (r/α)(ℓ1 - ê)``.
 
     ``ê = qℓ1 + (1-q)ℓ0``. Its bias is ``(1 - γ) q (ℓ1 - ℓ0)``: samples that never earn a click keep
-    whatever was imputed. Imputation by cross-entropy on the feedback, so that ``q`` tends to ``γα``.
+    whatever was imputed. The imputation minimises cross-entropy on the feedback, so ``q`` tends to ``γα``.
     """
 
     name = "dr@click-observed"
@@ -159,7 +162,7 @@ class DRClickObserved(DR):
 
 
 class OMEIPS(IPS):
-    """Loss corrected for misclicks and omissions, then inverse propensity weighted.
+    """Loss corrected for misclicks and omissions, with inverse propensity weights.
 
     With ``P(r=1 | r*=0, a=1) = ε`` and ``P(r=0 | r*=1, a=1) = ω`` the pseudo-label
     ``(r/α - ε) / (1 - ε - ω)`` has expectation γ.
@@ -167,7 +170,7 @@ class OMEIPS(IPS):
     Parameters
     ----------
     omission : float in [0, 1)
-        ω; no world of simbench has any, so 0.
+        Omission rate ω; no world of simbench has omissions, so the default is 0.
     """
 
     name = "ome-ips"
@@ -196,7 +199,7 @@ class OMEDR(OMEIPS):
     clip = 0.1
 
     def residual(self, imputed: Tensor, batch: Batch) -> Tensor:
-        """``r - α m(q)``."""
+        """Residual of the click, ``r - α m(q)``, shape (..., b); ``imputed`` is ``q``."""
         click = batch.told("misclick") + (1 - batch.told("misclick") - self.omission) * imputed
         return batch.feedback - batch.told("propensity") * click
 
@@ -211,10 +214,10 @@ class OMEDR(OMEIPS):
 
 
 class MultiIPS(IPS):
-    """Multi-task IPS: propensity and reward are heads of one trunk.
+    """Multi-task IPS: propensity and reward are heads that share their hidden layers.
 
     The propensity head learns the granted α from the response features, by cross-entropy with α as a soft
-    target, and the reward is weighted by its (constant) prediction. Where α moves with context alone the
+    target, and the reward is weighted by its prediction, held constant. If α varies with context alone, the
     head learns ``E[α | x]``, at which ``r/E[α | x]`` is unbiased given x, with smaller weights than r/α.
     """
 
@@ -225,7 +228,7 @@ class MultiIPS(IPS):
     clip = 0.01
 
     def fitted_propensity(self, out: Outputs) -> Tensor:
-        """``α̂(x)`` of the propensity head, a constant for the reward's gradient."""
+        """Fitted propensity ``α̂(x)``, a constant for the reward's gradient, shape (..., b)."""
         return torch.sigmoid(out.head("propensity")).detach().clamp_min(self.clip)
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
@@ -238,7 +241,7 @@ class MultiIPS(IPS):
 
 
 class MultiDR(MultiIPS):
-    """Multi-task doubly robust: one trunk with propensity, imputation and reward heads."""
+    """Multi-task doubly robust: propensity, imputation and reward heads share their hidden layers."""
 
     name = "multi-dr"
     networks = (Network(("reward", "propensity", "imputation")),)

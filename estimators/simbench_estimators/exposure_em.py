@@ -1,6 +1,6 @@
-"""EM estimators of a reward and a propensity, before and beside ImplicitRM; they share its posteriors.
+"""EM estimators of a reward and a propensity other than ImplicitRM, whose posteriors they share.
 
-Where the log does not identify the reward, the networks' first fit decides where EM ends: so SAR-EM and LBE
+If the log does not identify the reward, the networks' first fit decides where EM ends. So SAR-EM and LBE
 start as their papers do (:attr:`simbench.estimator.estimator.Estimator.initial_epochs`).
 """
 
@@ -19,7 +19,7 @@ from simbench_estimators.implicitrm import ImplicitRM
 class LabellingEM(ImplicitRM):
     """EM with one latent variable, r*: the propensity is fitted on the expected positives alone.
 
-    With ``ŷ = P(r*=1 | r, x, z)``, the reward's loss is ``ŷ ℓ1 + (1 - ŷ) ℓ0``, the propensity's
+    With ``ŷ = P(r*=1 | r, x, z)``, the reward's loss is ``ŷ ℓ1 + (1 - ŷ) ℓ0``, and the propensity's is
     ``-ŷ [r log α̂ + (1-r) log(1-α̂)]``. ImplicitRM has the action as a second latent variable and fits the
     propensity on all samples: the observed likelihood is the same, and so is its optimum.
     """
@@ -32,21 +32,21 @@ class LabellingEM(ImplicitRM):
         return self.labelling_loss(out, batch, preference.detach())
 
     def labelling_loss(self, out: Outputs, batch: Batch, preference: Tensor) -> Tensor:
-        """Cross-entropy of the feedback under ``α̂``, weighted by ``ŷ``; shape (..., b)."""
+        """Cross-entropy of the feedback under the propensity ``α̂``, weighted by ``ŷ``, shape (..., b)."""
         return preference * cross_entropy(out.head("propensity"), batch.feedback)
 
 
 class SAREM(LabellingEM):
-    """SAR-EM: logistic reward and propensity, posteriors renewed before each epoch.
+    """SAR-EM: logistic reward and propensity, with posteriors renewed before each epoch.
 
-    It starts from the feedback taken for the label, weighted so that both classes weigh the same,
+    It starts from a fit that takes the feedback for the label, with both classes weighing the same,
     ``[r (1-ρ) + (1-r) ρ] ℓ(γ̂, r)``, and from a propensity whose ``ŷ`` is ``r + (1-r) γ̂``.
 
-    Differs from the authors' code: Adam's epochs in place of exact M-steps, early stopping on the held-out
-    observed likelihood in place of the propensities' slope, and no last fit of the classifier by
-    inverse *estimated* propensities, whose weights are unbounded.
+    It differs from the authors' code in three ways: epochs of Adam in place of exact M-steps, early stopping
+    on the held-out observed likelihood in place of the propensities' slope, and no final fit of the
+    classifier by inverse *estimated* propensities, whose weights are unbounded.
 
-    Where reward and propensity read the same features, the start decides the end. AUROC on simbench's
+    If reward and propensity read the same features, the start decides the end. AUROC on simbench's
     shared world, from this start / a random one / naive: .79 / .58 / .78 at bias level 0, and
     .63 / .69 / .68 at level 2, where it is worse than naive.
 
@@ -78,10 +78,10 @@ class LBE(LabellingEM):
     """Label-bias EM: ``P(r=1|x) = h(x) η(x)`` with two networks on the *features*, both free.
 
     The E-step computes ``P(r*=1 | x, r)``, the M-step fits ``h`` to it and ``η`` to the feedback of the
-    expected positives, as in SAR-EM but with networks and with no covariates of its own for ``η``: only
-    the starting point and the networks' bias tell reward from propensity. As in the paper ``h`` starts as a
-    classifier of the feedback, here with ``η = ½``; posteriors are renewed at each step rather than after
-    many.
+    expected positives, as in SAR-EM but with networks, and with no covariates of its own for ``η``: only the
+    starting point and the networks' bias distinguish reward from propensity. As in the paper, ``h`` starts
+    as a classifier of the feedback, here with ``η = ½``; posteriors are renewed at each step rather than
+    after many steps.
     """
 
     name = "lbe"
@@ -98,16 +98,16 @@ class LBE(LabellingEM):
 
 
 class ReCRec(ImplicitRM):
-    """ReCRec-F: exposure ``μ`` times preference ``γ``, preference also fitted through the click.
+    """ReCRec-F: exposure ``μ`` times preference ``γ``, with the preference also fitted through the click.
 
     ``L_γ = ℓ(γ̂, Q) + ℓ(sg(μ̂) γ̂, r)`` with ``Q = P(r*=1 | r)``, and ``L_μ = ℓ(μ̂, P)`` with
-    ``P = P(exposed | r)``; posteriors before each step. Uses all samples (the published code resamples) and
-    no calibration.
+    ``P = P(exposed | r)``, where ``sg`` stops the gradient; posteriors are renewed before each step. It uses
+    all samples (the published code resamples) and no calibration.
 
-    At the true posteriors the first term is the ideal loss in expectation and the second is not, so that the
-    risk is biased. Yet at the current posteriors both terms have the *same* gradient (Fisher's identity):
-    the step is ImplicitRM's on the features with the reward's gradient doubled, which Adam's scaling
-    undoes, and both end at the same rewards.
+    At the true posteriors the first term is the ideal loss in expectation and the second is not, so the risk
+    is biased. Yet at the current posteriors both terms have the *same* gradient (Fisher's identity): the step
+    is that of ImplicitRM on the features with the reward's gradient doubled, which Adam's scaling undoes, and
+    both end at the same rewards.
     """
 
     name = "recrec"

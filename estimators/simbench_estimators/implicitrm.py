@@ -40,7 +40,7 @@ def group_posteriors(
     feedback: Tensor,
     misclick: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """``(φPA + φPP, φPA + φNA)``: posterior probabilities of a preference and of an action.
+    """Posterior probabilities of a preference and of an action, ``(φPA + φPP, φPA + φNA)``.
 
     With a misclick rate ε a click may come from a negative-active user, so that
     ``φPA = γ̂ / (γ̂ + (1-γ̂)ε)`` at r=1, and ``φNA = (1-γ̂)(1-ε)α̂ / D`` at r=0.
@@ -48,10 +48,12 @@ def group_posteriors(
     Parameters
     ----------
     reward_logit : Tensor, shape (..., b)
+        Logit of ``γ̂``.
     log_alpha, log_passive : Tensor, shape (..., b)
         ``log α̂`` and ``log(1 - α̂)``.
-    feedback : Tensor, shape (..., b)
+    feedback : Tensor, shape (..., b), in {0, 1}
     misclick : float, optional
+        Misclick rate ε.
 
     Returns
     -------
@@ -73,7 +75,14 @@ def group_posteriors(
 def marginal_loss(log_probability: Tensor, log_complement: Tensor, told: Tensor | float) -> Tensor:
     """Cross-entropy of a told marginal against the batch's mean probability, shape (...,).
 
-    As if as many anonymous answers as there are responses had been heard; least where both are equal.
+    It weighs as much as one anonymous answer per response would, and is smallest if both are equal.
+
+    Parameters
+    ----------
+    log_probability, log_complement : Tensor, shape (..., b)
+        Log of each response's probability, and of its complement.
+    told : Tensor or float, in [0, 1]
+        The marginal.
     """
     log_n = math.log(log_probability.shape[-1])
     log_mean = torch.logsumexp(log_probability, -1) - log_n
@@ -114,8 +123,8 @@ def _labelled_nll(
 class ImplicitRM(Estimator):
     """ImplicitRM with unknown propensity: EM on the observed likelihood ``Π (γ̂α̂)^r (1-γ̂α̂)^(1-r)``.
 
-    The propensity network reads the context where the log has some, else the features. Only the
-    product ``γα`` is identified from the log: see theory, section 3, for what else is needed.
+    The propensity network reads the context if the log has some, else the features. The log alone identifies
+    only the product ``γα``: see theory, section 3, for what else is needed.
 
     Parameters
     ----------
@@ -124,13 +133,13 @@ class ImplicitRM(Estimator):
         observed likelihood directly. The gradient of "batch" equals that of "likelihood" (Fisher's
         identity), so those two differ by rounding only.
     restarts : int
-        Fits from as many starts; where several reach the same held-out likelihood with different rewards, a
-        stated rule chooses (:data:`simbench.training.restarts.RULE`), and a warning says so.
+        Number of fits from different starting points; if several reach the same held-out likelihood with
+        different rewards, a stated rule chooses (:data:`simbench.training.restarts.RULE`), with a warning.
 
     Notes
     -----
-    What splits the product, where it is told: explicit labels and users who always act (``α = 1``) enter the
-    likelihood; a class prior and an action rate enter as :func:`marginal_loss`.
+    Further knowledge helps to split the product: explicit labels and users who always act (``α = 1``) enter
+    the likelihood; a class prior and an action rate enter through :func:`marginal_loss`.
     """
 
     name = "implicitrm"
@@ -144,7 +153,8 @@ class ImplicitRM(Estimator):
     restarts: int = 1
 
     def initial_shift(self, head: str, restart: int) -> float:
-        """The first starts at even odds; others sure that users are satisfied but passive, or the reverse."""
+        """Shift by restart: the first starts at even odds, others sure that users like but are passive, or
+        the reverse."""
         shift = (0.0, 2.0, -2.0, 1.0, -1.0)[restart % 5]
         return shift if head == "reward" else -shift
 
@@ -165,10 +175,11 @@ class ImplicitRM(Estimator):
 
     @property
     def has_epoch_state(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the posteriors are renewed once per epoch."""
         return self.e_step == "epoch"
 
     def posteriors(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Preference and action posteriors: the epoch's, or those of the current networks."""
+        """Preference and action posteriors, each (..., b): the epoch's, or those of the current networks."""
         if "preference" in batch.state:
             return batch.state["preference"], batch.state["action"]
         log_alpha, log_passive = self.log_propensity(out, batch)
@@ -176,7 +187,7 @@ class ImplicitRM(Estimator):
         return posteriors if batch.labels is None else _labelled(*posteriors, log_alpha, batch)
 
     def log_propensity(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
-        """``log α̂`` and ``log(1 - α̂)``."""
+        """Log propensity ``log α̂`` and its complement ``log(1 - α̂)``, each of shape (..., b)."""
         log_alpha, log_passive = logsigmoid(out.head("propensity")), logsigmoid(-out.head("propensity"))
         if batch.always_acts is None:
             return log_alpha, log_passive
@@ -196,7 +207,7 @@ class ImplicitRM(Estimator):
         return loss if batch.always_acts is None else torch.where(batch.always_acts, 0.0, loss)
 
     def marginals(self, out: Outputs, batch: Batch) -> Tensor | float:
-        """Loss of the told marginals, shape (...,); 0 where none is told."""
+        """Loss of the told marginals, shape (...,); 0 if none is told."""
         loss: Tensor | float = 0.0
         if not self.reads_marginals:
             return loss

@@ -1,7 +1,7 @@
 """Inverse propensity weighting in the form for one-sided noise, and positive-unlabelled learning.
 
-One formula serves all: with propensity ``α`` (or a constant ``c``) the loss
-``(r/α) ℓ1 + (1 - r/α) ℓ0`` has the ideal loss as its expectation when ``α`` is right.
+All use one formula: with propensity ``α`` (or a constant ``c``) the expectation of the loss
+``(r/α) ℓ1 + (1 - r/α) ℓ0`` is the ideal loss if ``α`` is right.
 """
 
 from dataclasses import replace
@@ -17,7 +17,10 @@ from simbench_estimators.class_prior import label_frequency, prior_of
 
 
 def inverse_propensity_loss(reward_logit: Tensor, feedback: Tensor, propensity: Tensor) -> Tensor:
-    """``(r/α) ℓ1 + (1 - r/α) ℓ0``, one value a sample; negative weight where ``r = 1 > α``."""
+    """Inverse-propensity loss ``(r/α) ℓ1 + (1 - r/α) ℓ0``, one value per sample.
+
+    The weight of ``ℓ0`` is negative where ``r = 1 > α``.
+    """
     return cross_entropy(reward_logit, feedback / propensity)
 
 
@@ -31,8 +34,8 @@ class IPS(Estimator):
     Parameters
     ----------
     clip : float in [0, 1)
-        Smallest propensity divided by; above 0 it trades variance for the bias
-        ``γ (α/clip - 1)(ℓ1 - ℓ0)`` of every sample below it.
+        Smallest propensity by which the loss divides; above 0 it reduces variance at the price of the bias
+        ``γ (α/clip - 1)(ℓ1 - ℓ0)`` of every sample with a smaller propensity.
     """
 
     name = "ips"
@@ -47,7 +50,7 @@ class IPS(Estimator):
 
 
 class ClippedIPS(IPS):
-    """IPS that divides by no propensity below .1."""
+    """IPS with propensities clipped from below at .1."""
 
     name = "ips-clipped"
     assumption = "the propensity is known exactly and nowhere below the clip"
@@ -57,9 +60,9 @@ class ClippedIPS(IPS):
 class SNIPS(IPS):
     """Self-normalised IPS: the weights ``r/α`` are scaled so that they sum to the known ``nπ``.
 
-    ``mean ℓ0 + π Σ (r/α)(ℓ1 - ℓ0) / Σ (r/α)``. In a positive-unlabelled log ``E Σ r/α = nπ``, so that
-    self-normalisation needs the class prior; with ``π`` estimated by ``mean(r/α)`` it *is* IPS. A ratio
-    of sums over the batch: consistent, biased at finite batches.
+    The risk is ``mean ℓ0 + π Σ (r/α)(ℓ1 - ℓ0) / Σ (r/α)``. In a positive-unlabelled log ``E Σ r/α = nπ``, so
+    self-normalisation needs the class prior; with ``π`` estimated by ``mean(r/α)`` it *is* IPS. The risk is a
+    ratio of sums over the batch: consistent, but biased for finite batches.
     """
 
     name = "snips"
@@ -81,9 +84,9 @@ class SNIPS(IPS):
 class UPU(Estimator):
     """Unbiased PU risk ``π·mean_{r=1}(ℓ1-ℓ0) + mean_all ℓ0``.
 
-    Written per sample: ``π/mean(r)`` is ``1/c`` with the label frequency ``c = P(r=1|r*=1)``, so this
-    is the inverse-propensity loss at the constant ``c``. Without a given ``π``, the label frequency
-    is estimated from the log (Elkan and Noto, 2008).
+    Here it is written per sample: ``π/mean(r)`` is ``1/c`` with the label frequency ``c = P(r=1|r*=1)``, so
+    this is the inverse-propensity loss at the constant ``c``. If ``π`` is not given, the label frequency is
+    estimated from the log (Elkan and Noto, 2008).
     """
 
     name = "upu"
@@ -114,8 +117,8 @@ class IPSScar(UPU):
 class NNPU(UPU):
     """uPU whose estimated negative risk is kept non-negative.
 
-    Where ``mean ℓ0 - π mean_{r=1} ℓ0 < -β`` the step *ascends* that part, scaled by ``γ`` (Algorithm 1
-    of the paper, β = 0, γ = 1). Not a sum over samples: batch means decide.
+    If ``mean ℓ0 - π mean_{r=1} ℓ0 < -β``, the step *ascends* that part, scaled by ``γ`` (Algorithm 1 of the
+    paper, with β = 0 and γ = 1). The risk is not a sum over samples, because batch means decide.
     """
 
     name = "nnpu"
@@ -134,13 +137,20 @@ class NNPU(UPU):
         return positive + negative.clamp_min(0)
 
     def risk_parts(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
-        """``π mean_{r=1} ℓ1`` and ``mean ℓ0 - π mean_{r=1} ℓ0``, each of shape (...,)."""
+        """Positive and negative part of the risk: ``π mean_{r=1} ℓ1`` and ``mean ℓ0 - π mean_{r=1} ℓ0``.
+
+        Each has shape (...,).
+        """
         weight = batch.feedback * batch.told("class prior") / batch.feedback_rate
         positive = (weight * loss_positive(out.reward)).mean(-1)
         return positive, ((1 - weight) * loss_negative(out.reward)).mean(-1)
 
 
 def with_estimated_prior(log: FeedbackLog, estimator: Estimator) -> FeedbackLog:
-    """The log with ``π = mean(r)/c``, the label frequency ``c`` estimated for each replicate."""
+    """The log with class prior ``π = mean(r)/c``, where ``c`` is estimated for each replicate.
+
+    The label frequency ``c`` is that of :func:`simbench_estimators.class_prior.label_frequency`, with the
+    estimator's held-out share and seed.
+    """
     frequency = label_frequency(log, estimator.validation_share, estimator.seed)
     return replace(log, class_prior=prior_of(log, frequency))

@@ -8,10 +8,9 @@ from simbench.training.samples import Batch, Outputs
 
 
 class Naive(Estimator):
-    """``ℓ(γ̂, r)``: cross-entropy on the feedback.
+    """Cross-entropy on the feedback, ``ℓ(γ̂, r)``.
 
-    Biased under every propensity below 1, by exactly ``γ(1-α)[ℓ(h,0) - ℓ(h,1)]`` (theory,
-    section 2).
+    It is biased under every propensity below 1, by exactly ``γ(1-α)[ℓ(h,0) - ℓ(h,1)]`` (theory, section 2).
     """
 
     name = "naive"
@@ -23,7 +22,10 @@ class Naive(Estimator):
 
 
 class Oracle(Naive):
-    """The ceiling: ``ℓ(γ̂, r*)``. The bench hands it a log whose feedback is the latent preference."""
+    """Cross-entropy on the latent preference, ``ℓ(γ̂, r*)``: the ceiling for every other estimator.
+
+    The bench gives it a log whose feedback is the latent preference.
+    """
 
     name = "oracle"
     needs = frozenset({"truth"})
@@ -31,9 +33,9 @@ class Oracle(Naive):
 
 
 class NaiveSqrt(Naive):
-    """Naive, then ``γ̂ ← √γ̂``: what an even split of ``γα`` looks like.
+    """Naive with the prediction replaced by its root, ``γ̂ ← √γ̂``, as an even split of ``γα`` would give.
 
-    A control that debiases nothing (theory, section 3); a claim of debiasing must beat it.
+    It is a control that debiases nothing (theory, section 3); a claim of debiasing must beat it.
     """
 
     name = "naive-sqrt"
@@ -46,7 +48,7 @@ class NaiveSqrt(Naive):
 
 
 class BalancedNaive(Estimator):
-    """Mean over r=1 of ``ℓ1`` plus mean over r=0 of ``ℓ0``, halved.
+    """Naive with equal class weights: half of the mean ``ℓ1`` over r=1 plus the mean ``ℓ0`` over r=0.
 
     The class weights ``1/(2ρ)`` and ``1/(2(1-ρ))`` use the log's feedback rate ρ.
     """

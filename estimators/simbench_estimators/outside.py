@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -19,11 +20,12 @@ from simbench.training.trainer import Execution
 
 @dataclass
 class FittedClassifiers:
-    """One fitted classifier a replicate."""
+    """Fitted scikit-learn classifiers, one per replicate."""
 
-    models: list
+    models: list[Any]
 
     def predict(self, features: Matrix) -> np.ndarray:
+        """Reward probabilities, shape (R, m), in [0, 1]."""
         whole = np.asarray(features)
         return np.stack([model.predict_proba(whole)[:, 1] for model in self.models])
 
@@ -33,16 +35,17 @@ class SklearnEstimator(Estimator):
 
     Parameters
     ----------
-    classifier : scikit-learn classifier with ``predict_proba``
+    classifier : scikit-learn classifier
+        An unfitted classifier with ``predict_proba``.
     seed : int
-        Its ``random_state``, where it has one, derives from the seed and the replicate.
+        The classifier's ``random_state``, if it has one, derives from the seed and the replicate.
     """
 
     family = "outside"
     assumption = "every missing click is a dislike (α = 1)"
     source = "scikit-learn"
 
-    def __init__(self, classifier=None, seed: int = 0):
+    def __init__(self, classifier: Any = None, seed: int = 0):
         self.classifier = classifier
         self.seed = seed
 
@@ -53,7 +56,7 @@ class SklearnEstimator(Estimator):
         holdout: Holdout | None = None,
         execution: Execution | None = None,
     ) -> FittedReplicates:
-        """One classifier a replicate, on all of the log: nothing is held out, whatever ``holdout`` says."""
+        """Fit one classifier per replicate on the whole log; ``holdout`` is ignored."""
         models = []
         for number, feedback in zip(replicates or range(log.n_replicates), log.feedback, strict=True):
             model = clone(self.classifier)
@@ -64,7 +67,7 @@ class SklearnEstimator(Estimator):
 
 
 def named(class_name: str) -> type[SklearnEstimator]:
-    """Estimator class for a scikit-learn classifier by its class name.
+    """The estimator class for a scikit-learn classifier of this class name.
 
     Raises
     ------
@@ -85,7 +88,7 @@ def named(class_name: str) -> type[SklearnEstimator]:
     class Named(SklearnEstimator):
         name = f"sklearn:{class_name}"
 
-        def __init__(self, classifier=None, seed: int = 0):
+        def __init__(self, classifier: Any = None, seed: int = 0):
             super().__init__(kind() if classifier is None else classifier, seed)
 
     return Named

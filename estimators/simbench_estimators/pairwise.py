@@ -1,7 +1,8 @@
 """Pairwise losses: of two responses to one prompt, the better should score higher.
 
-Scores are shift-invariant, so they rank and are no probabilities (``ranks_only``). Pairs are drawn once an
-epoch, every response with a random partner of its prompt, and count in both directions.
+The loss does not change if all scores are shifted, so scores rank but are not probabilities (``ranks_only``).
+Pairs are drawn once per epoch, every response with a random partner of its prompt, and count in both
+directions.
 """
 
 from typing import ClassVar
@@ -16,9 +17,9 @@ from simbench.training.samples import Batch, Outputs
 
 
 class Pairwise(Estimator):
-    """``w_ij · (-log σ(s_i - s_j)) + w_ji · (-log σ(s_j - s_i))``; subclasses state the weight.
+    """Base of pairwise losses ``w_ij · (-log σ(s_i - s_j)) + w_ji · (-log σ(s_j - s_i))``.
 
-    ``reward_loss`` has shape (..., b) for b pairs, batches of 2b rows.
+    Subclasses define the weight. A batch of 2b rows is b pairs, for which ``reward_loss`` has shape (..., b).
     """
 
     family = "pairwise"
@@ -26,7 +27,7 @@ class Pairwise(Estimator):
     ranks_only = True
 
     def weight(self, better: tuple[Outputs, Batch], worse: tuple[Outputs, Batch]) -> Tensor:
-        """Evidence that the first is good and the second is not, shape (..., b)."""
+        """Evidence that the response ``better`` is good and ``worse`` is not, shape (..., b)."""
         raise NotImplementedError(f"{type(self).__name__} must define weight.")
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
@@ -38,7 +39,7 @@ class Pairwise(Estimator):
 
 
 class BPR(Pairwise):
-    """``r_i (1 - r_j)``: a clicked response should beat an unclicked one."""
+    """Bayesian personalised ranking, weight ``r_i (1 - r_j)``: a clicked response beats an unclicked one."""
 
     name = "bpr"
     assumption = "every missing click is a dislike (α = 1)"
@@ -49,7 +50,10 @@ class BPR(Pairwise):
 
 
 class UBPR(Pairwise):
-    """``(r_i/α_i)(1 - r_j/α_j)``: expectation ``γ_i (1 - γ_j)``. Negative where both are clicked."""
+    """Unbiased BPR, weight ``(r_i/α_i)(1 - r_j/α_j)``, whose expectation is ``γ_i (1 - γ_j)``.
+
+    The weight is negative where both are clicked.
+    """
 
     name = "ubpr"
     needs = frozenset({"propensity"})
@@ -61,14 +65,14 @@ class UBPR(Pairwise):
         return up * (1 - down)
 
     def propensity(self, batch: Batch) -> Tensor:
-        """``α`` of the given samples."""
+        """Propensity ``α`` by which the weight divides, shape (b,) or (..., b)."""
         return batch.told("propensity")
 
 
 class CUBPR(UBPR):
-    """UBPR with propensities of at least .1 and no negative weight.
+    """Clipped UBPR: propensities of at least .1, and no negative weight.
 
-    The non-negative form of the paper: pairs whose weight would be negative count nothing.
+    This is the non-negative form of the paper: pairs whose weight would be negative do not count.
     """
 
     name = "cubpr"
@@ -84,10 +88,10 @@ class CUBPR(UBPR):
 
 
 class UPL(UBPR):
-    """``(r_i/α_i)(1 - r_j) P(irrelevant_j | not clicked_j)``, without UBPR's negative weights.
+    """Weight ``(r_i/α_i)(1 - r_j) P(irrelevant_j | not clicked_j)``, which is never negative, unlike UBPR's.
 
     ``P(irrelevant | not clicked) = (1 - q)/(1 - qα)`` with a pointwise relevance model ``q``, trained
-    beside by the unbiased pointwise loss. Exactly unbiased where ``q = γ``.
+    alongside by the unbiased pointwise loss. It is exactly unbiased where ``q = γ``.
     """
 
     name = "upl"

@@ -17,10 +17,10 @@ class ElkanNoto(Naive):
     """The naive click probability divided by the label frequency ``c``, at most 1.
 
     ``c`` is the mean click probability that the fitted classifier gives to held-out clicked responses
-    (estimator ``e1`` of the paper). Right where all that is clicked is surely good. Where γ varies, ``c``
-    tends to ``E[γ²α]/E[γα]`` in place of α under SCAR, too small: predictions are too large, and those
-    beyond 1 become ties. Measured on simbench's exclusive world: ``c`` is .19 where α is .3, a third of the
-    predictions is 1, and AUROC is .01 below naive's, which without the ties it would equal.
+    (estimator ``e1`` of the paper). This is right if every clicked response is surely good. If γ varies, then
+    under SCAR ``c`` tends to ``E[γ²α]/E[γα]`` in place of α, which is too small: predictions are too large,
+    and those beyond 1 become ties. Measured on simbench's exclusive world: ``c`` is .19 where α is .3, a
+    third of the predictions is 1, and AUROC is .01 below naive's, which it would equal without the ties.
     """
 
     name = "elkan-noto"
@@ -29,7 +29,7 @@ class ElkanNoto(Naive):
     link_formula = "minimum(sigmoid(s) / c, 1)"
 
     def calibration(self, out: Outputs, batch: Batch) -> Tensor:
-        """``c`` of every replicate, shape (R, 1)."""
+        """The label frequency ``c`` of every replicate, shape (R, 1)."""
         clicked = batch.feedback.sum(-1, keepdim=True)
         mean = (batch.feedback * torch.sigmoid(out.reward)).sum(-1, keepdim=True) / clicked.clamp_min(1)
         # no click is held out: divide by nothing
@@ -58,7 +58,7 @@ class PUSB(NNPU):
     link_formula = "sigmoid(s - c)"
 
     def calibration(self, out: Outputs, batch: Batch) -> Tensor:
-        """The threshold ``θ``, shape (R, 1)."""
+        """The threshold ``θ`` of every replicate, shape (R, 1)."""
         ordered = out.reward.sort(-1).values
         place = ((1 - batch.told("class prior")) * (ordered.shape[-1] - 1)).round().long()
         return ordered.gather(-1, place.expand(len(ordered), 1))
@@ -68,7 +68,7 @@ class PUSB(NNPU):
 
 
 class VPU(Estimator):
-    """Variational PU: ``L_var + λ L_reg``, with ``Φ = γ̂``; no class prior is needed.
+    """Variational PU: ``L_var + λ L_reg``, with ``Φ = γ̂``, which needs no class prior.
 
     ``L_var = log mean Φ - mean_{r=1} log Φ`` bounds the divergence between the clicked responses and those
     that ``Φ`` calls good; ``mean Φ`` is over all responses, clicked or not. MixUp makes ``Φ`` consistent:
@@ -82,8 +82,8 @@ class VPU(Estimator):
     the paper, ``L_var`` alone is the criterion of early stopping. It is also the whole loss where nothing is
     mixed: in the verdicts, and for language models, whose inputs are tokens.
 
-    ``L_var`` does not see the scale of ``Φ``, so that predictions are divided by the largest one, of the
-    held-out responses (the paper: of the training responses). Not a sum over samples.
+    ``L_var`` does not see the scale of ``Φ``, so predictions are divided by the largest one among the
+    held-out responses (in the paper, among the training responses). The risk is not a sum over samples.
     """
 
     name = "vpu"
@@ -105,20 +105,20 @@ class VPU(Estimator):
         return bound if out.mixed is None else bound + self.consistency * self.mixing_loss(out, batch)
 
     def variational_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        """``L_var``, shape (...,)."""
+        """The variational loss ``L_var``, shape (...,)."""
         log_phi = logsigmoid(out.reward)
         log_mean = torch.logsumexp(log_phi, -1) - math.log(log_phi.shape[-1])
         return log_mean - _mean_of_clicked(log_phi, batch)
 
     def mixing_loss(self, out: Outputs, batch: Batch) -> Tensor:
-        """``L_reg``, shape (...,)."""
+        """The consistency loss ``L_reg`` on mixed rows, shape (...,)."""
         interpolated = torch.logaddexp(
             batch.told("mixing").log(), (-batch.told("mixing")).log1p() + logsigmoid(partners(out.reward))
         )
         return _mean_of_clicked((interpolated - logsigmoid(out.head("mixed"))).square(), batch)
 
     def calibration(self, out: Outputs, batch: Batch) -> Tensor:
-        """The largest held-out ``Φ``, shape (R, 1)."""
+        """The largest held-out ``Φ`` of every replicate, shape (R, 1)."""
         return torch.sigmoid(out.reward).amax(-1, keepdim=True).clamp_min(1e-6)
 
     def link(self, reward_logit: Tensor, calibration: Tensor | None = None) -> Tensor:
@@ -126,5 +126,5 @@ class VPU(Estimator):
 
 
 def _mean_of_clicked(values: Tensor, batch: Batch) -> Tensor:
-    """Mean over the clicked, 0 where none is; shape (...,)."""
+    """Mean over the clicked responses, 0 if there is none; shape (...,)."""
     return (batch.feedback * values).sum(-1) / batch.feedback.sum(-1).clamp_min(1)

@@ -31,17 +31,19 @@ from simbench_estimators.naive import Naive
 def group_log_probabilities(
     reward_logit: Tensor, propensity_logits: Tensor, signals: Tensor, negative: tuple[int, ...] = ()
 ) -> tuple[Tensor, Tensor]:
-    """``log P(r*=1, s)`` and ``log P(r*=0, s)``, where no signal of the other kind fired.
+    """Log probabilities of the signals with either preference, ``log P(r*=1, s)`` and ``log P(r*=0, s)``.
 
-    ``log γ̂ + Σ_{k positive} [s_k log α̂_k + (1-s_k) log(1-α̂_k)]``, and ``log(1-γ̂)`` plus the same sum over
-    the negative signals.
+    The first is ``log γ̂ + Σ_{k positive} [s_k log α̂_k + (1-s_k) log(1-α̂_k)]``, the second ``log(1-γ̂)`` plus
+    the same sum over the negative signals. Each is valid only if no signal of the other kind fired.
 
     Parameters
     ----------
     reward_logit : Tensor, shape (..., b)
+        Logit of ``γ̂``.
     propensity_logits, signals : Tensor, shape (..., K, b)
+        Logits of ``α̂_k``, and signals ``s_k`` in {0, 1}.
     negative : tuple of int
-        Which of the K are negative.
+        Which of the K signals are negative.
 
     Returns
     -------
@@ -54,9 +56,10 @@ def group_log_probabilities(
 
 
 def preference_posterior(good: Tensor, bad: Tensor, signals: Tensor, negative: tuple[int, ...]) -> Tensor:
-    """``P(r*=1 | s)``: 1 after a positive signal, 0 after a negative one, else ``σ(log good - log bad)``.
+    """Posterior ``P(r*=1 | s)``: 1 after a positive signal, 0 after a negative one, else ``σ(good - bad)``.
 
-    Without negative signals the last is ``γΠ(1-α_k) / (1 - γ + γΠ(1-α_k))``. Shape (..., b).
+    ``good`` and ``bad`` are the log probabilities of :func:`group_log_probabilities`. Without negative
+    signals the last is ``γΠ(1-α_k) / (1 - γ + γΠ(1-α_k))``. Shape (..., b).
     """
     praised, refused = fired(signals, negative)
     known = praised.to(good.dtype)
@@ -71,7 +74,7 @@ def signals_nll(good: Tensor, bad: Tensor, signals: Tensor, negative: tuple[int,
 
 
 def fired(signals: Tensor, negative: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Whether any positive and whether any negative signal fired, each bool of shape (..., b)."""
+    """Whether any positive signal fired, and whether any negative one did; each bool, shape (..., b)."""
     is_negative = _is_negative(signals, negative)
     return ((signals == 1) & ~is_negative).any(-2), ((signals == 1) & is_negative).any(-2)
 
@@ -83,11 +86,12 @@ def _is_negative(signals: Tensor, negative: tuple[int, ...]) -> Tensor:
 
 
 class ImplicitRMSignals(ImplicitRM):
-    """ImplicitRM with K signals: one reward network, one propensity network a signal.
+    """ImplicitRM with K signals: one reward network, and one propensity network per signal.
 
-    The four groups become ``2 · 2^K``, (r*, a_1 ... a_K). The preference posterior is that of
-    :func:`preference_posterior`; a positive action's is ``φ s_k + (1-φ) α̂_k`` (seen if satisfied, else at its
-    prior), a negative one's ``(1-φ) s_k + φ α̂_k``. With one positive signal it is ImplicitRM exactly.
+    The four groups become ``2 · 2^K``, (r*, a_1 ... a_K). The preference posterior ``φ`` is that of
+    :func:`preference_posterior`. The posterior of a positive action is ``φ s_k + (1-φ) α̂_k`` (seen if the
+    user is satisfied, else at its prior), that of a negative one ``(1-φ) s_k + φ α̂_k``. With one positive
+    signal it is exactly ImplicitRM.
 
     Parameters
     ----------
@@ -117,7 +121,7 @@ class ImplicitRMSignals(ImplicitRM):
         return log
 
     def posteriors(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Preference posterior (..., b) and action posteriors (..., K, b): the epoch's or the current."""
+        """Preference posterior, (..., b), and action posteriors, (..., K, b): the epoch's or the current."""
         if "preference" in batch.state:
             return batch.state["preference"], batch.state["action"]
         good, bad = self._groups(out, batch)
@@ -141,21 +145,23 @@ class ImplicitRMSignals(ImplicitRM):
         )
 
 
-def capture_recapture(first, second, both):
-    """``γ = P(s₁)P(s₂)/P(s₁s₂)`` in logs (Lincoln and Petersen): arrays of log probabilities."""
+def capture_recapture(first: np.ndarray, second: np.ndarray, both: np.ndarray) -> np.ndarray:
+    """Log of the reward ``γ = P(s₁)P(s₂)/P(s₁s₂)``, from logs of the probabilities (Lincoln and Petersen)."""
     return first + second - both
 
 
 @dataclass
 class FittedCaptures:
-    """Fitted ``P(s_k | x)`` and ``P(s_j s_k | x)``, from which the reward is computed.
+    """Fitted probabilities ``P(s_k | x)`` and ``P(s_j s_k | x)``, from which the reward is computed.
 
     Parameters
     ----------
     single : list of FittedReplicates, length K
+        Probability of each signal.
     both : dict from (j, k) to FittedReplicates
+        Probability that signals j and k both fire.
     contexts : ndarray, shape (c, k), or None
-        Logged contexts at which the ratio is taken; their median is the estimate.
+        Logged contexts at which the ratio is taken; the median over them is the estimate.
     """
 
     single: list[FittedReplicates]
@@ -178,15 +184,15 @@ class FittedCaptures:
 
 
 class CaptureRecapture(Estimator):
-    """``γ̂ = P̂(s₁)P̂(s₂)/P̂(s₁s₂)``, clipped to [0, 1], from networks fitted to each signal and each pair.
+    """Capture-recapture, ``γ̂ = P̂(s₁)P̂(s₂)/P̂(s₁s₂)``, clipped to [0, 1]: a network per signal and per pair.
 
-    With more than two signals, the median over pairs of ``log γ̂``. Its weakness is variance: the joint is
-    the rarest event of the log (rate ``γα₁α₂``), it stands in the denominator, and the relative error of γ̂ is
-    that of three separate fits, with nothing that keeps ``P̂(s₁s₂) ≥ P̂(s₁)P̂(s₂)``. Clipping what exceeds 1 and
-    shrinking a rare joint towards its mean both bias it. The likelihood (:class:`ImplicitRMSignals`) uses the
-    same information with one reward for all signals.
+    With more than two signals it is the median over pairs of ``log γ̂``. Its weakness is variance: the joint
+    event is the rarest of the log (rate ``γα₁α₂``) and is in the denominator, and the relative error of γ̂ is
+    that of three separate fits, with nothing that keeps ``P̂(s₁s₂) ≥ P̂(s₁)P̂(s₂)``. Clipping at 1 and
+    shrinking a rare joint event towards its mean both bias it. The likelihood (:class:`ImplicitRMSignals`)
+    uses the same information with one reward for all signals.
 
-    Under dependence its limit is ``γ α₁α₂ / P(a₁a₂)``: too low where actions go together.
+    If the actions are dependent, its limit is ``γ α₁α₂ / P(a₁a₂)``: too low if they tend to occur together.
     """
 
     name = "capture-recapture"

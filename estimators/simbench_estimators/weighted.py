@@ -7,7 +7,7 @@ from simbench.training.samples import Batch, Outputs
 
 
 class WMF(Estimator):
-    """Squared loss with missing clicks down-weighted: ``r (1 - γ̂)² + w (1 - r) γ̂²``.
+    """Squared loss that weighs missing clicks less: ``r (1 - γ̂)² + w (1 - r) γ̂²``.
 
     The paper weights clicks *up* by a confidence ``1 + κ count``; with binary feedback only the ratio of
     the two weights matters, here ``1 : w``. The minimiser is ``p / (p + w (1 - p))`` of the click
@@ -16,7 +16,7 @@ class WMF(Estimator):
     Parameters
     ----------
     weight : float in (0, 1]
-        ``w``, of a missing click.
+        Weight ``w`` of a missing click.
     """
 
     name = "wmf"

@@ -1,8 +1,8 @@
 """Estimates of the class prior ``π = E[γ]``, or of the label frequency ``c = P(r=1 | r*=1)``, from a log.
 
-All assume SCAR, and that some responses, or some region of the features, are surely good: without such
-anchors the clicked responses show nothing from which π could be told apart from a smaller one, and every
-method here errs to the side of a π that is too large (a ``c`` that is too small).
+All assume SCAR, and that some responses, or some region of the features, are surely good. Without such
+anchors the clicked responses cannot distinguish π from a smaller one, and every method here tends to a π that
+is too large (a ``c`` that is too small).
 """
 
 import numpy as np
@@ -16,14 +16,17 @@ __all__ = ["METHODS", "estimated_prior", "km2", "label_frequency", "prior_of", "
 
 
 def prior_of(log: FeedbackLog, frequency: np.ndarray) -> np.ndarray:
-    """``π = mean(r) / c`` of every replicate, shape (R,), strictly between 0 and 1."""
+    """Class prior ``π = mean(r) / c`` of every replicate, shape (R,), strictly between 0 and 1.
+
+    ``frequency`` is the label frequency ``c`` of every replicate, shape (R,).
+    """
     return (log.feedback.mean(axis=1) / frequency).clip(1e-3, 1 - 1e-3)
 
 
 def by_elkan_noto(log: FeedbackLog, seed: int = 0) -> np.ndarray:
     """Estimated from the log under SCAR (Elkan and Noto, KDD 2008).
 
-    Returns ``π`` of every replicate, shape (R,).
+    Returns the class prior ``π`` of every replicate, shape (R,), strictly between 0 and 1.
     """
     return prior_of(log, label_frequency(log, seed=seed))
 
@@ -31,7 +34,7 @@ def by_elkan_noto(log: FeedbackLog, seed: int = 0) -> np.ndarray:
 def by_tice(log: FeedbackLog, seed: int = 0) -> np.ndarray:
     """Estimated from the log under SCAR (TIcE: Bekker and Davis, AAAI 2018).
 
-    Returns ``π`` of every replicate, shape (R,).
+    Returns the class prior ``π`` of every replicate, shape (R,), strictly between 0 and 1.
     """
     return prior_of(log, tice(log, seed))
 
@@ -40,5 +43,5 @@ METHODS = {"elkan-noto": by_elkan_noto, "tice": by_tice, "km2": km2}
 
 
 def estimated_prior(method: str, log: FeedbackLog, seed: int = 0) -> np.ndarray:
-    """``π`` of every replicate by a method of :data:`METHODS`, shape (R,), strictly between 0 and 1."""
+    """Class prior of every replicate by a method of :data:`METHODS`, (R,), strictly between 0 and 1."""
     return METHODS[method](log, seed)

@@ -1,4 +1,4 @@
-"""The label frequency by the mean score of held-out clicked responses."""
+"""The label frequency as the mean score of held-out clicked responses."""
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -9,10 +9,19 @@ from simbench.training.batches import split_by_prompt
 
 
 def label_frequency(log: FeedbackLog, validation_share: float = 0.2, seed: int = 0) -> np.ndarray:
-    """``c = P(r=1 | r*=1)`` under SCAR: the mean click probability of held-out clicked responses.
+    """Label frequency ``c = P(r=1 | r*=1)`` under SCAR: the mean click probability of clicked responses.
 
-    Estimator ``e1`` of Elkan and Noto (KDD 2008), with logistic regression on the features. Too low
-    where no response is surely good, since then the clicked ones' ``γ`` is below 1.
+    This is estimator ``e1`` of Elkan and Noto (KDD 2008), with logistic regression on the features, and the
+    mean over held-out responses. It is too low if no response is surely good, because ``γ`` of the clicked
+    ones is then below 1.
+
+    Parameters
+    ----------
+    log : FeedbackLog
+    validation_share : float in (0, 1)
+        Share of the prompts that is held out.
+    seed : int
+        Seed of the split.
 
     Returns
     -------

@@ -7,24 +7,25 @@ from scipy.spatial.distance import cdist
 from simbench.log.feedback import FeedbackLog
 from simbench.streams import stream
 
-SAMPLE = 300  # responses, and clicked responses, that are compared: a kernel of twice as many rows
-LARGEST, PRECISION = 10.0, 0.02  # of λ = 1/(1-π): π at most .9
+SAMPLE = 300  # responses, and clicked responses, that are compared: the kernel has twice as many rows
+LARGEST, PRECISION = 10.0, 0.02  # largest λ = 1/(1-π), at which π is .9, and its precision
 
 
 def km2(log: FeedbackLog, seed: int = 0) -> np.ndarray:
     """Estimated from the log under SCAR (KM2: Ramaswamy, Scott and Tewari, ICML 2016).
 
-    ``π`` is the largest share of the clicked responses' distribution in that of all responses.
+    The class prior ``π`` is the largest share that the clicked responses' distribution can have in that of
+    all responses.
 
     With the embeddings ``μ_F`` of all responses and ``μ_H`` of the clicked ones, ``d(λ)`` is the distance of
     ``λ μ_F + (1-λ) μ_H`` to the nearest embedding of a distribution on the sample: zero up to
     ``λ* = 1/(1-π)``, then growing towards the slope ``‖μ_F - μ_H‖``. The estimate is the ``λ`` at which
     the slope passes ``.8 d(1.05)/.05 + .2 ‖μ_F - μ_H‖`` (the paper's threshold KM2), by bisection, with the
-    slope from the envelope theorem. Gaussian kernel; its width, of .1 to 10 median distances, is the
+    slope from the envelope theorem. The kernel is Gaussian; its width, of .1 to 10 median distances, is the
     one with the largest ``‖μ_F - μ_H‖``.
 
-    Too large where no region is all good. Under SAR ``H`` is not the distribution of the good, and any
-    answer is possible.
+    The estimate is too large if no region is all good. Under SAR ``H`` is not the distribution of the good
+    responses, and any answer is possible.
 
     Ramaswamy, Scott, Tewari, *Mixture proportion estimation via kernel embeddings of distributions*, ICML
     2016.
@@ -49,7 +50,7 @@ def _some(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def mixture_share(mixture: np.ndarray, component: np.ndarray) -> float:
-    """The share of ``component`` in ``mixture``, two samples of shape (N, d) and (M, d)."""
+    """Largest share, in [0, 1], of ``component`` in ``mixture``: samples of shape (M, d) and (N, d)."""
     n, m = len(mixture), len(component)
     both = np.concatenate([mixture, component]).astype(float)
     mean_f = np.r_[np.full(n, 1 / n), np.zeros(m)]
@@ -59,7 +60,7 @@ def mixture_share(mixture: np.ndarray, component: np.ndarray) -> float:
         return 1.0
 
     def nearest(excess: float) -> tuple[float, float]:
-        """``d`` and its slope at ``λ = 1 + excess``."""
+        """The distance ``d`` and its slope at ``λ = 1 + excess``."""
         point = mean_f + excess * difference
         residual = point - nearest_distribution(kernel, point)
         distance = np.sqrt(max(residual @ kernel @ residual, 1e-300))
@@ -88,7 +89,21 @@ def _kernel(points: np.ndarray, difference: np.ndarray) -> tuple[np.ndarray, flo
 
 
 def nearest_distribution(kernel: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """``argmin_v (v - u)ᵀ K (v - u)`` over ``v ≥ 0, Σv = 1``, by a primal-dual interior point method."""
+    """The distribution nearest to a point: ``argmin_v (v - u)ᵀ K (v - u)`` over ``v ≥ 0, Σv = 1``.
+
+    It is computed by a primal-dual interior-point method.
+
+    Parameters
+    ----------
+    kernel : ndarray, shape (n, n)
+        Kernel matrix ``K``.
+    point : ndarray, shape (n,)
+        Coefficients ``u`` of the point.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
     n = len(point)
     kernel = kernel + 1e-9 * np.eye(n)
     target = kernel @ point
@@ -109,7 +124,9 @@ def nearest_distribution(kernel: np.ndarray, point: np.ndarray) -> np.ndarray:
     return v
 
 
-def _newton_step(factor, v, slack, dual, product) -> tuple[np.ndarray, np.ndarray, float]:
+def _newton_step(
+    factor: tuple[np.ndarray, bool], v: np.ndarray, slack: np.ndarray, dual: np.ndarray, product: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Steps of ``v``, of the slacks and of the multiplier of ``Σv = 1`` towards ``v·slack = product``."""
     step, ones = cho_solve(factor, np.column_stack([product / v - slack - dual, np.ones(len(v))])).T
     move = (1 - v.sum() - step.sum()) / ones.sum()

@@ -13,22 +13,20 @@ FOLDS, ROUNDS, PIECES, MAX_SPLITS, SMALLEST, SMOOTHING = 5, 2, 4, 500, 10, 5
 
 
 def tice(log: FeedbackLog, seed: int = 0) -> np.ndarray:
-    """``c = P(r=1 | r*=1)`` as the largest lower bound that a tree's subsets give.
+    """Label frequency ``c = P(r=1 | r*=1)``, as the largest lower bound from the subsets of a tree.
 
-    Under SCAR at most a share ``c`` of any subset is clicked, with equality where all of it is good. A
-    subset of ``T`` responses with ``L`` clicks gives the lower bound (one-sided Chebyshev, at
-    confidence ``1-δ``)
+    Under SCAR at most a share ``c`` of any subset is clicked, with equality if all of it is good. A subset of
+    ``T`` responses with ``L`` clicks gives the lower bound (one-sided Chebyshev, at confidence ``1-δ``)
 
         c ≥ L/T - sqrt(c(1-c)(1-δ) / (δT)),   δ = max(.025, 1/(1 + .004 T_all)).
 
-    A tree grown on one fifth of the prompts proposes subsets, the other four fifths judge them; the
-    largest bounds are averaged over the folds, once with ``c = 1/2`` under the root, and again with
-    the first answer. The tree cuts each feature at the quarters of its range, splits the subset
-    with the best bound first, and on the feature whose best piece has the highest ``L/(T+5)``. Constants
-    are the paper's.
+    A tree grown on one fifth of the prompts proposes subsets, and the other four fifths judge them. The
+    largest bounds are averaged over the folds, first with ``c = 1/2`` under the root, and then with the first
+    answer. The tree cuts each feature at the quarters of its range; it splits the subset with the best bound
+    first, on the feature whose best piece has the highest ``L/(T+5)``. The constants are the paper's.
 
-    Too low, and π too large, where no subset is all good. Where users act more on some responses (SAR) it
-    finds the ``c`` of those whom they act on most: too high.
+    The estimate is too low, and π too large, if no subset is all good. If users act more on some responses
+    (SAR), it is the ``c`` of the responses on which they act most: too high.
 
     Bekker, Davis, *Estimating the class prior in positive and unlabeled data through decision tree
     induction*, AAAI 2018. Their code judges on the tree's own fold; this follows the paper.
@@ -60,7 +58,10 @@ def _folds(groups: np.ndarray, seed: int) -> np.ndarray:
 
 
 def lower_bound(labelled: int, total: int, frequency: float, delta: float) -> float:
-    """``L/T - sqrt(c(1-c)(1-δ) / (δT))``."""
+    """Lower bound of the label frequency from one subset, ``L/T - sqrt(c(1-c)(1-δ) / (δT))``.
+
+    ``labelled`` is the number ``L`` of clicks among ``total``, ``T``, responses; ``frequency`` is ``c``.
+    """
     return labelled / total - np.sqrt(frequency * (1 - frequency) * (1 - delta) / (delta * total))
 
 
@@ -76,8 +77,15 @@ def _largest_bound(piece: np.ndarray, clicked: np.ndarray, grows: np.ndarray, fr
     return float(best)
 
 
-def _subsets(piece, clicked, grow, judge, frequency, delta) -> Iterator[np.ndarray]:
-    """Rows of ``judge`` in every node of a tree that is grown, best node first, on rows of ``grow``."""
+def _subsets(
+    piece: np.ndarray,
+    clicked: np.ndarray,
+    grow: np.ndarray,
+    judge: np.ndarray,
+    frequency: float,
+    delta: float,
+) -> Iterator[np.ndarray]:
+    """Rows of ``judge`` in every node of a tree that is grown, best node first, on the rows of ``grow``."""
     order = count()
     every = np.ones(piece.shape[1], dtype=bool)
     queue = [(0.0, next(order), grow, judge, every)]
@@ -100,7 +108,7 @@ def _subsets(piece, clicked, grow, judge, frequency, delta) -> Iterator[np.ndarr
 
 
 def _best_feature(piece: np.ndarray, clicked: np.ndarray, available: np.ndarray) -> int | None:
-    """The feature whose best piece has the highest ``L/(T+5)``; None where none divides the rows."""
+    """The feature whose best piece has the highest ``L/(T+5)``; None if no feature divides the rows."""
     columns = np.flatnonzero(available)
     cell = piece[:, columns] + PIECES * np.arange(len(columns))
     shape = (len(columns), PIECES)

@@ -1,15 +1,15 @@
 """Pairwise losses whose scores published code reports as probabilities.
 
-The loss knows differences of scores alone, so that their level is what the network happened to start with;
-``σ(s)`` is reported all the same, and enters R², MAE and RMSE. One partner is drawn for each response and
-epoch, in place of up to ten drawn once.
+The loss depends only on differences of scores, so their level is what the network happened to start with;
+``σ(s)`` is reported all the same, and enters R², MAE and RMSE. Here one partner is drawn for each response
+and epoch, in place of up to ten that are drawn once.
 """
 
 from simbench_estimators.pairwise import BPR, UBPR, UPL
 
 
 class BPRPublished(BPR):
-    """:class:`simbench_estimators.pairwise.BPR`, its scores taken for logits."""
+    """:class:`simbench_estimators.pairwise.BPR` with its scores taken for logits."""
 
     name = "bpr@published"
     source = "public code of the baselines of arXiv 2603.23184; after Rendle et al., UAI 2009"
@@ -17,7 +17,7 @@ class BPRPublished(BPR):
 
 
 class UBPRPublished(UBPR):
-    """:class:`simbench_estimators.pairwise.UBPR`, its scores taken for logits.
+    """:class:`simbench_estimators.pairwise.UBPR` with its scores taken for logits.
 
     The published code tells it the simulator's stored propensity, a function of the true rating.
     """
@@ -28,7 +28,7 @@ class UBPRPublished(UBPR):
 
 
 class UPLPublished(UPL):
-    """:class:`simbench_estimators.pairwise.UPL`, its scores taken for logits.
+    """:class:`simbench_estimators.pairwise.UPL` with its scores taken for logits.
 
     The pointwise branch of the published code is not reported.
     """

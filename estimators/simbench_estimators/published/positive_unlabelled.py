@@ -1,4 +1,4 @@
-"""Positive-unlabelled risks, as published code has them: the unlabelled set leaves out the labelled."""
+"""Positive-unlabelled risks as published code writes them: the unlabelled set excludes the labelled."""
 
 from torch import Tensor
 
@@ -8,11 +8,11 @@ from simbench_estimators.inverse_propensity import NNPU, UPU
 
 
 class UPUPublished(UPU):
-    """``π mean_{r=1}(ℓ1 - ℓ0) + mean_{r=0} ℓ0``.
+    """uPU with the mean of ``ℓ0`` over the unclicked: ``π mean_{r=1}(ℓ1 - ℓ0) + mean_{r=0} ℓ0``.
 
-    The prior is that of the whole population, while the mean of ``ℓ0`` is over the unclicked alone: positives
-    are taken off twice, and even under SCAR with the right prior the risk is biased. Rates of the whole log
-    stand for those of a batch.
+    The prior is that of the whole population, while the mean of ``ℓ0`` is over the unclicked alone. So
+    positives are subtracted twice, and even under SCAR with the right prior the risk is biased. The rates of
+    the whole log are used in place of a batch's.
     """
 
     name = "upu@published"
@@ -28,11 +28,10 @@ class UPUPublished(UPU):
 
 
 class NNPUPublished(NNPU):
-    """``π mean_{r=1} ℓ1 + max(0, mean_{r=0} ℓ0 - π mean_{r=1} ℓ0)``, means over the batch.
+    """nnPU with a plain clamp: ``π mean_{r=1} ℓ1 + max(0, mean_{r=0} ℓ0 - π mean_{r=1} ℓ0)``.
 
-    A plain clamp: where the second part is negative it has no gradient, and there is no step that ascends it.
-    As in :class:`UPUPublished`, the unlabelled set leaves out the clicked. A batch without a sample of one
-    kind counts 0 for it.
+    Means are over the batch; a mean over no sample is 0. If the second part is negative it has no gradient,
+    and no step ascends it. As in :class:`UPUPublished`, the unlabelled set excludes the clicked.
     """
 
     name = "nnpu@published"
@@ -50,5 +49,5 @@ class NNPUPublished(NNPU):
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the marked, 0 where none is; shape (...,)."""
+    """Mean over the marked values, 0 if none is marked; shape (...,)."""
     return (values * mask).sum(-1) / mask.sum(-1).clamp_min(1)

@@ -1,4 +1,4 @@
-"""ReCRec-F as published code has it."""
+"""ReCRec-F as published code writes it."""
 
 from torch import Tensor
 
@@ -7,12 +7,12 @@ from simbench_estimators.exposure_em import ReCRec
 
 
 class ReCRecPublished(ReCRec):
-    """ReCRec-F on all clicks and, an epoch, four unclicked responses for each, drawn with replacement.
+    """ReCRec-F on all clicks and four unclicked responses per click, drawn in each epoch with replacement.
 
-    Weights ``r/(5ρ) + (1-r) 4/(5(1-ρ))``, with the feedback rate ρ, stand for the draws: they are their
-    expectation. One click in five is a prior shift that nothing takes back, so that the product of exposure
-    and preference is fitted to ``p/ρ / (p/ρ + 4(1-p)/(1-ρ))`` in place of ``p``. The published isotonic
-    regression on clean labels, of this estimator alone, is a switch of the protocol.
+    Here weights ``r/(5ρ) + (1-r) 4/(5(1-ρ))``, with the feedback rate ρ, replace the draws: they are their
+    expectation. One click in five is a prior shift that is never corrected, so the product of exposure and
+    preference is fitted to ``p/ρ / (p/ρ + 4(1-p)/(1-ρ))`` in place of ``p``. The published isotonic
+    regression on clean labels, which only this estimator has, is a switch of the protocol.
     """
 
     name = "recrec@published"
@@ -26,6 +26,6 @@ class ReCRecPublished(ReCRec):
 
 
 def drawn_weight(batch: Batch) -> Tensor:
-    """How often a response is drawn, relative to once; one value a sample, mean 1 over the log."""
+    """Expected number of draws of each response, scaled to a mean of 1 over the log; shape (..., b)."""
     r, rate = batch.feedback, batch.feedback_rate
     return r / (5 * rate) + (1 - r) * 4 / (5 * (1 - rate))

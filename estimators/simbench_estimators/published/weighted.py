@@ -1,4 +1,4 @@
-"""Losses divided by a propensity, as published code has them."""
+"""Losses divided by a propensity, as published code writes them."""
 
 from typing import ClassVar
 
@@ -13,12 +13,13 @@ from simbench_estimators.inverse_propensity import IPS
 
 
 class IPSPublished(IPS):
-    """``ℓ(γ̂, r) / max(π, τ)``, summed over *all* samples.
+    """The naive loss divided by the propensity, ``ℓ(γ̂, r) / max(π, τ)``, over *all* samples.
 
-    Inverse propensity scoring divides the loss of what was observed; here a missing click is divided as well,
-    as if it were an observed dislike. Expectation ``[γα ℓ1 + (1 - γα) ℓ0] / π``: least at ``γα`` where π is a
-    function of x, so that it estimates what naive does. Told the label-derived propensity it is a class
-    weighting that counts a missing click up to ``1/τ`` times a click, and estimates less than naive.
+    Inverse propensity scoring divides the loss of what was observed; here the loss of a missing click is
+    divided as well, as if it were an observed dislike. The expectation is ``[γα ℓ1 + (1 - γα) ℓ0] / π``. If π
+    is a function of x, its minimum is at ``γα``, so that it estimates what naive does. Told the label-derived
+    propensity, it is a class weighting that counts a missing click up to ``1/τ`` times a click, and its
+    estimates are below naive's.
     """
 
     name = "ips@published"
@@ -33,8 +34,9 @@ class IPSPublished(IPS):
 class MultiIPSPublished(MultiIPS):
     """:class:`IPSPublished` with a propensity ``e(x)`` from a head that learns the told one.
 
-    Squared error in place of cross-entropy, ten epochs of it before the reward is trained. The published
-    early stopping watches those ten as well, and can keep an untrained reward; here it does not.
+    The head minimises squared error in place of cross-entropy, for ten epochs before the reward is trained.
+    The published early stopping watches those ten epochs as well, and can keep an untrained reward; here it
+    does not.
     """
 
     name = "multi-ips@published"
@@ -54,9 +56,9 @@ class MultiIPSPublished(MultiIPS):
 
 
 class MultiDRPublished(MultiDR):
-    """The doubly robust form with a click for an observation, ``ê + (r/e)(ℓ1 - ê)``, on one trunk.
+    """The doubly robust form with a click for an observation, ``ê + (r/e)(ℓ1 - ê)``, on shared layers.
 
-    That of ``dr@click-observed``, with the propensity head of :class:`MultiIPSPublished`.
+    It is the loss of ``dr@click-observed``, with the propensity head of :class:`MultiIPSPublished`.
     """
 
     name = "multi-dr@published"
@@ -76,18 +78,18 @@ class MultiDRPublished(MultiDR):
 
 
 def propensity_error(out: Outputs, batch: Batch) -> Tensor:
-    """``(e(x) - π)²``, one value a sample."""
+    """Squared error of the propensity head, ``(e(x) - π)²``, one value per sample."""
     return (torch.sigmoid(out.head("propensity")) - batch.told("propensity")).square()
 
 
 class StableDRPublished(IPS):
-    """Three networks in turn; the reward's own step is :class:`IPSPublished` with a fitted propensity.
+    """StableDR's three networks in turn; the reward's loss is :class:`IPSPublished` with a fitted propensity.
 
-    With reward ``p``, imputation ``q``, propensity ``e`` (clipped at τ) and every other network held fixed:
-    imputation ``mean (ℓ(p, r) - ℓ(q, p))² / e``; propensity ``{mean[ℓ(e, π) + η (1 - 1/e)(h - h̄)]}²`` with
-    ``h = ℓ(q, p)``, the square of the *whole* batch mean; reward ``mean ℓ(p, r) / e``. Nothing doubly robust
-    reaches the reward but through ``e``. The published steps use the outputs from before the first of them,
-    so that one step on the sum is the same.
+    With reward ``p``, imputation ``q``, propensity ``e`` (clipped at τ), and the other networks held fixed in
+    each step, the losses are: imputation ``mean (ℓ(p, r) - ℓ(q, p))² / e``; propensity
+    ``{mean[ℓ(e, π) + η (1 - 1/e)(h - h̄)]}²`` with ``h = ℓ(q, p)``, the square of the *whole* batch mean;
+    reward ``mean ℓ(p, r) / e``. The doubly robust part reaches the reward only through ``e``. The published
+    steps use the outputs from before the first of them, so one step on the sum is the same.
     """
 
     name = "stable-dr@published"
@@ -98,7 +100,7 @@ class StableDRPublished(IPS):
     stabiliser: ClassVar[float] = 1.0  # η
 
     def fitted_propensity(self, out: Outputs) -> Tensor:
-        """``e(x)``, clipped."""
+        """Fitted propensity ``e(x)``, clipped from below, shape (..., b)."""
         return torch.sigmoid(out.head("propensity")).clamp_min(self.clip)
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
@@ -124,9 +126,9 @@ class StableDRPublished(IPS):
 class RMFPublished(IPS):
     """Rel-MF's squared loss: ``(r/π)(1 - γ̂)² + (1 - r/π) γ̂²``, on a network instead of factors.
 
-    :class:`simbench_estimators.inverse_propensity.IPS` with a squared loss, so exactly unbiased *for the
-    squared ideal loss* at known α. Told the label-derived propensity, π at a click is one constant: at 1, the
-    naive squared loss.
+    It is :class:`simbench_estimators.inverse_propensity.IPS` with a squared loss, so exactly unbiased *for
+    the squared ideal loss* at known α. With the label-derived propensity, π at a click is one constant; if
+    that is 1, this is the naive squared loss.
     """
 
     name = "rmf@published"
