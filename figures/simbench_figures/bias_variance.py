@@ -24,7 +24,7 @@ NEEDS = (
     "a study over several bias levels: simbench run --bias-level 0,0.5,1,2,3 --out DIR; one level gives "
     "a chart of dots"
 )
-STEPS = ("bias-level",)  # of the reproduction, whose folders hold what it shows
+STEPS = ("bias-level",)  # steps of the reproduction whose folders hold its data
 
 PANELS = {"bias2": "bias² of the reward", "variance": "variance of the reward"}
 LINEAR_BELOW = 1e-4  # the unbiased estimate of bias² may be negative: linear around 0, then log

@@ -31,7 +31,7 @@ NEEDS = (
     "studies of both protocols: simbench run --study twins-published --out DIR/twins-published, and the "
     "same with twins-honest"
 )
-STEPS = ("twins-published", "twins-honest")  # of the reproduction, whose folders hold what it shows
+STEPS = ("twins-published", "twins-honest")  # steps of the reproduction whose folders hold its data
 
 PUBLISHED, HONEST = "published", "honest"
 METRICS = {"r2": "R²", "mae": "MAE", "auroc": "AUROC"}  # RMSE is a function of R²

@@ -23,7 +23,7 @@ NEEDS = (
     "a study in worlds whose bound is known, best over several bias levels: simbench run --study "
     "efficiency --out DIR"
 )
-STEPS = ("efficiency",)  # of the reproduction, whose folders hold what it shows
+STEPS = ("efficiency",)  # steps of the reproduction whose folders hold its data
 
 SMALLEST = 0.01  # low end of the axis; below it an estimator has diverged
 LARGEST = 1.6  # high end of the axis; with few replicates an interval may have no upper end

@@ -13,7 +13,7 @@ from simbench_figures.paper import DOUBLE, in_print, note, require, sheet
 
 SHOWS = "What a log hides: a response without feedback may be a bad one, or a good one on which nobody acted."
 NEEDS = "any study: simbench run --bias-level 2 --out DIR; its first world at the highest bias level is drawn"
-STEPS = ("bias-level",)  # of the reproduction, whose folders hold what it shows
+STEPS = ("bias-level",)  # steps of the reproduction whose folders hold its data
 
 BINS = 10
 # Okabe and Ito (2008); no estimator has them in one figure with these

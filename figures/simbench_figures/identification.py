@@ -16,7 +16,7 @@ from simbench_figures.paper import DOUBLE, in_print, note, plain_ticks, replicat
 
 SHOWS = "What must be known beside the log for a reward to be found, and how far off it is otherwise."
 NEEDS = "a study over grants and worlds: simbench run --study identification --out DIR"
-STEPS = ("identification",)  # of the reproduction, whose folders hold what it shows
+STEPS = ("identification",)  # steps of the reproduction whose folders hold its data
 
 KNOWLEDGE = (
     "nothing",

@@ -36,7 +36,7 @@ NEEDS = (
     "a study with a protocol published and others off: ..., with its shards: simbench run --study leaks "
     "--out DIR"
 )
-STEPS = ("leaks",)  # of the reproduction, whose folders hold what it shows
+STEPS = ("leaks",)  # steps of the reproduction whose folders hold its data
 
 PUBLISHED, OFF = "published", "off: "
 METRICS = {"r2": "R²", "auroc": "AUROC"}

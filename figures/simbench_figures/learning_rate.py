@@ -21,7 +21,7 @@ from simbench_figures.paper import (
 
 SHOWS = "How much the result of every estimator depends on the learning rate."
 NEEDS = "a study at several learning rates, with a column lr: simbench repro --only learning-rate --out DIR"
-STEPS = ("learning-rate",)  # of the reproduction, whose folders hold what it shows
+STEPS = ("learning-rate",)  # steps of the reproduction whose folders hold its data
 
 METRICS = {"r2": "R² against the preference", "auroc": "AUROC"}
 LOWEST_R2 = -1.5

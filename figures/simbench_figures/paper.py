@@ -105,7 +105,7 @@ def finished(table: pd.DataFrame, *metrics: str) -> pd.DataFrame:
     rows = table[table.status == "ok"]
     for metric in metrics:
         if not (rows.metric == metric).any():
-            raise BadInput(f"there is no metric {metric!r} in this study: it has nothing to draw of it.")
+            raise BadInput(f"this study has no metric {metric!r}, so there is nothing to draw.")
     return rows[rows.metric.isin(metrics)]
 
 
@@ -119,7 +119,7 @@ def require(table: pd.DataFrame, *columns: str) -> None:
     """
     for column in columns:
         if column not in table:
-            raise BadInput(f"the table has no column {column!r}, which this figure is drawn from.")
+            raise BadInput(f"the table has no column {column!r}, which this figure needs.")
 
 
 def with_told(rows: pd.DataFrame) -> pd.DataFrame:

@@ -29,7 +29,7 @@ NEEDS = (
     "a study of many estimators in a few situations: "
     "simbench run --estimators all --world exclusive,shared --bias-level 2 --out DIR"
 )
-STEPS = ("bias-level",)  # of the reproduction, whose folders hold what it shows
+STEPS = ("bias-level",)  # steps of the reproduction whose folders hold its data
 
 # from the most to the least that can be told; the first of them that an estimator was told is its row
 TOLD = ("truth", "labels", "propensity", "class prior", "action rate", "always acts", "misclick", "context")

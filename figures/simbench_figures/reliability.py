@@ -28,7 +28,7 @@ NEEDS = (
     "any finished study with its shards: simbench run --bias-level 2 --out DIR; its first world at the "
     "highest bias level is drawn"
 )
-STEPS = ("bias-level",)  # of the reproduction, whose folders hold what it shows
+STEPS = ("bias-level",)  # steps of the reproduction whose folders hold its data
 
 BINS = 10  # of equal mass, in every replicate
 COLUMNS = 4

@@ -18,7 +18,7 @@ SHOWS = (
     "without a simulation."
 )
 NEEDS = "verdicts: simbench check --out DIR"
-STEPS = ("risk",)  # of the reproduction, whose folders hold what it shows
+STEPS = ("risk",)  # steps of the reproduction whose folders hold its data
 
 SMALLEST, LARGEST = 1e-4, 100.0  # of the axis; what is exact stands at its left end
 

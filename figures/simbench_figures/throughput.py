@@ -14,7 +14,7 @@ from simbench_figures.paper import DOUBLE, in_print, note, plain_ticks, require,
 
 SHOWS = "How much faster many replicates train at once than one after another in a plain loop."
 NEEDS = "its benchmark, no study: python benchmarks/throughput.py --out DIR"
-STEPS = ("throughput",)  # of the reproduction, whose folders hold what it shows
+STEPS = ("throughput",)  # steps of the reproduction whose folders hold its data
 
 FILE = "throughput.parquet"
 COLUMNS = ("rows", "features", "hidden", "replicates", "ms", "loop_ms", "share_of_sgemm", "sgemm_gflops")

@@ -29,7 +29,7 @@ from simbench_figures.value_kl_words import TILTED, attitude, comparison_kl, exp
 
 SHOWS = "How good the policies are that follow a fitted reward, the further they move from where they began."
 NEEDS = "a study with policies: simbench run --world copyable --bias-level 2 --downstream --out DIR"
-STEPS = ("downstream",)  # of the reproduction, whose folders hold what it shows
+STEPS = ("downstream",)  # steps of the reproduction whose folders hold its data
 
 KINDS = {TILTED: "π ∝ π_ref exp(γ̂/β)", "best of n": "best of n"}
 MOST_ROWS = 4  # situations on a page

@@ -76,7 +76,7 @@ def dependence_test(log: FeedbackLog, replicate: int = 0) -> DependenceTest:
     """
     signals = positive_signals(log)[replicate]
     if len(signals) < 3:
-        raise BadInput("a test of dependence needs three positive signals: two are always explained.")
+        raise BadInput("a test of dependence needs three positive signals: any two fit independence.")
     inputs = log.features if log.context is None else np.concatenate([log.features, log.context], 1)
     pairs = tuple(combinations(range(len(signals)), 2))
     statistics, correlations = np.empty(len(pairs)), np.empty(len(pairs))

@@ -30,7 +30,7 @@ def read_card(path: Path) -> dict[str, Any]:
             raise TypeError("no hash")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
-            f"{path} is no card of embeddings: delete it with the file it describes, and embed again."
+            f"{path} is not a card of embeddings: delete it with the file it describes, and embed again."
         ) from error
     return card
 

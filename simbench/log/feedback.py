@@ -223,7 +223,7 @@ def _check_signals(signals: np.ndarray, feedback: np.ndarray, negative: tuple[in
     if not np.array_equal(signals[:, 0], feedback):
         raise BadInput("the first of the signals must be the feedback itself.")
     if not all(0 < number < signals.shape[1] for number in negative):
-        raise BadInput(f"negative_signals must number signals after the first, got {negative}.")
+        raise BadInput(f"negative_signals must be indices of signals after the first, got {negative}.")
 
 
 def _check_propensity(propensity: np.ndarray) -> None:

@@ -34,8 +34,8 @@ def text_features(texts: np.ndarray, dimensions: int) -> tuple[np.ndarray, int]:
     try:
         weights = vectoriser.fit_transform(clean)
     except ValueError as error:
-        raise BadInput(f"no features can be made of the texts ({error}): give --features.") from error
+        raise BadInput(f"no features can be made from the texts ({error}): give --features.") from error
     dimensions = min(dimensions, weights.shape[1] - 1)
     if dimensions < 1:
-        raise BadInput("the texts share too few words to make features of: give --features.")
+        raise BadInput("the texts share too few words to make features from: give --features.")
     return TruncatedSVD(dimensions, random_state=0).fit_transform(weights).astype(np.float32), empty

@@ -72,6 +72,6 @@ def _by_name(given: list[str] | None, flag: str) -> dict[str, str]:
     for text in given or ():
         name, equals, value = text.partition("=")
         if not equals or name not in SOURCES:
-            raise BadInput(f"{flag} must be NAME=VALUE with NAME of {', '.join(SOURCES)}, got {text!r}.")
+            raise BadInput(f"{flag} must be NAME=VALUE with NAME one of {', '.join(SOURCES)}, got {text!r}.")
         found[name] = value
     return found

@@ -205,5 +205,5 @@ def chosen(names: str | None) -> list[Step]:
     known = [step.name for step in STEPS]
     for name in wanted:
         if name not in known:
-            raise BadInput(f"there is no step {name!r} of the reproduction: there are {', '.join(known)}.")
+            raise BadInput(f"the reproduction has no step {name!r}: choose from {', '.join(known)}.")
     return [step for step in STEPS if step.name in wanted]

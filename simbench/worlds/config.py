@@ -45,11 +45,11 @@ class OrdinalRatings(BaseModel, frozen=True, extra="forbid"):
     @model_validator(mode="after")
     def _is_a_distribution(self) -> Self:
         if len(self.levels) != len(self.shares) or sorted(set(self.levels)) != list(self.levels):
-            raise ValueError("levels must rise, and there must be one share for each")
+            raise ValueError("levels must be in ascending order, with one share for each")
         if min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-9:
             raise ValueError(f"shares must be positive and sum to 1, they sum to {sum(self.shares):g}")
         if not self.levels[0] <= self.threshold < self.levels[-1]:
-            raise ValueError(f"the threshold {self.threshold:g} does not part the levels")
+            raise ValueError(f"the threshold {self.threshold:g} does not separate the levels")
         return self
 
     @property
@@ -147,12 +147,12 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
         if self.ratings is None:
             return self
         if self.law != "rating":
-            raise ValueError("a world of drawn ratings acts by the rating law (law: rating)")
+            raise ValueError("a world of drawn ratings needs the rating law (law: rating)")
         plain = {"misclick": 0.0, "confounding": 0.0, "always_share": 0.0, "exposures": 1, "real": None}
         plain |= {"signals": 1, "regenerate": False}
         for field, value in plain.items():
             if getattr(self, field) != value:
-                raise ValueError(f"a world of drawn ratings ({self.name}) has no {field}")
+                raise ValueError(f"a world of drawn ratings ({self.name}) cannot have {field}")
         if abs(self.base_rate - self.ratings.good_share) > 1e-9:
             good = self.ratings.good_share
             raise ValueError(f"the base rate of {self.name} is the share of ratings above τ, {good:g}")

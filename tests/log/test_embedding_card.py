@@ -36,7 +36,9 @@ def test_a_card_lies_beside_its_file():
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"input": {}}', '{"input": {"sha256": 1}}'])
 def test_a_damaged_card_is_named(text, tmp_path):
     (tmp_path / "x.card.json").write_text(text)
-    with pytest.raises(BadInput, match=r"x.card.json is no card of embeddings: delete it with the file it"):
+    with pytest.raises(
+        BadInput, match=r"x.card.json is not a card of embeddings: delete it with the file it"
+    ):
         read_card(tmp_path / "x.card.json")
     (tmp_path / "x.card.json").write_text('{"input": {"sha256": "ab"}, "more": 1}')
     assert read_card(tmp_path / "x.card.json") == {"input": {"sha256": "ab"}, "more": 1}

@@ -66,7 +66,7 @@ def test_there_are_fewer_directions_than_terms():
     assert found.shape == (3, 2)  # of one, two, "one two"
     with pytest.raises(BadInput, match="share too few words"):
         text_features(np.array(["word"] * 3, dtype=object), 64)
-    with pytest.raises(BadInput, match=r"no features can be made of the texts \(.*\): give --features"):
+    with pytest.raises(BadInput, match=r"no features can be made from the texts \(.*\): give --features"):
         text_features(np.array(["one", "two"], dtype=object), 64)
 
 

@@ -128,13 +128,13 @@ def test_the_good_share_is_of_the_levels_above_the_threshold():
     ("changes", "words"),
     [
         ({"levels": (1, 2)}, "one share for each"),
-        ({"levels": (1, 1, 3)}, "must rise"),
-        ({"levels": (2, 1, 3)}, "must rise"),
+        ({"levels": (1, 1, 3)}, "ascending order"),
+        ({"levels": (2, 1, 3)}, "ascending order"),
         ({"shares": (0.0, 0.5, 0.5)}, "positive and sum to 1"),
         ({"shares": (0.2, 0.5, 0.2)}, "they sum to 0.9"),
         ({"shares": (0.2, 0.5, 0.4)}, "they sum to 1.1"),
-        ({"threshold": 3}, "does not part"),
-        ({"threshold": 0.9}, "does not part"),
+        ({"threshold": 3}, "does not separate"),
+        ({"threshold": 0.9}, "does not separate"),
     ],
 )
 def test_ratings_that_are_no_distribution_are_refused(changes, words):
@@ -146,15 +146,15 @@ def test_ratings_that_are_no_distribution_are_refused(changes, words):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"confounding": 0.1}, "has no confounding"),
-        ({"always_share": 0.1}, "has no always_share"),
-        ({"exposures": 2}, "has no exposures"),
-        ({"real": {"path": "a.csv"}}, "has no real"),
-        ({"signals": 2}, "has no signals"),
-        ({"regenerate": True}, "has no regenerate"),
-        ({"misclick": 0.1}, "has no misclick"),
+        ({"confounding": 0.1}, "cannot have confounding"),
+        ({"always_share": 0.1}, "cannot have always_share"),
+        ({"exposures": 2}, "cannot have exposures"),
+        ({"real": {"path": "a.csv"}}, "cannot have real"),
+        ({"signals": 2}, "cannot have signals"),
+        ({"regenerate": True}, "cannot have regenerate"),
+        ({"misclick": 0.1}, "cannot have misclick"),
         ({"base_rate": 0.30001}, "share of ratings above τ, 0.3"),
-        ({"law": "logit"}, "acts by the rating law"),
+        ({"law": "logit"}, "needs the rating law"),
     ],
 )
 def test_a_world_of_drawn_ratings_has_nothing_else(changes, words):

@@ -217,12 +217,12 @@ def test_a_head_trained_on_clean_labels_reaches_the_published_auroc(name):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"misclick": 0.1}, "has no misclick"),
+        ({"misclick": 0.1}, "cannot have misclick"),
         ({"base_rate": 0.5}, "share of ratings above"),
         ({"law": "logit"}, "rating law"),
         ({"ratings": {"levels": [0, 1], "shares": [0.5, 0.6], "threshold": 0}}, "sum to 1"),
-        ({"ratings": {"levels": [1, 0], "shares": [0.5, 0.5], "threshold": 0}}, "must rise"),
-        ({"ratings": {"levels": [0, 1], "shares": [0.5, 0.5], "threshold": 1}}, "does not part"),
+        ({"ratings": {"levels": [1, 0], "shares": [0.5, 0.5], "threshold": 0}}, "ascending order"),
+        ({"ratings": {"levels": [0, 1], "shares": [0.5, 0.5], "threshold": 1}}, "does not separate"),
     ],
 )
 def test_what_drawn_ratings_cannot_be_is_refused(change, words):

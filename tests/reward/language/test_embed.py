@@ -156,7 +156,7 @@ def test_embeddings_of_other_texts_are_refused_by_the_study(responses, llama, tm
     frame[["prompt", "rating"]].to_json(bare, orient="records", lines=True)
     assert len(load_responses(bare, features=out).rating) == 94
     card_path(out).write_text("{}")
-    with pytest.raises(BadInput, match="no card of embeddings"):
+    with pytest.raises(BadInput, match="not a card of embeddings"):
         load_responses(responses, features=out)
 
 
