@@ -57,7 +57,7 @@ def downstream(options: DownstreamOptions) -> None:
     for (world, level, size), here in table.groupby(["world", "bias_level", "size"], sort=False):
         shown = _at_one_kl(here, at)
         if shown.empty:
-            raise BadInput(f"--at {at:g}: no policy of world {world!r} can spend so many nats.")
+            raise BadInput(f"--at {at:g}: no policy of world {world!r} reaches that KL: give a smaller one.")
         title = f"{world}, bias level {level:g}, {size:,} responses: policies at a KL of {at:g} nats"
         print_table(shown, options.format, title)
 

@@ -138,7 +138,7 @@ def at_estimate(model: ParametricModel, log: FeedbackLog, inputs: np.ndarray, le
     variance = reward_bound(model, inputs, knows)
     if not np.isfinite(variance).all():
         raise BadInput(
-            "the information is singular: the log does not identify the reward, no interval is valid."
+            "the information is singular: the log does not identify the reward, so no interval is valid."
         )
     low, high = _on_logit(reward, np.sqrt(variance), level)
     mean_low, mean_high = _on_logit(

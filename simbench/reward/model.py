@@ -142,7 +142,7 @@ def fit_read_log(
     model = estimator.fit_replicates(user.log)
     fitted, row = (model.model, int(model.kept[0])) if isinstance(model, Restarts) else (model, 0)
     if not isinstance(fitted, StackedModel):
-        raise BadInput(f"{name} is no network that can be saved without a pickle: choose another.")
+        raise BadInput(f"{name} is not a network, whose weights can be saved: choose another estimator.")
     inputs = [getattr(user.log, network.inputs) for network in fitted.networks]
     widths = [(user.log.features if x is None else x).shape[1] for x in inputs]
     card = {

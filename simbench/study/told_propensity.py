@@ -50,7 +50,11 @@ def exposure_experiment(log: FeedbackLog, truth: Truth, exposed: int, *axes: str
         rows = rng.choice(log.n_rows, exposed, p=share)
         acted = rng.random(exposed) < acts[rows]
         if acted.all() or not acted.any():
-            raise BadInput(f"the exposure experiment with {exposed} responses saw one kind of user only.")
+            who = "everyone" if acted.all() else "no one"
+            raise BadInput(
+                f"in the exposure experiment with {exposed} responses {who} acted: show more responses "
+                "(propensity:estimated=N)."
+            )
         model = LogisticRegression(C=10.0, max_iter=1000).fit(inputs[rows], acted)
         estimates[replicate] = model.predict_proba(inputs)[:, 1]
     return estimates.clip(SMALLEST, 1 - SMALLEST)

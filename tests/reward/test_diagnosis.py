@@ -243,7 +243,7 @@ def test_advice_ranks_what_could_be_known(diagnoses):
 
 def test_what_cannot_be_diagnosed_is_one_sentence():
     log, truth = build(PRESETS["exclusive"], 1.0, 200, 0).draw(range(2))
-    with pytest.raises(BadInput, match="one log"):
+    with pytest.raises(BadInput, match="a log of one replicate"):
         diagnose(log)
     single = replace(log.replicates(slice(0, 1)), propensity=truth.propensity)
     with pytest.raises(BadInput, match="identified"):

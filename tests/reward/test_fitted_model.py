@@ -175,7 +175,7 @@ def test_an_unknown_parameter_and_what_has_no_weights_are_refused(path):
         configured("naive", {"width": 3})
     with pytest.raises(BadInput, match="oracle needs the truth"):
         fit_log(path, COLUMNS, "oracle")
-    with pytest.raises(BadInput, match="no network that can be saved"):
+    with pytest.raises(BadInput, match="not a network, whose weights can be saved"):
         fit_log(path, COLUMNS, "sklearn:LogisticRegression")
 
 

@@ -121,7 +121,7 @@ def test_the_exposure_experiment_shows_good_responses_only():
     log = FeedbackLog(features, feedback, np.arange(1000))
     good = features[:, 0].astype(float)
     truth = Truth(good, np.where(good == 1, 1 - 1e-9, 1e-9), feedback > 0)
-    with pytest.raises(BadInput, match="one kind of user"):
+    with pytest.raises(BadInput, match="200 responses everyone acted: show more"):
         exposure_experiment(log, truth, 200, 0)
 
 

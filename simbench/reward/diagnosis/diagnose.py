@@ -148,7 +148,7 @@ def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **paramete
         If the log has several replicates, or tells the propensity.
     """
     if log.n_replicates != 1:
-        raise BadInput(f"a diagnosis is of one log, got {log.n_replicates} replicates.")
+        raise BadInput(f"a diagnosis takes a log of one replicate, got {log.n_replicates}.")
     if log.propensity is not None:
         raise BadInput("the propensity is told, so that the reward is identified: fit implicitrm-known.")
     estimator = likelihood(propensity_is_told=False)(**parameters, seed=seed)
