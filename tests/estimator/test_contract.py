@@ -2,11 +2,13 @@
 
 import inspect
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 from simbench.errors import BadInput, NotIdentified
 from simbench.estimator.estimator import Estimator, grant
@@ -205,3 +207,64 @@ def test_a_clone_keeps_the_parameters_and_nothing_that_was_fitted():
     other = clone(Noted(lr=0.5).fit(X, [0, 1, 1, 0]))
     assert other.get_params() == Noted(lr=0.5).get_params()
     assert not hasattr(other, "model_") and not hasattr(other, "log_")
+
+
+# -- parameters of an estimator of one's own ---------------------------------------------------------
+
+
+class Mine(Estimator):
+    """Cross-entropy on the feedback, multiplied by a parameter; the scale is none."""
+
+    name = "mine"
+    scale: ClassVar[float] = 2.0
+    doubt: float = 0.5
+    epochs = 3
+
+    def reward_loss(self, out, batch):
+        return (1 - self.doubt) * self.scale * self.ideal_loss(out.reward, batch.feedback)
+
+
+def test_an_annotated_parameter_is_searched_over_a_grid():
+    """At a doubt of 2 the loss is negative, and every step leads away from the feedback."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((120, 2))
+    y = (x[:, 0] > 0).astype(int)
+    estimator = Mine(hidden=(), epochs=20, batch_size=32, lr=0.1)
+    found = GridSearchCV(estimator, {"doubt": [0.0, 2.0]}, scoring="neg_log_loss", cv=2).fit(x, y)
+    scores = found.cv_results_["mean_test_score"]
+    assert found.best_params_ == {"doubt": 0.0} and found.best_estimator_.doubt == 0.0
+    assert scores[0] > np.log(0.5) > scores[1]
+
+
+def test_a_clone_keeps_the_parameters_of_an_estimator_of_ones_own():
+    other = clone(Mine(doubt=0.3, seed=7))
+    expected = {**Estimator().get_params(), "doubt": 0.3, "seed": 7, "epochs": 3}
+    assert type(other) is Mine and other.get_params() == expected
+
+
+def test_positional_arguments_and_unknown_parameters_are_refused():
+    with pytest.raises(
+        TypeError, match=r"^Mine takes its parameters by name only, such as Mine\(hidden=\.\.\.\)\.$"
+    ):
+        Mine(0.3)
+    with pytest.raises(TypeError, match=r"^Mine has no parameter 'daubt'; it has hidden, lr, .*, doubt\.$"):
+        Mine(daubt=0.3)
+
+
+def test_an_annotated_class_variable_is_no_parameter_below_it_either():
+    class Below(Mine):
+        scale: float = 3.0
+
+    for kind in (Mine, Below):
+        assert "scale" not in kind().get_params() and "scale" not in inspect.signature(kind).parameters
+        with pytest.raises(TypeError, match="has no parameter 'scale'"):
+            kind(scale=1.0)
+
+
+def test_a_subclass_changes_a_default_by_assigning_it():
+    class Below(Mine):
+        doubt = 0.25
+
+    assert inspect.signature(Below).parameters["doubt"].default == 0.25 == Below().doubt
+    assert (Mine().doubt, Mine().epochs, Estimator().epochs) == (0.5, 3, 100)
+    assert Below(doubt=0.1).doubt == 0.1

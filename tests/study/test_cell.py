@@ -295,6 +295,22 @@ def test_predictions_that_are_not_finite_are_no_result(value, monkeypatch, tmp_p
     assert outcome.reason == "ArithmeticError: the predictions are not finite: training diverged"
 
 
+@pytest.mark.parametrize("value", [-0.5, 1.5])
+def test_predictions_that_leave_0_to_1_are_no_result_unless_they_only_rank(value, monkeypatch, tmp_path):
+    class Logits(Plain):
+        def fit_replicates(self, log, replicates=None, holdout=None):
+            values = np.full(100, 0.5)
+            values[7] = value
+            return Half(log.n_replicates, values)
+
+    found(monkeypatch, Logits)
+    outcome = run_cell(AT, Shards(tmp_path))
+    assert outcome.status == "failed" and not Shards(tmp_path).has(AT.key)
+    assert "not in [0, 1]: these look like logits: override `link`" in outcome.reason
+    found(monkeypatch, type("Ranks", (Logits,), {"ranks_only": True}))
+    assert run_cell(AT, Shards(tmp_path)).status == "ok" and Shards(tmp_path).has(AT.key)
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [(ValueError("first line\nsecond"), "ValueError: first line"), (KeyError(), "KeyError")],
