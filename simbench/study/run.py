@@ -96,9 +96,15 @@ def is_of(out: Location, config: StudyConfig) -> bool:
             raise BadInput(f"{out} exists and holds no study of simbench: choose another --out.")
         return False
     try:
-        found = json.loads(path.read_text())["config"]
-    except (json.JSONDecodeError, KeyError) as error:
+        content = json.loads(path.read_text())
+        found, made_by = content["config"], content["simbench"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise BadInput(f"{path} is damaged ({error}): choose another --out.") from error
+    if made_by != VERSION:
+        raise BadInput(
+            f"{out} holds a study of simbench {made_by}, and this is {VERSION}: choose another --out, or delete "
+            "that folder."
+        )
     description = _described(config)
     if found != description:
         different = sorted(k for k in description if found.get(k) != description[k])
