@@ -102,8 +102,8 @@ def is_of(out: Location, config: StudyConfig) -> bool:
         raise BadInput(f"{path} is damaged ({error}): choose another --out.") from error
     if made_by != VERSION:
         raise BadInput(
-            f"{out} holds a study of simbench {made_by}, and this is {VERSION}: choose another --out, or delete "
-            "that folder."
+            f"{out} holds a study of simbench {made_by}, and this is {VERSION}: choose another --out, or "
+            "delete that folder."
         )
     description = _described(config)
     if found != description:

@@ -206,11 +206,6 @@ def test_a_folder_is_of_the_very_study_that_began_it(finished, tmp_path):
         with pytest.raises(BadInput, match=rf"another study \(it differs in: {next(iter(changes))}\)"):
             is_of(Location(out), config.model_copy(update=changes))
     assert not is_of(Location(tmp_path / "new"), config)
-    older = {**json.loads((out / "study.json").read_text()), "simbench": "0.0.1"}
-    (tmp_path / "older").mkdir()
-    (tmp_path / "older" / "study.json").write_text(json.dumps(older))
-    with pytest.raises(BadInput, match=f"of simbench 0.0.1, and this is {__version__}: choose another --out"):
-        is_of(Location(tmp_path / "older"), config)
     (tmp_path / ".study.json.abc.tmp").write_text("{")  # left by a kill in the first write
     assert not is_of(Location(tmp_path), config)
     (tmp_path / "notes.txt").write_text("mine")
@@ -222,6 +217,10 @@ def test_a_folder_is_of_the_very_study_that_began_it(finished, tmp_path):
         (tmp_path / "study.json").write_text(damaged)
         with pytest.raises(BadInput, match="is damaged"):
             is_of(Location(tmp_path), config)
+    older = {**json.loads((out / "study.json").read_text()), "simbench": "0.0.1"}
+    (tmp_path / "study.json").write_text(json.dumps(older))
+    with pytest.raises(BadInput, match=f"of simbench 0.0.1, and this is {__version__}: choose another --out"):
+        is_of(Location(tmp_path), config)
 
 
 def test_an_interrupt_that_was_only_remembered_ends_the_run_after_the_cell(tmp_path, monkeypatch):
