@@ -169,7 +169,7 @@ def test_from_log_to_scores_on_the_command_line(path, tmp_path, frame, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--estimator", "sklearn:LogisticRegression"], "without a pickle"),
+        (["--estimator", "sklearn:LogisticRegression"], "not a network, whose weights can be saved"),
         (["--estimator", "oracle"], "needs the truth"),
         (["--estimator", "ips"], "must be told the propensity"),
         (["--parameter", "epoch=3"], "does not take these parameters"),
