@@ -2,13 +2,11 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -18,6 +16,23 @@ from simbench.training.contract import FittedReplicates, Trainable
 from simbench.training.holdout import Holdout
 from simbench.training.train import train
 from simbench.training.trainer import Execution
+
+if TYPE_CHECKING:
+
+    class BaseEstimator:
+        """What is used of scikit-learn's base, which ships no types."""
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+        def set_params(self, **params: Any) -> Self: ...
+        def __sklearn_tags__(self) -> Any: ...
+
+    class ClassifierMixin:
+        """What is used of scikit-learn's mixin."""
+
+        def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float: ...
+
+else:
+    from sklearn.base import BaseEstimator, ClassifierMixin
 
 
 class Estimator(Trainable, ClassifierMixin, BaseEstimator):
@@ -145,14 +160,14 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         return self.classes_[(self.predict_reward(X) > 0.5).astype(int)]
 
-    def __sklearn_tags__(self) -> Tags:
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
 
     if TYPE_CHECKING:
-        model_: FittedReplicates
-        classes_: np.ndarray
+        model_: FittedReplicates = field(init=False)  # set by fit
+        classes_: np.ndarray = field(init=False)
 
 
 def _as_codes(groups: ArrayLike) -> np.ndarray:

@@ -8,12 +8,9 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simbench.errors import BadInput
-
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
 
 # Elsewhere (sftp, hdfs, ...) a reader may see a file grow: there it gets its name when it is whole.
 PUT_IS_ATOMIC = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci", "memory"}
@@ -36,7 +33,7 @@ class Location:
     """
 
     def __init__(self, where: "str | os.PathLike[str] | Location"):
-        self._remote: AbstractFileSystem | None = None
+        self._remote: Any = None  # an AbstractFileSystem of fsspec, which ships no types
         if isinstance(where, Location):
             self._url, self._remote, self._path = where._url, where._remote, where._path
             return
@@ -215,7 +212,7 @@ def _temporary_name(name: str) -> str:
     return f".{name}.{secrets.token_hex(6)}.tmp"
 
 
-def _protocols(system: "AbstractFileSystem") -> set[str]:
+def _protocols(system: Any) -> set[str]:
     return {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
 
 

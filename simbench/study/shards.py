@@ -23,7 +23,7 @@ class Shards:
     """
 
     def __init__(self, folder: Path | Location):
-        self.folder = Location(folder)
+        self.folder: Location = Location(folder)
 
     def path(self, key: str) -> Location:
         """Where the shard of the cell with this key lies."""

@@ -1,7 +1,8 @@
 """Turns annotated class attributes into an estimator's parameters, so that no constructor must be written."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import field
 from typing import Any, ClassVar, dataclass_transform, get_origin
 
 WRITTEN = "is_written_from_parameters"  # marks the constructors that are generated here
@@ -38,7 +39,7 @@ def _is_class_variable(annotation: Any) -> bool:
     return annotation is ClassVar or get_origin(annotation) is ClassVar
 
 
-@dataclass_transform(kw_only_default=True, eq_default=False)
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
 class Parameters:
     """Base class that generates the constructor, which takes the parameters by keyword and stores them.
 
@@ -48,10 +49,10 @@ class Parameters:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if cls.__init__ is object.__init__ or hasattr(cls.__init__, WRITTEN):
-            cls.__init__ = _constructor(cls)
+            setattr(cls, "__init__", _constructor(cls))  # noqa: B010  a type checker reads the attributes
 
 
-def _constructor(kind: type):
+def _constructor(kind: type) -> Callable[..., None]:
     """An ``__init__`` with a signature that names every parameter, for scikit-learn to read."""
     parameters = parameters_of(kind)
     required = [name for name, one in parameters.items() if one.default is inspect.Parameter.empty]
