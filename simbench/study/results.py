@@ -43,7 +43,9 @@ class Results:
     """
 
     def __init__(self, table: pd.DataFrame, config: StudyConfig, folder: str | Path | Location):
-        self.table, self.config, self.folder = table, config, Location(folder)
+        self.table: pd.DataFrame = table
+        self.config: StudyConfig = config
+        self.folder: Location = Location(folder)
 
     @cached_property
     def situations(self) -> list[Situation]:
