@@ -1,7 +1,5 @@
 """Finds estimators, and methods for the class prior, by name: through entry points of any package."""
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -13,6 +11,7 @@ import numpy as np
 
 from simbench.errors import BadInput, did_you_mean
 from simbench.estimator.estimator import Estimator
+from simbench.files.python_file import module_of
 from simbench.log.feedback import FeedbackLog
 
 GROUP = "simbench.estimators"
@@ -113,19 +112,7 @@ def _of_file(path: str, attribute: str) -> Any:
 
 @cache
 def _module_of(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise BadInput(f"{path} does not exist: name a class of an existing file as path/to/file.py:Class.")
-    name = f"simbench_file_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # a file that ends in .py has both
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where dataclasses and pickles look a class's module up
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # other people's code runs here: whatever it raises
-        del sys.modules[name]
-        raise BadInput(f"{path} cannot be imported: {type(error).__name__}: {error}.") from error
-    return module
+    return module_of(path, "name a class of an existing file as path/to/file.py:Class")
 
 
 def _loaded(point: EntryPoint) -> Any:

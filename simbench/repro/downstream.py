@@ -1,18 +1,16 @@
 """The step that measures policies on every replicate's reward, so that estimators are compared in pairs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from simbench.repro import measurements, replicates
+from simbench.repro.run import Run
 from simbench.repro.studies import StudyFile
 from simbench.score.policies import Prompts, best_of, tilted_to
 from simbench.study.finished import FinishedCell, situations
-
-if TYPE_CHECKING:
-    from simbench.repro.run import Run
 
 COPYABLE: dict[str, Any] = {
     "name": "copyable",
@@ -29,12 +27,12 @@ NS = (4, 16)  # of best-of-n
 POLICIES = (*(f"KL {kl:g}" for kl in KLS), *(f"best of {n}" for n in NS))
 
 
-def describe(run: "Run") -> dict[str, Any]:
+def describe(run: Run) -> dict[str, Any]:
     """Return the settings that decide the results of the step."""
     return {"study": FILE.config(run.quick).model_dump(mode="json"), "policies": POLICIES}
 
 
-def measure(run: "Run", folder: Path) -> None:
+def measure(run: Run, folder: Path) -> None:
     """Run the study, and measure value against KL and the value of chosen policies in every replicate."""
     measurements.run_study(FILE.config(run.quick), folder, run)
     scores = pd.read_parquet(folder / replicates.FILE)

@@ -1,17 +1,15 @@
 """The step of the learning-rate curve: one study at every rate of a grid, joined into one table."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from simbench.repro import measurements, replicates
+from simbench.repro.run import Run
 from simbench.repro.studies import StudyFile
 from simbench.study.config import StudyConfig
 from simbench.study.table import read_table, write_table
-
-if TYPE_CHECKING:
-    from simbench.repro.run import Run
 
 FILE = StudyFile("learning-rate.yaml", {"replicates": 8})
 STATED_RANGE = (1e-5, 2e-3)  # in which the paper searches
@@ -32,12 +30,12 @@ def config(rate: float, quick: bool) -> StudyConfig:
     return base.model_copy(update={"parameters": parameters})
 
 
-def describe(run: "Run") -> dict[str, Any]:
+def describe(run: Run) -> dict[str, Any]:
     """Return the settings that decide the results of the step."""
     return {f"{rate:g}": config(rate, run.quick).model_dump(mode="json") for rate in rates(run.quick)}
 
 
-def measure(run: "Run", folder: Path) -> None:
+def measure(run: Run, folder: Path) -> None:
     """Run what is missing at every rate; ``lr`` becomes a column of the joined tables."""
     results, scores = [], []
     for rate in rates(run.quick):

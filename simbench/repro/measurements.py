@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
@@ -11,6 +10,7 @@ import torch
 from simbench.errors import BadInput
 from simbench.estimator.registry import find
 from simbench.repro import replicates
+from simbench.repro.run import Run
 from simbench.score.risk import (
     CASES,
     EXACT,
@@ -27,15 +27,12 @@ from simbench.study.run import run
 from simbench.study.table import write_table
 from simbench.training.losses import loss_negative, loss_positive
 
-if TYPE_CHECKING:
-    from simbench.repro.run import Run
-
 IDENTITIES = "identities.parquet"
 THROUGHPUT = "throughput.parquet"
 POINTS = 4096  # of each case
 
 
-def run_study(config: StudyConfig, folder: Path, run_: "Run") -> None:
+def run_study(config: StudyConfig, folder: Path, run_: Run) -> None:
     """Run what is missing of a study, and store the scores of every replicate beside its results."""
     run(config, folder, Local(run_.jobs), run_.progress)
     replicates.write(folder / replicates.FILE, replicates.collect(config, folder))

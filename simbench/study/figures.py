@@ -1,6 +1,5 @@
 """Finds figures by name, through entry points or in a Python file, and writes them as PNG and PDF."""
 
-import importlib.util
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure as Drawing
 
 from simbench.errors import BadInput, did_you_mean
 from simbench.files.location import Location
+from simbench.files.python_file import module_of
 from simbench.files.write import write_whole
 from simbench.study.table import read_table
 
@@ -76,7 +76,9 @@ def find(name: str) -> Figure:
         If there is no such figure, or it cannot be imported.
     """
     if name.endswith(".py"):
-        return _checked(Path(name).stem, _module_of_file(Path(name)))
+        return _checked(
+            Path(name).stem, module_of(Path(name), "give a Python file with a function draw(table)")
+        )
     points = {point.name: point for point in entry_points(group=GROUP)}
     if name not in points:
         hint = did_you_mean(name, points)
@@ -85,20 +87,6 @@ def find(name: str) -> Figure:
         return _checked(name, points[name].load())
     except ImportError as error:
         raise BadInput(f"the figure {name!r} cannot be imported: {error}.") from error
-
-
-def _module_of_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise BadInput(f"{path} does not exist: give a Python file with a function draw(table).")
-    spec = importlib.util.spec_from_file_location(f"figure_of_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise BadInput(f"{path} is no Python file.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # other people's code runs here: whatever it raises
-        raise BadInput(f"{path} cannot be imported: {type(error).__name__}: {error}.") from error
-    return module
 
 
 def _checked(name: str, module: ModuleType) -> Figure:
