@@ -9,12 +9,12 @@ two epochs (memory does not grow with epochs). A straight line is fitted to the 
 import argparse
 import json
 import multiprocessing
-import resource
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from scale import Peak
 
 REPLICATES, FEATURES = 8, 64
 
@@ -34,11 +34,10 @@ def study(size: int, out: str) -> None:
         replicates=REPLICATES,
     )
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, Peak() as peak:
         run(config, Path(folder) / "study")
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    Path(out).write_text(json.dumps({"peak": peak, "seconds": seconds}))
+    Path(out).write_text(json.dumps({"peak": peak.found["all"], "seconds": seconds}))
 
 
 def main() -> None:
@@ -54,7 +53,7 @@ def main() -> None:
             process.start()
             process.join()
             found = json.loads(Path(out.name).read_text())
-        peaks.append(found["peak"] / 1e9)
+        peaks.append(found["peak"])
         print(f"| {size:,} | {peaks[-1]:.2f} | {found['seconds']:.0f} |", flush=True)
     if len(sizes) > 2:
         slope, base = np.polyfit(sizes, peaks, 1)

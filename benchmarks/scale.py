@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 D, HIDDEN, DEFAULT, BATCH = 384, (256, 64), (32, 16), 1024
@@ -34,11 +35,11 @@ GROWTH = (1_250_000, 2_500_000, 5_000_000, 10_000_000)
 
 
 def resident() -> dict[str, float]:
-    """GB of resident memory: all of it, anonymous, and of mapped files."""
-    with open("/proc/self/status") as lines:
-        found = dict(line.split(":", 1) for line in lines)
-    names = {"all": "VmRSS", "anonymous": "RssAnon", "file": "RssFile"}
-    return {name: int(found[key].split()[0]) * 1024 / 1e9 for name, key in names.items()}
+    """GB of resident memory: all of it, anonymous, and of mapped files (where the system counts those)."""
+    memory = psutil.Process().memory_info()
+    mapped = getattr(memory, "shared", 0)
+    parts = {"all": memory.rss, "anonymous": memory.rss - mapped, "file": mapped}
+    return {name: size / 1e9 for name, size in parts.items()}
 
 
 class Peak:

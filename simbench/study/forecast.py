@@ -7,14 +7,13 @@ of the pilot alone.
 """
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import psutil
 
 from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import find
@@ -316,6 +315,5 @@ def _scoring_of(m: int, replicates: int, level: float, test: Population) -> floa
 
 
 def _resident() -> int:
-    """The most bytes that this process has held so far: what its imports take."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    """The bytes that this process holds: before anything is drawn, what its imports take."""
+    return psutil.Process().memory_info().rss
