@@ -24,8 +24,8 @@ from simbench.cli import (
     simulate,
     tune,
 )
+from simbench.cli.ending import print_anywhere, run_command
 from simbench.cli.options import parsed
-from simbench.errors import BadInput
 
 BENCH, OWN = "Measure estimators in simulated worlds", "Work on your own log"
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
@@ -70,7 +70,7 @@ def root(
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run the command line.
+    """Run the command line, and exit.
 
     Bad input is printed on stderr as one sentence, with exit code 2; Ctrl-C exits with 130.
 
@@ -80,15 +80,11 @@ def main(arguments: list[str] | None = None) -> Any:
         By default those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    print_anywhere()
     try:
-        app(arguments)
-    except BadInput as error:
-        if "--debug" in arguments:
-            raise
-        print(f"simbench: {error}", file=sys.stderr)
-        sys.exit(2)
-    except (KeyboardInterrupt, SystemExit) as stop:  # typer makes an exit with 130 of Ctrl-C
-        if isinstance(stop, SystemExit) and stop.code != 130:
-            raise
+        code = run_command(app, arguments)
+    except KeyboardInterrupt:
+        code = 130
+    if code == 130:  # typer makes an exit with 130 of Ctrl-C
         print("simbench: stopped; finished cells are kept, run the same command again.", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(code)

@@ -73,6 +73,7 @@ def parsed(command: Callable[..., None]) -> Callable[..., None]:
             expanded.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     def wrapper(**values: Any) -> None:
+        values = {name: _usable(value) for name, value in values.items()}
         built = {
             name: kind(**{field.name: values.pop(field.name) for field in fields(kind)})
             for name, kind in groups.items()
@@ -83,6 +84,26 @@ def parsed(command: Callable[..., None]) -> Callable[..., None]:
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in expanded}
     setattr(wrapper, "__signature__", inspect.Signature(expanded))  # noqa: B010  (unknown to type checkers)
     return wrapper
+
+
+def _usable(value: Any) -> Any:
+    """A value of the command line; a path beginning with ``~`` starts in the home folder.
+
+    Raises
+    ------
+    BadInput
+        If a text holds bytes that are no characters, or there is no such home folder.
+    """
+    if isinstance(value, list | tuple):
+        return [_usable(part) for part in value]
+    if isinstance(value, Path):
+        try:
+            return value.expanduser()
+        except RuntimeError as error:
+            raise BadInput(f"{value}: there is no such home folder.") from error
+    if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+        raise BadInput(f"{value!r} holds bytes that are no characters: is it in another encoding?")
+    return value
 
 
 def _as_parameter(field: Field[Any], panel: str | None) -> inspect.Parameter:
