@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from simbench.errors import BadInput
+from simbench.files.fingerprint import fingerprint
 from simbench.files.network import hub_reachable
 
 PREFIX = "hub:"
@@ -50,6 +51,31 @@ def read_hub(source: str | Path) -> pd.DataFrame:
         if set(layout.columns) <= set(frame):
             return layout.read(frame)
     return frame
+
+
+def hub_fingerprint(source: str | Path) -> str:
+    """Return what identifies the content of a data set: that of its folder, or its commit on the hub.
+
+    Returns
+    -------
+    str
+        ``sha256:...`` or ``commit:...``; without a network the commit that this machine holds, and
+        ``commit:unknown`` if it holds none.
+    """
+    name, revision, _ = _parse(str(source))
+    if Path(name).is_dir():
+        return fingerprint(name)
+    import huggingface_hub
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    wanted = revision or "main"
+    if hub_reachable():
+        try:
+            return f"commit:{huggingface_hub.HfApi().dataset_info(name, revision=wanted).sha}"
+        except Exception as error:  # its own kinds, and those of the libraries below
+            raise BadInput(_why(name, False, error)) from error
+    held = Path(HF_HUB_CACHE, f"datasets--{name.replace('/', '--')}", "refs", wanted)
+    return f"commit:{held.read_text().strip() if held.is_file() else 'unknown'}"
 
 
 def helpsteer(frame: pd.DataFrame) -> pd.DataFrame:
