@@ -31,7 +31,7 @@ SITUATIONS = [(1.0, 4000, True), (2.0, 4000, True), (2.0, 10_000, False)]
 MLP_LOGS, RESAMPLES = 40, 100
 REFUSALS = [("shared", 0.0), ("shared", 2.0), ("exclusive", 2.0), ("confounded", 2.0)]
 REFUSAL_LOGS, REFUSAL_SIZE = 20, 4000
-WORLD = WorldConfig(n_features=8, test_size=1000)
+WORLD = WorldConfig().changed(n_features=8, test_size=1000)
 
 
 REFUSAL_HEADER = """Refused or given where the propensity is unknown (4,000 responses, logistic heads);
@@ -86,7 +86,7 @@ def with_networks() -> str:
 
 def refusals(name: str, bias_level: float) -> str:
     """How many logs of one world are refused; a row of the second table."""
-    config = PRESETS[name].model_copy(update={"n_features": 8, "test_size": 1000})
+    config = PRESETS[name].changed(n_features=8, test_size=1000)
     world = build(config, bias_level, REFUSAL_SIZE, 0)
     log, truth = world.draw(range(REFUSAL_LOGS))
     refused, right, mean = 0, 0, float(truth.reward.mean())

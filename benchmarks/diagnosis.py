@@ -20,7 +20,7 @@ from simbench.worlds.world import build
 
 WORLDS = {
     "exclusive": PRESETS["exclusive"],
-    "exclusive, reward a network": PRESETS["exclusive"].model_copy(update={"reward": "mlp"}),
+    "exclusive, reward a network": PRESETS["exclusive"].changed(reward="mlp"),
     "shared": PRESETS["shared"],
 }
 SITUATIONS = [

@@ -33,8 +33,8 @@ from simbench.score.ranking import (
     pairwise_accuracy,
 )
 from simbench.streams import stream
-from simbench.worlds.config import RealResponses
 from simbench.worlds.presets import PRESETS
+from simbench.worlds.responses import RatedFile, RatingLink
 from simbench.worlds.world import World, build
 
 BIAS_LEVEL, ACTION_RATE = 2.0, 0.5
@@ -118,8 +118,10 @@ def sampled_world(responses: Path, out: Path) -> tuple[World, np.ndarray, np.nda
     np.save(out / "rows.npy", numbers)
     rated = pd.DataFrame({"prompt": frame.prompt, "rating": rating})
     rated.to_parquet(out / "ratings.parquet")
-    real = RealResponses(path=str(out / "ratings.parquet"), features=str(out / "rows.npy"), link="logistic")
-    config = PRESETS["exclusive"].model_copy(update={"real": real, "action_rate": ACTION_RATE})
+    rated = RatedFile(path=str(out / "ratings.parquet"), features=str(out / "rows.npy"))
+    config = PRESETS["exclusive"].changed(
+        responses=rated, reward=RatingLink(link="logistic"), action_rate=ACTION_RATE
+    )
     world = build(config, BIAS_LEVEL, len(frame), 0)
     rng = stream(0, "read as text")
     parts = ((world.train.groups, TRAIN_PER_PROMPT), (world.test.groups, TEST_PER_PROMPT))

@@ -27,7 +27,7 @@ def study(size: int, out: str) -> None:
 
     short = {"epochs": 2, "batch_size": 4096}
     config = StudyConfig(
-        worlds=(PRESETS["exclusive"].model_copy(update={"n_features": FEATURES}),),
+        worlds=(PRESETS["exclusive"].changed(n_features=FEATURES),),
         estimators=("naive", "implicitrm"),
         parameters={"naive": short, "implicitrm": short},
         sizes=(size,),

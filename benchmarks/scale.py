@@ -188,7 +188,7 @@ def study(out: str, replicates: int) -> None:
 
     short = {"epochs": 2, "hidden": (64, 32)}
     config = StudyConfig(
-        worlds=(PRESETS["exclusive"].model_copy(update={"n_features": 256, "test_size": 1000}),),
+        worlds=(PRESETS["exclusive"].changed(n_features=256, test_size=1000),),
         estimators=("naive", "implicitrm"),
         parameters={"naive": short, "implicitrm": short},
         sizes=(2000,),
@@ -220,7 +220,7 @@ def precision(_: Path) -> None:
     from simbench.worlds.presets import PRESETS
     from simbench.worlds.world import build
 
-    world = build(PRESETS["exclusive"].model_copy(update={"n_features": 256}), 0.8, 10_000, 0)
+    world = build(PRESETS["exclusive"].changed(n_features=256), 0.8, 10_000, 0)
     log, truth = world.draw(range(4))
     log = grant(log, propensity=truth.propensity)
     columns = ("RMS of bf16 - fp32", "RMS between replicates", "MSE, fp32", "MSE, bf16")

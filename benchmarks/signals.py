@@ -32,7 +32,7 @@ EARLIER = {(1, 0.0): 0.100, (2, 0.0): 0.008, (3, 0.0): 0.0016, (2, 0.3): 0.032}
 
 def config_of(count: int, dependence: float) -> WorldConfig:
     """Shared features; the same responses and the same clicks in every situation."""
-    return PRESETS["signals"].model_copy(update={"signals": count, "signal_dependence": dependence})
+    return PRESETS["signals"].changed(signals=count, signal_dependence=dependence)
 
 
 def measured(config: WorldConfig, replicates: int) -> pd.DataFrame:
@@ -52,10 +52,10 @@ def measured(config: WorldConfig, replicates: int) -> pd.DataFrame:
 
 def limit(world: World) -> str:
     """bias² to which capture-recapture tends with the log's size, ``mean (γ α_j α_k / P_jk - γ)²``."""
-    if world.config.signals < 2:
+    if world.config.channel.signals < 2:
         return ""
     gamma, alphas = world.test.reward, world.test.propensities
-    dependence = world.config.signal_dependence
+    dependence = world.config.channel.signal_dependence
     ratios = [a * b / joint_propensity(a, b, dependence) for a, b in combinations(alphas, 2)]
     median = gamma * np.median(ratios, axis=0)
     return f"{((np.minimum(median, 1) - gamma) ** 2).mean():.4f}"
@@ -67,7 +67,7 @@ def line(world: World, name: str, table: pd.DataFrame) -> str:
         f"{rows.loc[m].value:.4f} [{rows.loc[m].low:.4f}, {rows.loc[m].high:.4f}]"
         for m in ("bias2", "variance", "excess_bias2")
     ]
-    facts = [str(world.config.signals), f"{world.config.signal_dependence:g}"]
+    facts = [str(world.config.channel.signals), f"{world.config.channel.signal_dependence:g}"]
     facts += [f"{world.realised_dependence():.2f}", name]
     swapped, auroc = (rows.loc[metric].value for metric in ("swapped_share", "auroc"))
     last = limit(world) if name == "capture-recapture" else ""

@@ -16,7 +16,7 @@ SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def small_world():
-    return build(PRESETS["exclusive"].model_copy(update={"test_size": 500}), 1.0, 1500, 0)
+    return build(PRESETS["exclusive"].changed(test_size=500), 1.0, 1500, 0)
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def read(folder: Path | Location) -> pd.DataFrame:
     cells = [cell for cell in cells if cell.world == cells[0].world and cell.size == cells[0].size]
     cell = max(cells, key=lambda cell: cell.bias_level)
     world = cell.built()
-    gamma, alpha, misclick = world.train.reward, world.train.propensity, world.config.misclick
+    gamma, alpha, misclick = world.train.reward, world.train.propensity, world.config.channel.misclick
     members = {
         "PA": gamma * alpha,
         "PP": gamma * (1 - alpha),

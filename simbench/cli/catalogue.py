@@ -51,8 +51,8 @@ def worlds(format: FormatOption = Format.table) -> None:
     rows = []
     for name, config in PRESETS.items():
         rate = build(config, 0.5, 10_000, 0).realised()["feedback_rate"]
-        rows.append((name, config.law, f"{rate:.3f}", DESCRIPTIONS[name]))
-    _print(rows, ("world", "law", "feedback rate at bias level 0.5", "what"), format, "Worlds")
+        rows.append((name, config.behaviour.kind, f"{rate:.3f}", DESCRIPTIONS[name]))
+    _print(rows, ("world", "behaviour", "feedback rate at bias level 0.5", "what"), format, "Worlds")
 
 
 @app.command()

@@ -72,8 +72,9 @@ def _signal_line(world: World) -> list[str]:
         return []
     rates = ", ".join(f"{name} {rate:.3f}" for name, rate in world.signal_rates().items())
     line = f"signals realised (share of responses): {rates}"
-    if world.config.signals > 1:
-        line += f"; mean correlation of two actions given the response {world.realised_dependence():.3f}"
+    if world.config.channel.signals > 1:
+        correlation = world.train.law.action_correlation()
+        line += f"; mean correlation of two actions given the response {correlation:.3f}"
     return [line]
 
 

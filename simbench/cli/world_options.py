@@ -18,6 +18,13 @@ class WorldOptions:
 
     PANEL: ClassVar[str] = "World"
 
+    behaviour: Annotated[
+        str | None,
+        typer.Option(
+            help="How users act: a name of `simbench list behaviours`, package.module:Class or "
+            "path/to/file.py:Class (default: the world's own)."
+        ),
+    ] = None
     reward: Annotated[
         str | None,
         typer.Option(help="Form of the true reward: linear or mlp (default linear)."),

@@ -12,12 +12,7 @@ from simbench.repro.studies import StudyFile
 from simbench.score.policies import Prompts, best_of, tilted_to
 from simbench.study.finished import FinishedCell, situations
 
-COPYABLE: dict[str, Any] = {
-    "name": "copyable",
-    "salience": "trait",
-    "trait": "feature:29",
-    "responses_per_prompt": 32,
-}
+COPYABLE: dict[str, Any] = {"preset": "copyable"}
 FILE = StudyFile(
     "downstream.yaml",
     {"worlds": [COPYABLE], "estimators": ["oracle", "naive", "naive-sqrt", "implicitrm"], "replicates": 8},

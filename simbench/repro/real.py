@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from simbench.errors import BadInput
 from simbench.study.config import StudyConfig
-from simbench.worlds.config import RealResponses, WorldConfig
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.responses import RatedFile, RatingLink
 
 # Where the data is, and the rating above which a response is good (the published thresholds). PKU-SafeRLHF is
 # read as harmlessness, 3 - severity: its published direction, severe = positive, is the mirror image.
@@ -45,20 +46,12 @@ class RealData:
         """Return the world of the data set whose twin is given, with the twin's law."""
         name = twin.name.partition(":")[2]
         source, threshold = SOURCES[name]
-        real = RealResponses(
-            path=self.responses.get(name, source),
-            features=self.embeddings.get(name),
-            link="threshold",
-            threshold=threshold,
-        )
         return WorldConfig(
             name=f"hub:{name}",
-            law="rating",
-            salience="features",
-            capped=twin.capped,
-            action_rate=twin.action_rate,
+            responses=RatedFile(path=self.responses.get(name, source), features=self.embeddings.get(name)),
+            reward=RatingLink(link="threshold", threshold=threshold),
+            behaviour=twin.behaviour,
             default_size=twin.default_size,
-            real=real,
         )
 
     def study(self, config: StudyConfig) -> StudyConfig:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ByteSize, Field
 
 from simbench.errors import BadInput
-from simbench.estimator.registry import find
+from simbench.estimator.registry import configured, find
 from simbench.study.cell import Cell
 from simbench.study.executors.worker import fixed_threads
 from simbench.study.grants import BASES, base, checked, variants
@@ -127,9 +127,9 @@ def cells_of(config: StudyConfig) -> list[Cell]:
 
 def under(world: WorldConfig, protocol: EvaluationProtocol) -> WorldConfig:
     """The world under a protocol, which may override whether a rating law is capped."""
-    if protocol.capped is None or world.law != "rating":
+    if protocol.capped is None or "capped" not in type(world.behaviour).model_fields:
         return world
-    return world.model_copy(update={"capped": protocol.capped})
+    return world.changed(behaviour={"capped": protocol.capped})
 
 
 def _grants(config: StudyConfig, protocol: EvaluationProtocol, name: str) -> list[tuple[str, ...]]:
@@ -156,12 +156,13 @@ def validate(config: StudyConfig, cells: list[Cell]) -> None:
     names = [protocol.name for protocol in config.protocols]
     if len(set(names)) < len(names):
         raise BadInput(f"two protocols have the same name ({', '.join(names)}): give each its own.")
+    tried = {(cell.estimator, cell.protocol.name): cell for cell in cells}.values()
     for name in {cell.estimator: None for cell in cells}:
-        kind = find(name)
-        try:
-            kind(**config.parameters.get(name, {}))
-        except TypeError as error:
-            raise BadInput(f"estimator {name!r} does not take these parameters: {error}.") from error
+        given = config.parameters.get(name, {})
+        configured(name, given)
+        for cell in (c for c in tried if c.estimator == name):
+            for setting in cell.settings(find(name)):
+                configured(name, {**given, **setting})
     for name in config.parameters:
         if name not in config.estimators:
             raise BadInput(f"parameters are given for {name!r}, which is not among the estimators.")

@@ -95,7 +95,7 @@ def _short(kind: type[Estimator], **more: Any) -> Estimator:
 def _situation(bias_level: float = 1.0, size: int = 600, **changes: Any) -> tuple[World, FeedbackLog]:
     """A small world and its log, with the true propensity, class prior and misclick rate granted."""
     world = build(
-        PRESETS["exclusive"].model_copy(update={"test_size": 200, "signals": 2, **changes}),
+        PRESETS["exclusive"].changed(test_size=200, signals=2, **changes),
         bias_level,
         size,
         0,

@@ -15,8 +15,9 @@ from simbench.errors import BadInput
 from simbench.study import library
 from simbench.study.config import StudyConfig
 from simbench.study.names import everyone, grants
-from simbench.worlds.config import RealResponses, WorldConfig
+from simbench.worlds.config import WorldConfig, first_error
 from simbench.worlds.presets import preset
+from simbench.worlds.responses import RatingLink
 
 OF_A_WORLD = (
     *("reward", "base_rate", "action_rate", "misclick", "confounding", "n_features"),
@@ -53,10 +54,11 @@ class Overrides:
         Grants, separated by commas; ``none`` grants nothing.
     downstream : bool
         Also measure policies, with the study's settings for them or the default ones.
-    reward, base_rate, ..., trait : optional
-        Settings of every world, as in :class:`WorldConfig`.
+    reward, base_rate, ..., trait, behaviour : optional
+        Settings of every world, as in :meth:`WorldConfig.changed`.
     real : mapping, optional
-        Responses of every world, as in :class:`RealResponses`.
+        A file of responses for every world: fields of :class:`simbench.worlds.responses.RatedFile` and
+        :class:`simbench.worlds.responses.RatingLink`.
     """
 
     worlds: Iterable[str] | None = None
@@ -84,6 +86,7 @@ class Overrides:
     signal_dependence: float | None = None
     responses_per_prompt: int | None = None
     trait: str | None = None
+    behaviour: str | None = None
     real: Mapping[str, Any] | None = None
 
     def given(self, names: Iterable[str]) -> dict[str, Any]:
@@ -141,13 +144,6 @@ def settings_of(source: Source | None) -> dict[str, Any]:
     return _read_yaml(path if is_path else library.find(path.name))
 
 
-def first_error(error: ValidationError) -> tuple[str, str]:
-    """The first error of a validation: the dotted path of the setting, and what is wrong with it."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return where, f"{first['msg']}, got {first['input']!r}"
-
-
 def _estimators(raw: dict[str, Any], over: Overrides) -> list[str] | None:
     """The names of the estimators to run; None if neither study nor overrides name any."""
     more = list(over.more_estimators)
@@ -159,27 +155,40 @@ def _estimators(raw: dict[str, Any], over: Overrides) -> list[str] | None:
 def _worlds(given: Any, over: Overrides) -> list[WorldConfig]:
     """The worlds, given as preset names or in full, with the overrides laid over them."""
     changes = over.given(OF_A_WORLD)
+    if over.behaviour is not None:
+        changes["behaviour"] = over.behaviour
     if over.trait is not None:
-        changes["salience"] = "trait"
-    real = None if over.real is None else RealResponses.model_validate(over.real)
+        changes["reads"] = "trait"
     worlds = []
     for world in over.worlds or given or ["exclusive"]:
         config = _world(world)
-        described = {**config.model_dump(), **changes}
-        if real is not None:
-            stem = Path(real.path).name.split(".")[0]
-            described |= {"real": real.model_dump(), "name": f"{config.name}:{stem}"}
-        worlds.append(WorldConfig.model_validate(described))
+        if over.real is not None:
+            config = _of_file(config, over.real, over.trait)
+        worlds.append(config.changed(**changes))
     return worlds
+
+
+def _of_file(config: WorldConfig, real: Mapping[str, Any], trait: str | None) -> WorldConfig:
+    """The world with responses from a file in place of its own, and the reward that their ratings link to."""
+    link = {name: value for name, value in real.items() if name in RatingLink.model_fields}
+    responses = {name: value for name, value in real.items() if name not in link} | {"trait": trait}
+    stem = Path(str(real["path"])).name.split(".")[0]
+    return config.changed(
+        name=f"{config.name}:{stem}",
+        responses={"kind": "file", **responses},
+        reward={"kind": "link", **link},
+    )
 
 
 def _world(world: str | Mapping[str, Any]) -> WorldConfig:
     """One world of a study: a preset, a preset with changes (``preset: twin:helpsteer``), or in full."""
     if isinstance(world, str):
         return preset(world)
+    if isinstance(world, WorldConfig):
+        return world
     changes = dict(world)
-    start = preset(changes.pop("preset")).model_dump() if "preset" in changes else {}
-    return WorldConfig.model_validate({**start, **changes})
+    start = preset(changes.pop("preset")) if "preset" in changes else WorldConfig()
+    return start.changed(**changes)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

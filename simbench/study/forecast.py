@@ -231,7 +231,7 @@ def _timed(kind: type[Estimator], clock: Callable[[], float], until: float) -> A
 def _kind_of_work(cell: Cell) -> Work:
     """Key of cells that cost the same, but for their size and number of replicates."""
     world = cell.world
-    shape = (world.n_features, world.n_context, world.logs_context, len(world.signal_names), str(world.real))
+    shape = (str(world.responses), world.logs_context, len(world.signal_names))
     parameters = repr(sorted(cell.parameters.items()))
     how = (_grants(cell), cell.device, cell.protocol.name)
     return (cell.estimator, parameters, shape, min(cell.size, ROWS), *how)

@@ -167,10 +167,10 @@ def unavailable(cell: GrantInputs) -> list[str]:
     missing = []
     if "propensity:context" in cell.grant and not cell.world.logs_context:
         missing.append("a world that logs context")
-    law = getattr(cell.world, "law", "")
-    if law != "rating" and any(parsed(name)[0] == "propensity:label-derived" for name in cell.grant):
+    kappa = getattr(cell.world.behaviour, "kappa", None)
+    if kappa is None and any(parsed(name)[0] == "propensity:label-derived" for name in cell.grant):
         missing.append("a world with the rating law")
-    if "always acts" in cell.grant and cell.world.always_share == 0:
+    if "always acts" in cell.grant and cell.world.channel.always_share == 0:
         missing.append("a world with users who always act")
     return missing
 
@@ -200,7 +200,7 @@ def _value(kind: str, strength: float, cell: GrantInputs, log: FeedbackLog, trut
         case "propensity:of-good":
             return truth.propensity if truth.propensity_of_good is None else truth.propensity_of_good
         case "propensity:label-derived":
-            return label_derived(log.feedback, 1 - cell.bias_level, strength)
+            return label_derived(log.feedback, cell.world.behaviour.kappa(cell.bias_level), strength)
         case "propensity:estimated":
             return exposure_experiment(log, truth, int(strength), cell.seed, "exposure", cell.world.name)
         case "propensity:context":
@@ -220,7 +220,7 @@ def _value(kind: str, strength: float, cell: GrantInputs, log: FeedbackLog, trut
         case "always acts":
             return truth.always_acts
         case "misclick":
-            return float(cell.world.misclick)
+            return float(cell.world.channel.misclick)
         case "misclick:denied":
             return 0.0
     return class_prior_method(kind.partition(":")[2])(log, cell.seed)

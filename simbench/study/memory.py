@@ -4,6 +4,7 @@ from simbench.estimator.registry import find
 from simbench.study.cell import Cell
 from simbench.study.config import StudyConfig, cells_of
 from simbench.training.train import chunk_of_shape
+from simbench.worlds.responses import Synthetic
 
 
 def memory_statement(config: StudyConfig) -> str:
@@ -14,9 +15,10 @@ def memory_statement(config: StudyConfig) -> str:
         kind = find(cell.estimator)
         estimator = kind(**cell.parameters)
         parameters = estimator.get_params()
-        if cell.world.real is None and "hidden" in parameters:
+        responses = cell.world.responses
+        if isinstance(responses, Synthetic) and "hidden" in parameters:
             signals = len(cell.world.signal_names) if "signals" in kind.needs | kind.optional else 0
-            shape = (cell.size, cell.world.n_features, len(estimator.networks), signals)
+            shape = (cell.size, responses.n_features, len(estimator.networks), signals)
             fits = chunk_of_shape(estimator, *shape, config.memory_budget)
             least.setdefault(max(1, fits // parameters.get("restarts", 1)), cell)
     if least and min(least) < config.replicates:

@@ -42,12 +42,12 @@ def notes(here: pd.DataFrame, world: World, config: StudyConfig) -> list[str]:
 
 def _dependence(world: World, config: StudyConfig) -> list[str]:
     """Whether the log shows that its signals depend on each other given the response."""
-    if world.config.signals == 2:
+    if world.config.channel.signals == 2:
         return [
             "signals: what two say of the reward assumes that they are independent given the response; two "
             "cannot test it, a third can (--signals 3)."
         ]
-    if world.config.signals < 3:
+    if world.config.channel.signals < 3:
         return []
     log, _ = world.draw(range(min(config.replicates, TESTED)))
     try:
@@ -108,7 +108,7 @@ def _identification(rows: pd.DataFrame, world: World, separate: bool) -> str:
             "the level of the reward is WEAKLY IDENTIFIED here: the context moves the propensity only "
             f"up to {high:.2f} (99 % quantile), and the level is read off as it nears 1. {help_}."
         )
-    if world.config.confounding != 0:
+    if world.config.behaviour.reads_reward:
         return (
             "its propensity network reads only the context, but users act on the reward as well: the "
             f"exclusion that it relies on does not hold; {of}. {help_}."

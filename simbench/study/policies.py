@@ -21,7 +21,8 @@ from simbench.study.policy_settings import Downstream
 from simbench.worlds.world import World
 
 COLUMNS = [
-    *("world", "law", "bias_level", "size", "protocol", "estimator", "knows", "reward", "policy", "strength"),
+    *("world", "behaviour", "bias_level", "size", "protocol", "estimator"),
+    *("knows", "reward", "policy", "strength"),
     *("metric", "value", "low", "high", "n_replicates", "trait"),
 ]
 FILE = "downstream.parquet"
@@ -116,7 +117,7 @@ def _situation(cells: list[FinishedCell], settings: Downstream, level: float) ->
     truth = _measure(world.test.reward[None], world, prompts, policies)
     oracle = next((found for found in cells if found.cell.estimator == "oracle"), None)
     best = {} if oracle is None else _measure(oracle.predictions, world, prompts, policies)
-    common = cells[0].cell.columns | {"trait": world.config.trait or ""}
+    common = cells[0].cell.columns | {"trait": world.config.responses.trait or ""}
     for policy, measured in _reference(world, prompts):
         yield from _rows(common | {"estimator": REFERENCE, "knows": ""}, policy, measured, {}, level)
     for policy in policies:

@@ -27,7 +27,7 @@ from simbench.worlds.world import World, build
 COLUMNS = [
     *(
         "world",
-        "law",
+        "behaviour",
         "bias_level",
         "size",
         "protocol",
@@ -132,12 +132,10 @@ def _efficiency(cell: Cell, mse: Estimate, knows: str) -> dict[str, Estimate]:
 
 @lru_cache(maxsize=64)
 def _bound(world: WorldConfig, bias_level: float, size: int, seed: int, known: bool) -> float | None:
-    """Mean bound on the test responses, or None where the world has no logistic law of one signal."""
-    several = len(world.signal_names) > 1
-    if world.misclick > 0 or several or world.always_share > 0 or world.ratings is not None:
-        return None
+    """Mean bound on the test responses; None unless one click of logistic reward and propensity is logged."""
     try:
-        return mean_bound(build(world, bias_level, size, seed), known)
+        built = build(world, bias_level, size, seed)
+        return mean_bound(built, known) if built.train.law.is_one_click else None
     except BadInput:
         return None
 

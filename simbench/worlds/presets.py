@@ -1,20 +1,31 @@
 """Worlds that can be asked for by name."""
 
 from simbench.errors import BadInput, did_you_mean
+from simbench.worlds.behaviours.logit import Logit
+from simbench.worlds.behaviours.rating import Rating
+from simbench.worlds.channel import Channel
 from simbench.worlds.config import WorldConfig
+from simbench.worlds.responses import Synthetic
 from simbench.worlds.twins import TWIN_DESCRIPTIONS, TWINS
 
-PRESETS: dict[str, WorldConfig] = {
-    "exclusive": WorldConfig(),
-    "shared": WorldConfig(name="shared", salience="features"),
-    "confounded": WorldConfig(name="confounded", confounding=0.5),
-    "rating": WorldConfig(name="rating", law="rating", salience="features"),
-    "misclick": WorldConfig(name="misclick", misclick=0.05),
-    "always": WorldConfig(name="always", salience="features", always_share=0.05),
-    "signals": WorldConfig(name="signals", salience="features", signals=2),
-    "copyable": WorldConfig(name="copyable", salience="trait", trait="feature:29", responses_per_prompt=32),
-    **TWINS,
-}
+_SHARED = Logit(reads="features")
+
+_WORLDS = (
+    WorldConfig(name="exclusive"),
+    WorldConfig(name="shared", behaviour=_SHARED),
+    WorldConfig(name="confounded", behaviour=Logit(confounding=0.5)),
+    WorldConfig(name="rating", behaviour=Rating()),
+    WorldConfig(name="misclick", channel=Channel(misclick=0.05)),
+    WorldConfig(name="always", behaviour=_SHARED, channel=Channel(always_share=0.05)),
+    WorldConfig(name="signals", behaviour=_SHARED, channel=Channel(signals=2)),
+    WorldConfig(
+        name="copyable",
+        responses=Synthetic(trait="feature:29", responses_per_prompt=32),
+        behaviour=Logit(reads="trait"),
+    ),
+)
+
+PRESETS: dict[str, WorldConfig] = {world.name: world for world in _WORLDS} | TWINS
 
 DESCRIPTIONS = {
     "exclusive": "propensity reads context only, reward reads features only (exclusion)",

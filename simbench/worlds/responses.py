@@ -1,118 +1,196 @@
-"""The responses of a world and their true reward: synthetic, or read from a file."""
+"""The responses of a world: synthetic, or read from a file of rated responses."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import expit
+from pydantic import BaseModel, Field
 
 from simbench.files.matrix import Matrix
+from simbench.log.rated_responses import load_responses
 from simbench.streams import stream
-from simbench.worlds.config import WorldConfig
 from simbench.worlds.laws import standardise
 from simbench.worlds.traits import trait_column, trait_salience
 
+PAGE = 10  # responses that one user sees at most; a prompt with more is shown to several users
+
+
+class Synthetic(BaseModel, frozen=True, extra="forbid"):
+    """Responses that are made: Gaussian features, a quarter of which belong to the prompt.
+
+    Parameters
+    ----------
+    n_features, n_context : int
+        Columns of the features, and of the context.
+    responses_per_prompt : int
+        Responses to each prompt.
+    test_size : int
+        Number of held-out responses.
+    trait : str, optional
+        A property of the responses by which policies are judged, and on which users may act: ``feature:K``.
+    """
+
+    kind: Literal["synthetic"] = "synthetic"
+    n_features: int = Field(default=32, ge=2)
+    n_context: int = Field(default=4, ge=2)
+    responses_per_prompt: int = Field(default=5, ge=1)
+    test_size: int = Field(default=5000, ge=100)
+    trait: str | None = None
+
+    def model_post_init(self, _: object) -> None:
+        """Check that the trait is a column."""
+        if self.trait is not None:
+            trait_column(self.trait, self.n_features)
+
+
+class RatedFile(BaseModel, frozen=True, extra="forbid"):
+    """Rated responses from a file or the hub; a fifth is held out.
+
+    Parameters
+    ----------
+    path, features, prompt_column, text_column, rating_column, votes_column
+        Parameters of :func:`simbench.log.rated_responses.load_responses`.
+    n_context : int
+        Columns of the context, which is synthetic.
+    trait : str, optional
+        ``length`` (of the text, in characters) or a numeric column, which becomes a feature as well, since
+        whoever reads a response sees how long it is.
+    """
+
+    kind: Literal["file"] = "file"
+    path: str
+    features: str | None = None
+    prompt_column: str | None = None
+    text_column: str | None = None
+    rating_column: str | None = None
+    votes_column: str | None = None
+    n_context: int = Field(default=4, ge=2)
+    trait: str | None = None
+
+
+Responses = Annotated[Synthetic | RatedFile, Field(discriminator="kind")]
+
+
+class RatingLink(BaseModel, frozen=True, extra="forbid"):
+    """The reward of rated responses: a link from the rating, or the votes, to ``γ``.
+
+    Parameters
+    ----------
+    link : {"auto", "votes", "logistic", "threshold"}
+        ``auto`` takes votes where there are any, else the logistic link.
+    slope : float
+        Of the logistic link, per standard deviation of the rating.
+    threshold : float, optional
+        Level above which a rating is good, for the threshold and votes links.
+    """
+
+    kind: Literal["link"] = "link"
+    link: Literal["auto", "votes", "logistic", "threshold"] = "auto"
+    slope: float = 1.5
+    threshold: float | None = None
+
 
 @dataclass(frozen=True)
-class Base:
-    """Responses of a world and their true reward, before users act; n rows.
+class Page:
+    """Where every response stands: what one user is shown for one prompt, in order.
+
+    Parameters
+    ----------
+    page : ndarray of int64, shape (n,)
+        Number of the page.
+    rank : ndarray of int64, shape (n,)
+        Place on the page, from 0; at most :data:`PAGE` - 1.
+    """
+
+    page: np.ndarray
+    rank: np.ndarray
+
+
+@dataclass(frozen=True)
+class ResponseSet:
+    """Logged and held-out responses together, before they have a reward; n rows.
 
     Parameters
     ----------
     features : ndarray or MappedMatrix, shape (n, d), float32
         Response features ``x``.
-    context : ndarray, shape (n, k), float32
-        Context that only the propensity may depend on.
     groups : ndarray, shape (n,)
         Prompt ids.
-    reward : ndarray, shape (n,), in [0, 1]
-        ``γ(x)``.
-    rating : ndarray, shape (n,)
-        What the rating law reads.
-    signal : ndarray, shape (n,), optional
-        The reward's logit without its intercept, if the reward is synthetic.
-    trait : ndarray, shape (n,), optional
-        The named property, if the world has one.
-    """
-
-    features: Matrix
-    context: np.ndarray
-    groups: np.ndarray
-    reward: np.ndarray
-    rating: np.ndarray
-    signal: np.ndarray | None = None
-    trait: np.ndarray | None = None
-
-
-def synthetic(config: WorldConfig, size: int, seed: int) -> tuple[Base, np.ndarray, str]:
-    """Make responses whose reward is a function of their features.
-
-    Returns
-    -------
-    base : Base
-        Responses to be logged and held-out responses together.
     is_train : ndarray of bool, shape (n,)
-        Which of them are logged.
+        Which responses are logged.
+    context : ndarray, shape (n, k), float32
+        Context that only the propensity may depend on.
+    pages : Page
+    trait : ndarray, shape (n,), optional
+        The named property, in its own unit, if there is one.
+    reward, rating : ndarray, shape (n,), optional
+        ``γ`` and the rating of rated responses; None if they are synthetic.
     description : str
         One line about them.
     """
+
+    features: Matrix
+    groups: np.ndarray
+    is_train: np.ndarray
+    context: np.ndarray
+    pages: Page
+    trait: np.ndarray | None
+    description: str
+    reward: np.ndarray | None = None
+    rating: np.ndarray | None = None
+
+
+def synthetic(config: Synthetic, name: str, size: int, seed: int) -> ResponseSet:
+    """Make about ``size`` responses to be logged, and those held out, for the world called ``name``."""
     per_prompt = config.responses_per_prompt
     n_train = max(2, round(size / per_prompt))
     n_prompts = n_train + max(2, round(config.test_size / per_prompt))
     groups = np.repeat(np.arange(n_prompts), per_prompt)
-    rng = stream(seed, "responses", config.name, size)
+    rng = stream(seed, "responses", name, size)
     features = _features(config, groups, n_prompts, rng)
+    context, pages = _context(config.n_context, groups, rng)  # continues the features' generator
     is_train = groups < n_train
-    # The reward function is the world's own: the same at every size.
-    signal = _signal(config, features, stream(seed, "reward", config.name))
-    signal = config.reward_scale * (signal - signal[is_train].mean()) / signal[is_train].std()
-    reward = expit(signal + intercept(signal[is_train], config.base_rate))
-    context = _context(config, groups, rng)
     text = f"{int(is_train.sum()):,} responses to {n_train:,} prompts, {config.n_features} features"
     trait = None if config.trait is None else features[:, trait_column(config.trait, config.n_features)]
-    return Base(features, context, groups, reward, _rating_levels(reward), signal, trait), is_train, text
+    return ResponseSet(features, groups, is_train, context, pages, trait, text)
 
 
-def _features(
-    config: WorldConfig, groups: np.ndarray, n_prompts: int, rng: np.random.Generator
-) -> np.ndarray:
+def from_file(config: RatedFile, link: RatingLink, name: str, size: int, seed: int) -> ResponseSet:
+    """Read rated responses and their reward.
+
+    Raises
+    ------
+    BadInput
+        If the responses cannot be read.
+    """
+    total = round(size * 1.25)  # a fifth of the prompts or rows becomes the test set
+    columns = config.model_dump(exclude={"kind", "n_context"})
+    data = load_responses(**columns, **link.model_dump(exclude={"kind"}), size=total, seed=seed)
+    rng = stream(seed, "responses", name, size)
+    is_train = _split(data.groups, rng)
+    context, pages = _context(config.n_context, data.groups, rng)
+    features = data.features
+    if data.trait is not None:
+        features = np.column_stack([features, trait_salience(config.trait, data.trait)]).astype(np.float32)
+    text = f"{data.description}; {int(is_train.sum()):,} to train, {int((~is_train).sum()):,} to test"
+    own = (features, data.groups, is_train, context, pages, data.trait, text)
+    return ResponseSet(*own, data.reward, data.rating)
+
+
+def shared_columns(n_features: int) -> int:
+    """How many columns, the first ones, belong to the prompt and are shared by its responses."""
+    return max(1, n_features // 4)
+
+
+def _features(config: Synthetic, groups: np.ndarray, n_prompts: int, rng: np.random.Generator) -> np.ndarray:
     """Features of which a quarter of the columns belongs to the prompt and is shared by its responses."""
-    shared = max(1, config.n_features // 4)
+    shared = shared_columns(config.n_features)
     prompt = rng.standard_normal((n_prompts, shared))
     response = rng.standard_normal((len(groups), config.n_features - shared))
     return np.concatenate([prompt[groups], response], axis=1).astype(np.float32)
 
 
-def _signal(config: WorldConfig, features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The reward's logit before scale and intercept: a fixed function of the features."""
-    d = config.n_features
-    shared = max(1, d // 4)
-    weight = rng.standard_normal(d)
-    # Prompt difficulty is the prompt columns' share of the logit, relative to the response's.
-    weight[:shared] *= config.prompt_difficulty / np.linalg.norm(weight[:shared])
-    weight[shared:] /= np.linalg.norm(weight[shared:])
-    x = features.astype(float)
-    if config.reward == "linear":
-        return x @ weight
-    hidden = rng.standard_normal((d, 16)) * np.abs(weight)[:, None] * 2
-    return np.tanh(x @ hidden + rng.standard_normal(16)) @ rng.standard_normal(16)
-
-
-def intercept(signal: np.ndarray, rate: float) -> float:
-    """Return ``b`` such that ``mean σ(b + signal)`` equals ``rate``."""
-    bound = 50 + np.abs(signal).max()
-    return float(brentq(lambda b: expit(b + signal).mean() - rate, -bound, bound, xtol=1e-13))
-
-
-def _rating_levels(reward: np.ndarray) -> np.ndarray:
-    """Ordinal ratings 1 to 5: the true reward cut at its quintiles."""
-    return 1.0 + np.searchsorted(np.quantile(reward, [0.2, 0.4, 0.6, 0.8]), reward, side="right")
-
-
-PAGE = 10  # responses that one user sees at most; a prompt with more is shown to several users
-
-
-def _context(config: WorldConfig, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _context(n_context: int, groups: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Page]:
     """User activity (one user per page), position on the page, then session noise; (n, k) float32."""
     n = len(groups)
     order = np.lexsort((rng.random(n), groups))
@@ -123,32 +201,9 @@ def _context(config: WorldConfig, groups: np.ndarray, rng: np.random.Generator) 
     activity = rng.standard_normal(int(page.max()) + 1)[page]
     # log: attention falls fast over the first places, then slowly
     position = standardise(-np.log1p(place % PAGE))
-    rest = rng.standard_normal((n, config.n_context - 2))
-    return np.column_stack([activity, position, rest]).astype(np.float32)
-
-
-def from_real(config: WorldConfig, size: int, seed: int) -> tuple[Base, np.ndarray, str]:
-    """Read rated responses from a file or the hub; returns what :func:`synthetic` returns.
-
-    Raises
-    ------
-    BadInput
-        If the responses cannot be read.
-    """
-    from simbench.log.rated_responses import load_responses
-
-    assert config.real is not None
-    total = round(size * 1.25)  # a fifth of the prompts or rows becomes the test set
-    data = load_responses(**config.real.model_dump(), trait=config.trait, size=total, seed=seed)
-    rng = stream(seed, "responses", config.name, size)
-    is_train = _split(data.groups, rng)
-    context = _context(config, data.groups, rng)
-    features = data.features
-    if data.trait is not None:
-        features = np.column_stack([features, trait_salience(config.trait, data.trait)]).astype(np.float32)
-    base = Base(features, context, data.groups, data.reward, data.rating, trait=data.trait)
-    text = f"{data.description}; {int(is_train.sum()):,} to train, {int((~is_train).sum()):,} to test"
-    return base, is_train, text
+    rest = rng.standard_normal((n, n_context - 2))
+    context = np.column_stack([activity, position, rest]).astype(np.float32)
+    return context, Page(page.astype(np.int64), place % PAGE)
 
 
 def _split(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:

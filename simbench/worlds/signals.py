@@ -1,6 +1,7 @@
 """Several signals per response: their names, how their actions depend on each other and coincide."""
 
 import numpy as np
+from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.legendre import leggauss
 from scipy.special import ndtr, ndtri
 
@@ -8,6 +9,7 @@ POSITIVE = ("click", "copy", "upvote")  # each fires only if r* = 1 and the user
 NEGATIVE = "regenerate"  # fires only if r* = 0 and the user takes that action
 
 _NODES, _WEIGHTS = leggauss(48)
+_FACTORS, _FACTOR_WEIGHTS = hermegauss(160)
 
 
 def dependent_actions(uniform: np.ndarray, propensities: np.ndarray, dependence: float) -> np.ndarray:
@@ -61,3 +63,28 @@ def action_correlation(first: np.ndarray, second: np.ndarray, dependence: float)
     covariance = joint_propensity(first, second, dependence) - first * second
     spread = np.sqrt(first * (1 - first) * second * (1 - second))
     return np.divide(covariance, spread, out=np.zeros(np.shape(spread)), where=spread > 0)
+
+
+def action_probabilities(propensities: np.ndarray, dependence: float) -> np.ndarray:
+    """Return the probability of every pattern of K actions on one response, under the same copula.
+
+    Given the latent factor ``f`` the actions are independent, ``P(a_k = 1 | f) = Φ((Φ⁻¹(α_k) - √d f) /
+    √(1-d))``; ``f`` is integrated by 160-point Gauss-Hermite quadrature.
+
+    Parameters
+    ----------
+    propensities : ndarray, shape (K,), in (0, 1]
+    dependence : float in [0, 1)
+
+    Returns
+    -------
+    ndarray, shape (2^K,)
+        Action k is bit k of the index.
+    """
+    bits = (np.arange(2 ** len(propensities))[:, None] >> np.arange(len(propensities))) & 1 == 1
+    if dependence == 0:
+        return np.where(bits, propensities, 1 - propensities).prod(1)
+    latent = ndtri(propensities)[:, None] - np.sqrt(dependence) * _FACTORS
+    given = ndtr(latent / np.sqrt(1 - dependence))  # (K, nodes)
+    each = np.where(bits[:, :, None], given, 1 - given).prod(1)
+    return each @ _FACTOR_WEIGHTS / _FACTOR_WEIGHTS.sum()

@@ -22,7 +22,7 @@ def test_log_and_truth_are_what_the_world_draws(suffix, simbench, tmp_path):
     out = tmp_path / f"log{suffix}"
     where = ["--world", "exclusive", "--bias-level", 2, "--seed", 3, "--replicate", 4]
     simbench("simulate", *where, *SMALL, "--out", out)
-    world = build(PRESETS["exclusive"].model_copy(update={"n_features": 6}), 2.0, 300, 3)
+    world = build(PRESETS["exclusive"].changed(n_features=6), 2.0, 300, 3)
     log, truth = world.draw(range(4, 5))
     found, true = READ[suffix](out), READ[suffix](tmp_path / f"log.truth{suffix}")
     assert list(found)[:7] == [

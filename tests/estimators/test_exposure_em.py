@@ -83,7 +83,7 @@ def test_sar_em_reaches_the_optimum_of_pysarpu():
     from pysarpu.classification import LinearLogisticRegression
     from pysarpu.propensity import LogisticPropensity
 
-    world = build(PRESETS["exclusive"].model_copy(update={"n_features": 4}), 3.0, 1500, 0)
+    world = build(PRESETS["exclusive"].changed(n_features=4), 3.0, 1500, 0)
     log, _ = world.draw(range(1))
     assert log.context is not None
     x, z, r = log.features.astype(float), log.context.astype(float), log.feedback[0].astype(float)

@@ -51,7 +51,7 @@ def test_knowledge_fixes_the_level():
 
     As the log grows: at 5,000 responses early stopping keeps up to .11 of the error.
     """
-    config = WorldConfig(name="always", always_share=0.1)
+    config = WorldConfig().changed(name="always", always_share=0.1)
     log, truth = build(config, 0.8, 10_000, 0).draw(range(8))
     assert truth.always_acts is not None and 0.05 < truth.always_acts.mean() < 0.15
     prior, rate = float(truth.reward.mean()), float(truth.propensity.mean())
@@ -67,7 +67,7 @@ def test_knowledge_fixes_the_level():
 
 
 def test_the_same_response_shown_twice_identifies_what_one_exposure_does_not():
-    config = PRESETS["shared"].model_copy(update={"exposures": 2})
+    config = PRESETS["shared"].changed(exposures=2)
     log, truth = build(config, 1.0, 10_000, 0).draw(range(2))
     assert log.signals is not None and log.signals.shape[1] == 2
     both = log.signals.prod(1).mean()

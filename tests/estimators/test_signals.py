@@ -22,7 +22,7 @@ from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
 LOGIT = st.floats(-8, 8)
-SMALL = PRESETS["signals"].model_copy(update={"test_size": 500})
+SMALL = PRESETS["signals"].changed(test_size=500)
 
 
 def enumerated(gamma, alphas, signals, negative):
@@ -140,7 +140,7 @@ def test_two_signals_identify_a_reward_that_one_does_not():
 @settings(max_examples=2, deadline=None)
 @given(st.sampled_from(["batch", "epoch"]))
 def test_a_replicate_is_the_same_alone_and_among_others(e_step):
-    log, _ = build(SMALL.model_copy(update={"signals": 3, "regenerate": True}), 1.0, 800, 0).draw(range(20))
+    log, _ = build(SMALL.changed(signals=3, regenerate=True), 1.0, 800, 0).draw(range(20))
     for estimator in (ImplicitRMSignals(e_step=e_step, epochs=4), CaptureRecapture(epochs=4)):
         among = estimator.fit_replicates(log, range(20)).predict(log.features)
         alone = estimator.fit_replicates(log.replicates(slice(9, 10)), range(9, 10)).predict(log.features)
@@ -161,7 +161,7 @@ def test_signals_follow_the_replicates_that_still_train():
 
 
 def test_capture_recapture_reads_the_context_where_there_is_one():
-    log, _ = build(PRESETS["exclusive"].model_copy(update={"signals": 2}), 1.0, 1000, 0).draw(range(2))
+    log, _ = build(PRESETS["exclusive"].changed(signals=2), 1.0, 1000, 0).draw(range(2))
     found = CaptureRecapture(epochs=5).fit_replicates(log).predict(log.features)
     assert found.shape == (2, 1000) and found.min() >= 0 and found.max() <= 1
 
@@ -196,7 +196,7 @@ def test_the_scikit_learn_face_takes_signals_as_columns():
 
 
 def test_contradictory_and_missing_pairs_are_refused():
-    log, _ = build(SMALL.model_copy(update={"signals": 1, "regenerate": True}), 1.0, 400, 0).draw(range(1))
+    log, _ = build(SMALL.changed(signals=1, regenerate=True), 1.0, 400, 0).draw(range(1))
     with pytest.raises(BadInput, match="needs two positive signals"):
         CaptureRecapture().fit_replicates(log)
     log.signals[0, 1] = log.signals[0, 0]

@@ -18,7 +18,7 @@ from simbench.study.run import run
 from simbench.worlds.presets import PRESETS
 
 SMALL = {"sizes": (400,), "replicates": 3, "estimators": ("oracle", "naive", "bpr")}
-WORLD = PRESETS["misclick"].model_copy(update={"test_size": 500})
+WORLD = PRESETS["misclick"].changed(test_size=500)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from simbench.study.shards import Shards
 from simbench.study.table import read_table
 from simbench.worlds.presets import PRESETS
 
-WORLD = PRESETS["exclusive"].model_copy(update={"test_size": 100})
+WORLD = PRESETS["exclusive"].changed(test_size=100)
 STUDY = StudyConfig(
     worlds=(WORLD,), sizes=(100,), replicates=2, estimators=("sklearn:GaussianNB", "sklearn:BernoulliNB")
 )

@@ -18,8 +18,10 @@ import yaml
 from simbench.estimator.registry import find
 from simbench.study.cell import Cell, fit_cell
 from simbench.study.config import StudyConfig, cells_of
-from simbench.worlds.config import RealResponses, WorldConfig
+from simbench.worlds.behaviours.logit import Logit
+from simbench.worlds.config import WorldConfig
 from simbench.worlds.presets import PRESETS
+from simbench.worlds.responses import RatedFile, RatingLink
 from simbench.worlds.world import World, build
 
 HERE = Path(__file__).parent
@@ -54,14 +56,14 @@ def measured(array: np.ndarray) -> dict[str, Any]:
 
 
 def small(config: WorldConfig) -> WorldConfig:
-    return config.model_copy(update={"test_size": 100})
+    return config.changed(test_size=100) if config.responses.kind == "synthetic" else config
 
 
 def real(name: str) -> WorldConfig:
     """A world on rated responses of ../shared, which is not part of the project."""
     files = {"path": f"{name}.jsonl.gz"} | REAL[name]
-    where = RealResponses(**{key: str(SHARED / file) for key, file in files.items()})
-    return WorldConfig(name=name, real=where, salience="features")
+    where = RatedFile(**{key: str(SHARED / file) for key, file in files.items()})
+    return WorldConfig(name=name, responses=where, reward=RatingLink(), behaviour=Logit(reads="features"))
 
 
 def world_numbers(world: World, text_features: bool = False) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def world_numbers(world: World, text_features: bool = False) -> dict[str, Any]:
         "test features": (measured if text_features else hashed)(np.asarray(world.test.features)),
         "groups": hashed(train.groups),
         "reward": measured(train.reward),
-        "propensities": measured(train.propensities),
+        "propensities": measured(train.law.propensities),
     }
     if train.context is not None:
         found["context"] = measured(train.context)  # a column is standardised: sums round differently
@@ -117,7 +119,7 @@ def twins_study(protocol: str) -> StudyConfig:
     content = yaml.safe_load((ROOT / "benchmarks" / f"twins-{protocol}.yaml").read_text())
     who = ("oracle", "naive", "implicitrm", "ips" if protocol == "honest" else "ips@published")
     worlds = [
-        small(PRESETS[w["preset"]].model_copy(update={"n_features": 16})) for w in content.pop("worlds")
+        small(PRESETS[w["preset"]].changed(n_features=16)) for w in content.pop("worlds")
     ]
     given = {**content, "worlds": worlds, "sizes": (300,), "replicates": 2, "estimators": who}
     given["parameters"] = dict.fromkeys(who, SHORT)

@@ -100,7 +100,7 @@ def test_positive_signals_leave_out_those_of_dissatisfaction():
 
 def p_values(count, worlds=1, size=4000, **changes):
     shape = {"signals": 3, "test_size": 100, "n_features": 8}
-    config = PRESETS["signals"].model_copy(update={**shape, **changes})
+    config = PRESETS["signals"].changed(**shape, **changes)
     found = []
     for seed in range(worlds):
         log, _ = build(config, 1.0, size, seed).draw(range(count))
@@ -134,7 +134,7 @@ def test_pairwise_estimates_that_agree_are_no_proof():
     latent = np.sqrt(d) * rng.standard_normal(n) + np.sqrt(1 - d) * rng.standard_normal((3, n))
     good = rng.random(n) < 0.6
     signals = ((norm.cdf(latent) < alpha) & good).astype(np.float32)[None]
-    world = build(PRESETS["signals"].model_copy(update={"signals": 3, "test_size": 100}), 0.0, n, 0)
+    world = build(PRESETS["signals"].changed(signals=3, test_size=100), 0.0, n, 0)
     log = replace(world.draw(range(1))[0], feedback=signals[:, 0], signals=signals)
     s = signals[0]
     estimates = [s[j].mean() * s[k].mean() / (s[j] * s[k]).mean() for j, k in ((0, 1), (0, 2), (1, 2))]
@@ -144,9 +144,9 @@ def test_pairwise_estimates_that_agree_are_no_proof():
 
 
 def test_two_signals_and_too_few_are_refused():
-    config = PRESETS["signals"].model_copy(update={"test_size": 100})
+    config = PRESETS["signals"].changed(test_size=100)
     with pytest.raises(BadInput, match="needs three positive signals"):
         dependence_test(build(config, 1.0, 500, 0).draw(range(1))[0])
-    three = build(config.model_copy(update={"signals": 3}), 1.0, 100, 0)
+    three = build(config.changed(signals=3), 1.0, 100, 0)
     with pytest.raises(BadInput, match="too few responses show two signals"):
         dependence_test(three.draw(range(1))[0])

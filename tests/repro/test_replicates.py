@@ -123,7 +123,7 @@ def test_the_best_monotone_map_is_scikit_learns_isotonic_regression():
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    world = PRESETS["exclusive"].model_copy(update={"test_size": 300})
+    world = PRESETS["exclusive"].changed(test_size=300)
     short = {name: {"epochs": 2} for name in ("oracle", "naive", "bpr")}
     config = StudyConfig(
         worlds=(world,),

@@ -17,7 +17,7 @@ from simbench.score.bound import mean_bound
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
-TINY = PRESETS["exclusive"].model_copy(update={"n_features": 2, "test_size": 30})
+TINY = PRESETS["exclusive"].changed(n_features=2, test_size=30)
 
 
 def with_one(matrix):
@@ -113,7 +113,7 @@ def test_the_bound_is_met_at_the_planned_size(features, target):
     """The maximum of the likelihood is there within five standard errors: an RMSE from R replicates,
     moved by k parameters, has a relative one of about ``sqrt(2 / (R * k)) / 2``: .06 for 4 of 33, .08 for
     12 of 7."""
-    config = PRESETS["exclusive"].model_copy(update={"n_features": features})
+    config = PRESETS["exclusive"].changed(n_features=features)
     known, joint = plan(config, 2.0, target, replicates=4 if features == 32 else 12)
     assert known.by_bound < joint.by_bound
     there = build(config, 2.0, known.by_bound, 0)

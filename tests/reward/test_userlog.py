@@ -21,7 +21,7 @@ CONTEXT = ("activity", "position", "device")
 
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
-    world = build(PRESETS["exclusive"].model_copy(update={"n_features": 6}), 1.0, 600, 0)
+    world = build(PRESETS["exclusive"].changed(n_features=6), 1.0, 600, 0)
     log, truth = world.draw(range(1))
     assert log.context is not None
     table = pd.DataFrame(log.features, columns=[f"emb_{i}" for i in range(6)])

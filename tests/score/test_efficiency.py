@@ -127,7 +127,7 @@ def test_the_planned_size_reaches_the_target_by_the_bound():
 
 def test_a_world_without_a_logistic_law_has_no_bound():
     with pytest.raises(BadInput, match="reward of this world is no logistic function"):
-        logistic_model(build(PRESETS["exclusive"].model_copy(update={"reward": "mlp"}), 1.0, 1000, 0))
+        logistic_model(build(PRESETS["exclusive"].changed(reward="mlp"), 1.0, 1000, 0))
     with pytest.raises(BadInput, match="propensity of this world is no logistic function"):
         logistic_model(build(PRESETS["rating"], 0.5, 1000, 0))
 

@@ -25,7 +25,7 @@ from simbench.training.trainer import Execution
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
-WORLD = PRESETS["exclusive"].model_copy(update={"test_size": 100, "n_features": 3})
+WORLD = PRESETS["exclusive"].changed(test_size=100, n_features=3)
 AT = Cell(
     world=WORLD,
     bias_level=1.0,
@@ -45,7 +45,7 @@ def changed(**fields) -> Cell:
 
 
 OTHER = {
-    "world": WORLD.model_copy(update={"misclick": 0.01}),
+    "world": WORLD.changed(misclick=0.01),
     "bias_level": 1.5,
     "size": 41,
     "estimator": "ips",
@@ -77,7 +77,7 @@ def test_the_key_does_not_depend_on_the_order_in_which_parameters_are_given():
 
 
 def test_a_table_says_of_a_cell_where_it_stands():
-    world = WORLD.model_copy(update={"name": "mine", "law": "rating"})
+    world = WORLD.changed(name="mine", behaviour="rating")
     at = changed(world=world, protocol=EvaluationProtocol(name="theirs"))
     assert at.columns == {
         "world": "mine", "law": "rating", "bias_level": 1.0, "size": 40, "protocol": "theirs",
@@ -190,7 +190,7 @@ def test_what_it_knows_is_the_grants_the_truth_the_context_the_signals_and_the_l
     reads_context = (Network(), Network(("propensity",), "context"))
     asks = {"needs": frozenset({"propensity", "signals"}), "networks": reads_context}
     leaky = EvaluationProtocol(oracle_stopping=True)
-    signals = WORLD.model_copy(update={"signals": 3})
+    signals = WORLD.changed(signals=3)
     at = changed(world=signals, grant=("propensity:distorted=2", "class prior"), protocol=leaky)
     told = "propensity (distorted 2), context, 3 signals, oracle stopping"
     assert fitted(at, **asks)[1]["knows"] == told
@@ -198,12 +198,12 @@ def test_what_it_knows_is_the_grants_the_truth_the_context_the_signals_and_the_l
     assert fitted(at, **asks)[1]["knows"] == "propensity (distorted 2), truth, context, oracle stopping"
     assert fitted(changed(world=signals), networks=reads_context)[1]["knows"] == "context"
     assert fitted(changed(world=signals), networks=(Network(),))[1]["knows"] == "nothing"
-    no_context = WORLD.model_copy(update={"salience": "features"})
+    no_context = WORLD.changed(reads="features")
     assert fitted(changed(world=no_context), networks=reads_context)[1]["knows"] == "nothing"
 
 
 def test_signals_are_for_who_asks_for_them():
-    regenerate = WORLD.model_copy(update={"signals": 2, "regenerate": True})
+    regenerate = WORLD.changed(signals=2, regenerate=True)
     (_, log), facts = fitted(changed(world=regenerate))[0][0], fitted(changed(world=regenerate))[1]
     assert log.signals is None and log.negative_signals == () and facts["knows"] == "nothing"
     for how in ("needs", "optional"):
@@ -261,7 +261,7 @@ def test_what_is_missing_is_what_neither_grants_nor_world_give(monkeypatch, tmp_
     kind = type("Kind", (Plain,), {"needs": frozenset({"truth", "propensity", "labels", "signals"})})
     assert missing(AT, kind) == ["labels", "propensity", "signals"]
     assert missing(changed(grant=("propensity:estimated=50",)), kind) == ["labels", "signals"]
-    several = WORLD.model_copy(update={"signals": 2})
+    several = WORLD.changed(signals=2)
     assert missing(changed(world=several, grant=("labels", "propensity")), kind) == []
     assert missing(changed(grant=("always acts",)), Plain) == ["a world with users who always act"]
     found(monkeypatch, kind)

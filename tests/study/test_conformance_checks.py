@@ -266,7 +266,7 @@ def test_what_an_estimator_is_examined_on():
     assert made == [3, 3, 3, 3, 3, 3, 3, 30]
     assert [log.n_rows for log in logs] == [600] * 7 + [4000]
     assert [log.n_replicates for log in logs] == [3, 3, 3, 3, 1, 3, 3, 3]
-    config = PRESETS["exclusive"].model_copy(update={"test_size": 200, "signals": 2})
+    config = PRESETS["exclusive"].changed(test_size=200, signals=2)
     world = build(config, 1.0, 600, 0)
     first = logs[0]
     assert np.array_equal(first.feedback, world.draw(range(3))[0].feedback)
@@ -292,13 +292,13 @@ def test_who_is_told_the_truth_is_examined_on_it():
             return super().fit_replicates(log, replicates)
 
     assert all(finding.passed for finding in examine(Spy, "spy")) and len(logs) == 6
-    config = PRESETS["exclusive"].model_copy(update={"test_size": 200, "signals": 2, "action_rate": 0.95})
+    config = PRESETS["exclusive"].changed(test_size=200, signals=2, action_rate=0.95)
     easy = build(config, 0.0, 4000, 0).draw(range(3))[1]
     assert np.array_equal(logs[-1].feedback, easy.preference)
 
 
 def test_another_truth_has_the_same_log_and_nothing_else_in_common():
-    world = build(PRESETS["exclusive"].model_copy(update={"test_size": 100}), 1.0, 200, 0)
+    world = build(PRESETS["exclusive"].changed(test_size=100), 1.0, 200, 0)
     log, own = world.draw(range(3))
     other_log, other = OtherTruth(**vars(world)).draw(range(3))
     assert np.array_equal(log.feedback, other_log.feedback)
@@ -310,7 +310,7 @@ def test_another_truth_has_the_same_log_and_nothing_else_in_common():
 
 
 def test_another_preference_keeps_the_log_the_propensity_and_the_mean_reward():
-    world = build(PRESETS["exclusive"].model_copy(update={"test_size": 100}), 1.0, 200, 0)
+    world = build(PRESETS["exclusive"].changed(test_size=100), 1.0, 200, 0)
     log, own = world.draw(range(3))
     other_log, other = OtherPreference(**vars(world)).draw(range(3))
     assert np.array_equal(log.feedback, other_log.feedback)

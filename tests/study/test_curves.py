@@ -16,7 +16,7 @@ from simbench.study.policy_settings import Downstream
 from simbench.study.run import run
 from simbench.worlds.presets import PRESETS
 
-WORLD = PRESETS["copyable"].model_copy(update={"test_size": 640})
+WORLD = PRESETS["copyable"].changed(test_size=640)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_folders_that_cannot_be_read_are_refused(study, tmp_path):
 
 
 def test_prompts_of_one_response_leave_no_choice(tmp_path):
-    world = PRESETS["exclusive"].model_copy(update={"responses_per_prompt": 1, "test_size": 100})
+    world = PRESETS["exclusive"].changed(responses_per_prompt=1, test_size=100)
     config = StudyConfig(worlds=(world,), sizes=(200,), estimators=("naive",), replicates=1)
     run(config, tmp_path / "out")
     with pytest.raises(BadInput, match="no choice"):

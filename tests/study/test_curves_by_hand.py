@@ -17,10 +17,10 @@ from simbench.study.shards import Shards
 from simbench.worlds.presets import PRESETS
 
 PER_PROMPT = 3
-WORLD = PRESETS["copyable"].model_copy(
-    update={"test_size": 102, "responses_per_prompt": PER_PROMPT, "n_features": 30, "trait": "feature:28"}
+WORLD = PRESETS["copyable"].changed(
+    test_size=102, responses_per_prompt=PER_PROMPT, n_features=30, trait="feature:28"
 )
-PLAIN = PRESETS["shared"].model_copy(update={"test_size": 102, "responses_per_prompt": PER_PROMPT})
+PLAIN = PRESETS["shared"].changed(test_size=102, responses_per_prompt=PER_PROMPT)
 CONFIG = StudyConfig(
     worlds=(WORLD, PLAIN),
     sizes=(60,),

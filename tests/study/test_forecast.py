@@ -16,7 +16,7 @@ from simbench.study.run import run
 from simbench.study.shards import Shards
 from simbench.worlds.presets import PRESETS
 
-WORLD = PRESETS["exclusive"].model_copy(update={"test_size": 500})
+WORLD = PRESETS["exclusive"].changed(test_size=500)
 
 
 def study(**changes):

@@ -12,7 +12,7 @@ from simbench.study.protocol import EvaluationProtocol
 from simbench.study.shards import Shards
 from simbench.worlds.presets import PRESETS
 
-WORLD = PRESETS["exclusive"].model_copy(update={"test_size": 100, "n_features": 3, "n_context": 2})
+WORLD = PRESETS["exclusive"].changed(test_size=100, n_features=3, n_context=2)
 COSTS = """
 from simbench import Estimator
 
@@ -163,7 +163,7 @@ def test_one_pilot_for_each_kind_of_work_after_one_that_warms_up(clock, monkeypa
     forecast(config, Shards("memory://forecast"), lambda *said: heard.append(said))
     assert len(clock.pilots) == 2 and heard == [("costs:Costs", 0, 1)]
     clock.pilots.clear()
-    two = (WORLD, WORLD.model_copy(update={"name": "wide", "n_features": 4}))
+    two = (WORLD, WORLD.changed(name="wide", n_features=4))
     monkeypatch.setattr(module, "CALIBRATION", 6.0)
     heard.clear()
     found = forecast(study(worlds=two), Shards("memory://forecast"), lambda *said: heard.append(said))
@@ -178,9 +178,9 @@ def test_one_pilot_for_each_kind_of_work_after_one_that_warms_up(clock, monkeypa
     [
         {"estimator": "naive"},
         {"parameters": {"epochs": 5}},
-        {"world": WORLD.model_copy(update={"n_context": 5})},
-        {"world": WORLD.model_copy(update={"salience": "features"})},
-        {"world": WORLD.model_copy(update={"signals": 2})},
+        {"world": WORLD.changed(n_context=5)},
+        {"world": WORLD.changed(reads="features")},
+        {"world": WORLD.changed(signals=2)},
         {"size": 60},
         {"grant": ("labels",)},
         {"device": "cuda"},
@@ -240,7 +240,7 @@ def test_scoring_is_measured_once_for_each_size_on_at_most_20_replicates(clock, 
         clock.now += 0.1
 
     monkeypatch.setattr(module, "score", scored)
-    larger = WORLD.model_copy(update={"name": "larger", "test_size": 150})
+    larger = WORLD.changed(name="larger", test_size=150)
     found = forecast_of(worlds=(WORLD, larger), replicates=50, bias_levels=(0.5, 1.0), level=0.9)
     assert asked == [((20, 100), 0.9), ((20, 150), 0.9)]
     assert found.scoring == pytest.approx(4 * 0.2 * 50 / 20)
@@ -278,7 +278,7 @@ def test_memory_is_the_world_its_logs_and_a_chunk_of_networks(clock):
     assert less.cells[0].memory == pytest.approx(1000 + bytes_of_world(200, 20) + budget, abs=4000)
     least = forecast_of(memory_budget=1 << 20)
     assert least.cells[0].memory == pytest.approx(1000 + bytes_of_world(200, 20) + 8 * each, abs=4000)
-    two = WORLD.model_copy(update={"signals": 2})
+    two = WORLD.changed(signals=2)
     plain = forecast_of(worlds=(two,), estimators=("sklearn:GaussianNB",))
     assert plain.cells[0].memory == 1000 + bytes_of_world(200, 20, signals=2)
 

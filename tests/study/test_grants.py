@@ -132,7 +132,7 @@ def test_true_grants_are_the_truth_of_the_log():
 
 
 def test_in_a_twin_the_propensity_is_of_the_rating_and_that_of_the_good_is_of_the_response():
-    twin = PRESETS["twin:helpsteer"].model_copy(update={"n_features": 4, "test_size": 100})
+    twin = PRESETS["twin:helpsteer"].changed(n_features=4, test_size=100)
     at = cell(world="exclusive").model_copy(update={"world": twin, "bias_level": 0.8, "size": 400})
     world = at.built()
     assert np.array_equal(told(at), world.draw(range(3))[1].propensity)

@@ -16,7 +16,7 @@ from simbench.worlds.world import build
 
 GRANTS = BASES
 ESTIMATORS = [name for name in names() if name != "sklearn"] + ["sklearn:LogisticRegression"]
-MISCLICK = PRESETS["misclick"].model_copy(update={"test_size": 100, "signals": 2, "always_share": 0.1})
+MISCLICK = PRESETS["misclick"].changed(test_size=100, signals=2, always_share=0.1)
 
 
 def cell(estimator, grant=(), parameters=None):

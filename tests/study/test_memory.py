@@ -16,7 +16,7 @@ from simbench.training import train as training
 from simbench.worlds.presets import PRESETS
 
 SMALL = StudyConfig(
-    worlds=(PRESETS["exclusive"].model_copy(update={"test_size": 100}),),
+    worlds=(PRESETS["exclusive"].changed(test_size=100),),
     sizes=(300,),
     replicates=20,
     estimators=("naive", "implicitrm", "sklearn:GaussianNB"),

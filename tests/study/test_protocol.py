@@ -21,7 +21,7 @@ from simbench.training.train import train
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
-TWIN = PRESETS["twin:helpsteer"].model_copy(update={"n_features": 6, "test_size": 200})
+TWIN = PRESETS["twin:helpsteer"].changed(n_features=6, test_size=200)
 SETTINGS = ({"lr": 3e-2}, {"lr": 3e-4, "no_such_parameter": 1})
 
 
@@ -229,7 +229,7 @@ def test_a_world_in_a_study_file_may_be_a_preset_with_changes(tmp_path):
     study = tmp_path / "study.yaml"
     study.write_text("worlds: [{preset: shared, n_features: 7}, exclusive]")
     first, second = study_from(study).worlds
-    assert first == PRESETS["shared"].model_copy(update={"n_features": 7}) and second == PRESETS["exclusive"]
+    assert first == PRESETS["shared"].changed(n_features=7) and second == PRESETS["exclusive"]
     study.write_text("worlds: [{preset: shard}]")
     with pytest.raises(BadInput, match="'shared'"):
         study_from(study)

@@ -19,9 +19,7 @@ from simbench.study.table import COLUMNS, RANKING, read_table, table, to_json, w
 from simbench.worlds.presets import PRESETS
 
 REPLICATES = 6
-WORLD = PRESETS["exclusive"].model_copy(
-    update={"test_size": 100, "n_features": 3, "n_context": 2, "prompt_difficulty": 0.0}
-)
+WORLD = PRESETS["exclusive"].changed(test_size=100, n_features=3, n_context=2, prompt_difficulty=0.0)
 CONFIG = StudyConfig(
     worlds=(WORLD,),
     bias_levels=(0.5, 2.0),
@@ -161,7 +159,7 @@ def test_the_excess_is_over_the_oracle_of_the_same_situation(found):
 def test_what_parts_two_situations(two):
     """Two that are alike but in one respect, each with the oracle of its own as the reference."""
     usual = {"sizes": (60,), "bias_levels": (0.5,), "estimators": ("oracle", "naive-sqrt"), "grant": ()}
-    cells = cells_of(CONFIG.model_copy(update={**usual, **two}))
+    cells = cells_of(CONFIG.changed(**usual, **two))
     shards = Shards("memory://parted")
     outcomes = {outcome.cell.key: outcome for outcome in ByHand().run(cells, shards)}
     made = table(CONFIG, [outcomes[cell.key] for cell in cells], shards)

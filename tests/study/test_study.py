@@ -29,7 +29,7 @@ from simbench.study.table import read_table
 from simbench.worlds.presets import PRESETS
 
 SMALL = {"test_size": 100, "n_features": 3, "n_context": 2}
-FIRST = PRESETS["exclusive"].model_copy(update={**SMALL, "default_size": 70})
+FIRST = PRESETS["exclusive"].changed(**SMALL, default_size=70)
 SECOND = PRESETS["rating"].model_copy(update=SMALL)
 QUICK = StudyConfig(
     worlds=(FIRST,), sizes=(60,), replicates=2, estimators=("oracle", "sklearn:GaussianNB"),
@@ -87,7 +87,7 @@ def test_the_cap_is_the_protocols_where_it_states_one_and_there_is_a_rating_law(
         under(under(SECOND, EvaluationProtocol(capped=False)), EvaluationProtocol(capped=True)).capped is True
     )
     assert under(FIRST, EvaluationProtocol(capped=False)) == FIRST
-    uncapped = SECOND.model_copy(update={"capped": False})
+    uncapped = SECOND.changed(capped=False)
     assert under(uncapped, EvaluationProtocol()) == uncapped
     (cell,) = cells_of(
         StudyConfig(worlds=(SECOND,), estimators=("naive",), protocols=(EvaluationProtocol(capped=False),))

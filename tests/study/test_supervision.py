@@ -18,7 +18,7 @@ from simbench.training.trainer import Execution
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
-WORLD = build(PRESETS["exclusive"].model_copy(update={"test_size": 100, "n_features": 3}), 1.0, 60, 0)
+WORLD = build(PRESETS["exclusive"].changed(test_size=100, n_features=3), 1.0, 60, 0)
 LOG, TRUTH = WORLD.draw(range(3))
 REWARD = WORLD.test.reward
 

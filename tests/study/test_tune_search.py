@@ -18,7 +18,7 @@ from simbench.training.stacked_model import StackedModel
 from simbench.worlds.presets import PRESETS
 
 COMMON = {
-    "world": PRESETS["exclusive"].model_copy(update={"test_size": 100, "n_features": 3}),
+    "world": PRESETS["exclusive"].changed(test_size=100, n_features=3),
     "bias_level": 1.0,
     "size": 60,
     "replicates": 2,

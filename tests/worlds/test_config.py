@@ -53,7 +53,7 @@ def test_every_preset_is_described():
 
 
 def test_the_signals_are_the_click_its_repetitions_and_the_others():
-    names = lambda **changes: WorldConfig(**changes).signal_names  # noqa: E731
+    names = lambda **changes: WorldConfig().changed(**changes).signal_names  # noqa: E731
     assert names() == ("click",)
     assert names(signals=2) == ("click", "copy")
     assert names(signals=3, regenerate=True) == ("click", "copy", "upvote", "regenerate")
@@ -71,7 +71,7 @@ def test_the_signals_are_the_click_its_repetitions_and_the_others():
     ],
 )
 def test_context_is_logged_where_the_propensity_reads_it(changes, logged):
-    assert WorldConfig(**changes).logs_context is logged
+    assert WorldConfig().changed(**changes).logs_context is logged
 
 
 @pytest.mark.parametrize(
@@ -96,15 +96,15 @@ def test_context_is_logged_where_the_propensity_reads_it(changes, logged):
 )
 def test_every_number_has_its_range(field, inside, outside):
     for value in inside:
-        assert getattr(WorldConfig(**{field: value}), field) == value
+        assert getattr(WorldConfig().changed(**{field: value}), field) == value
     for value in outside:
         with pytest.raises(ValidationError, match=field):
-            WorldConfig(**{field: value})
+            WorldConfig().changed(**{field: value})
 
 
 def test_unknown_fields_and_changes_in_place_are_refused():
     with pytest.raises(ValidationError, match="Extra inputs"):
-        WorldConfig(biaslevel=1)
+        WorldConfig().changed(biaslevel=1)
     with pytest.raises(ValidationError, match="frozen"):
         WorldConfig().name = "other"
 

@@ -13,7 +13,7 @@ from simbench.worlds import responses
 from simbench.worlds.config import RealResponses, WorldConfig
 from simbench.worlds.responses import from_real, intercept, synthetic
 
-SMALL = WorldConfig(n_features=8, test_size=100, responses_per_prompt=4)
+SMALL = WorldConfig().changed(n_features=8, test_size=100, responses_per_prompt=4)
 
 
 def small(size=160, seed=0, **changes):
@@ -141,7 +141,7 @@ def test_the_trait_is_the_named_feature():
 
 
 def context_of(groups, seed=0, n_context=4):
-    config = SMALL.model_copy(update={"n_context": n_context})
+    config = SMALL.changed(n_context=n_context)
     return responses._context(config, np.array(groups), np.random.default_rng(seed))
 
 

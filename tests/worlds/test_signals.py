@@ -18,7 +18,7 @@ from simbench.worlds.signals import (
 )
 from simbench.worlds.world import build
 
-SHARED = PRESETS["signals"].model_copy(update={"test_size": 500})
+SHARED = PRESETS["signals"].changed(test_size=500)
 
 
 def world(**changes):
@@ -27,7 +27,7 @@ def world(**changes):
 
 def test_a_world_of_one_signal_draws_as_it_did_before_there_were_several():
     """The draws written out: preference, action, slip, in this order and from this stream."""
-    one = build(PRESETS["misclick"].model_copy(update={"test_size": 500}), 1.0, 1500, 0)
+    one = build(PRESETS["misclick"].changed(test_size=500), 1.0, 1500, 0)
     log, truth = one.draw(range(2, 4))
     assert log.signals is None and one.train.more_propensities is None
     for row, replicate in enumerate((2, 3)):
@@ -66,7 +66,7 @@ def test_signals_fire_as_their_sign_says():
 
 def test_in_a_world_with_context_the_other_signals_read_it_too():
     log, _ = build(
-        PRESETS["exclusive"].model_copy(update={"signals": 2, "test_size": 500}), 1.0, 1500, 0
+        PRESETS["exclusive"].changed(signals=2, test_size=500), 1.0, 1500, 0
     ).draw(range(1))
     assert log.context is not None and log.signals.shape == (1, 2, 1500)
 

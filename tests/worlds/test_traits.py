@@ -17,7 +17,7 @@ from simbench.worlds.world import build
 
 
 def test_users_act_on_the_trait_and_on_nothing_else():
-    world = build(PRESETS["copyable"].model_copy(update={"test_size": 640}), 2.0, 4000, 0)
+    world = build(PRESETS["copyable"].changed(test_size=640), 2.0, 4000, 0)
     for part in (world.train, world.test):
         assert part.trait is not None
         np.testing.assert_array_equal(part.trait, part.features[:, 29])
@@ -29,7 +29,7 @@ def test_users_act_on_the_trait_and_on_nothing_else():
 
 def test_the_trait_does_not_change_the_responses():
     with_trait = build(PRESETS["copyable"], 1.0, 640, 0)
-    without = PRESETS["copyable"].model_copy(update={"salience": "features", "trait": None})
+    without = PRESETS["copyable"].changed(reads="features", trait=None)
     np.testing.assert_array_equal(build(without, 1.0, 640, 0).train.reward, with_trait.train.reward)
 
 
@@ -72,13 +72,13 @@ def test_it_may_be_a_numeric_column(answers):
 @pytest.mark.parametrize("trait", [None, "length", "feature:32", "feature:-1", "feature:x", "other:3"])
 def test_a_synthetic_trait_must_be_a_feature_that_is_there(trait):
     with pytest.raises(ValidationError, match="feature"):
-        WorldConfig(name="w", salience="trait", trait=trait)
+        WorldConfig().changed(name="w", reads="trait", trait=trait)
 
 
 def test_a_trait_that_nobody_acts_on_must_be_there_too():
     with pytest.raises(ValidationError, match="K with K below 32"):
-        WorldConfig(name="w", trait="feature:32")
-    assert WorldConfig(name="w", trait="feature:31").salience == "context"
+        WorldConfig().changed(name="w", trait="feature:32")
+    assert WorldConfig().changed(name="w", trait="feature:31").salience == "context"
 
 
 def test_a_synthetic_trait_is_the_column_of_its_number():

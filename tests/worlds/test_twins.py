@@ -25,7 +25,7 @@ PUBLISHED = {  # training responses, levels from and to, threshold, positive rat
     "twin:ultrafeedback": (97_816, 1, 10, 6.5, 1664 / 2395, 2),
     "twin:saferlhf": (118_251, 0, 3, 1.5, 0.459, 2),
 }
-SMALL = {name: world.model_copy(update={"n_features": 16, "test_size": 400}) for name, world in TWINS.items()}
+SMALL = {name: world.changed(n_features=16, test_size=400) for name, world in TWINS.items()}
 
 
 @pytest.fixture(scope="module", params=SMALL)
@@ -198,16 +198,16 @@ def test_the_published_scale_ignores_the_cap():
 
 
 def test_an_uncapped_world_realises_less_than_its_target():
-    free = SMALL["twin:ultrafeedback"].model_copy(update={"capped": False, "action_rate": 0.5})
+    free = SMALL["twin:ultrafeedback"].changed(capped=False, action_rate=0.5)
     assert build(free, 0.8, 1000, 0).realised()["action_rate"] < 0.48
-    capped = free.model_copy(update={"capped": True})
+    capped = free.changed(capped=True)
     assert build(capped, 0.8, 1000, 0).realised()["action_rate"] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("name", TWINS)
 def test_a_head_trained_on_clean_labels_reaches_the_published_auroc(name):
     """6,000 responses of 16 features, 3 replicates: within .01 of what the full size was calibrated to."""
-    world = build(SMALL[name].model_copy(update={"test_size": 4000}), 0.8, 6000, 0)
+    world = build(SMALL[name].changed(test_size=4000), 0.8, 6000, 0)
     log, truth = world.draw(range(3))
     model = find("oracle")().fit_replicates(log.with_feedback(truth.preference.astype(np.float32)))
     found = expected_auroc(model.predict(world.test.features), world.test.reward).mean()
@@ -230,7 +230,7 @@ def test_what_drawn_ratings_cannot_be_is_refused(change, words):
     with pytest.raises(ValidationError, match=words):
         WorldConfig.model_validate(described)
     with pytest.raises(ValidationError, match="only the rating law"):
-        WorldConfig(capped=False)
+        WorldConfig().changed(capped=False)
 
 
 def test_the_reward_is_a_proportional_odds_model(world):

@@ -62,7 +62,7 @@ class AlwaysDies(Threads):
 
 
 def cells(*estimators, **parameters):
-    world = PRESETS["exclusive"].model_copy(update={"test_size": 100})
+    world = PRESETS["exclusive"].changed(test_size=100)
     grid = {"worlds": (world,), "sizes": (100,), "replicates": 2, "estimators": estimators}
     return cells_of(StudyConfig(**grid, parameters=parameters))
 

@@ -17,7 +17,7 @@ from simbench.study.shards import Shards
 from simbench.worlds.presets import PRESETS
 
 NAMES = ("sklearn:GaussianNB", "sklearn:BernoulliNB", "naive", "oracle", "ips")
-WORLD = PRESETS["exclusive"].model_copy(update={"test_size": 100})
+WORLD = PRESETS["exclusive"].changed(test_size=100)
 CELLS = cells_of(StudyConfig(worlds=(WORLD,), sizes=(50,), replicates=1, estimators=NAMES))
 
 

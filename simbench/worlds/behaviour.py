@@ -1,0 +1,195 @@
+"""The contract of a behaviour, a way in which users act; found by name through entry points."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, model_validator
+
+from simbench.errors import BadInput, did_you_mean
+from simbench.files.python_file import module_of
+from simbench.worlds.channel import Channel, RatedSignalsLaw, SignalsLaw
+from simbench.worlds.law import Law
+from simbench.worlds.scene import Scene
+
+GROUP = "simbench.behaviours"
+
+
+class Behaviour(BaseModel, ABC, frozen=True, extra="forbid"):
+    """A way in which users act on whole pages, at any bias level.
+
+    Parameters
+    ----------
+    kind : str
+        Name under which the behaviour is found; by default ``module:Class``.
+    action_rate : float in (0, 1)
+        Mean propensity on the logged responses.
+
+    Attributes
+    ----------
+    scar_at_0 : bool
+        Declares that at bias level 0 every response has the same propensity.
+    composes : frozenset of str
+        Settings of :class:`simbench.worlds.channel.Channel` that it can be combined with.
+    """
+
+    scar_at_0: ClassVar[bool] = True
+    composes: ClassVar[frozenset[str]] = frozenset()
+
+    kind: str = ""
+    action_rate: float = Field(default=0.3, gt=0, lt=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_named(cls, values: Any) -> Any:
+        named = cls.model_fields["kind"].default or f"{cls.__module__}:{cls.__qualname__}"
+        return {"kind": named, **values} if isinstance(values, Mapping) else values
+
+    @abstractmethod
+    def law(self, scene: Scene, bias_level: float, channel: Channel) -> Law:
+        """How users act on the responses of a scene.
+
+        Parameters
+        ----------
+        scene : Scene
+        bias_level : float
+            How unequally users act, at least 0.
+        channel : Channel
+            What is logged; only settings that the behaviour composes with differ from a plain channel.
+
+        Raises
+        ------
+        BadInput
+            If the bias level is impossible.
+        """
+
+    @property
+    def keeps_rate(self) -> bool:
+        """Declares that the mean propensity is ``action_rate`` at every bias level."""
+        return True
+
+    @property
+    def logs(self) -> frozenset[str]:
+        """What the log holds besides features and feedback: "context", "pages"."""
+        return frozenset()
+
+    @property
+    def reads_reward(self) -> bool:
+        """Whether acting depends on the reward beyond what the log tells of it."""
+        return False
+
+    def signal_names(self, channel: Channel) -> tuple[str, ...]:
+        """Names of the logged signals; the first is the feedback."""
+        return channel.signal_names
+
+
+class PointwiseBehaviour(Behaviour):
+    """A behaviour whose users act on every response by itself: all that it states is a propensity."""
+
+    composes: ClassVar[frozenset[str]] = frozenset(Channel.model_fields)
+
+    @abstractmethod
+    def propensity(self, scene: Scene, bias_level: float, action_rate: float, signal: str) -> np.ndarray:
+        """Propensity of one signal.
+
+        Parameters
+        ----------
+        scene : Scene
+        bias_level : float
+            How unequally users act, at least 0.
+        action_rate : float in (0, 1)
+            Mean propensity to meet.
+        signal : str
+            Name of the signal: "click", "copy", "upvote", "regenerate".
+
+        Returns
+        -------
+        ndarray, shape (n,), in (0, 1]; or (L, 1) for the L levels of ``scene.ratings``.
+        """
+
+    def law(self, scene: Scene, bias_level: float, channel: Channel) -> Law:
+        """Every signal has the propensity of its kind; users who always act have propensity 1."""
+        # every exposure follows the law of the click
+        kinds = [name.split(":")[0] for name in channel.signal_names]
+        alphas = [self._with_those_who_always_act(scene, bias_level, channel, kind) for kind in kinds]
+        if scene.ratings is not None and alphas[0].ndim == 2:
+            return RatedSignalsLaw(scene.ratings, np.stack(alphas), channel)
+        return SignalsLaw(scene.reward, np.stack(alphas), channel)
+
+    def _with_those_who_always_act(
+        self, scene: Scene, bias_level: float, channel: Channel, signal: str
+    ) -> np.ndarray:
+        """The others follow the law at the rate that keeps the mean of all at its target."""
+        if scene.always_acts is None:
+            alpha = self.propensity(scene, bias_level, self.action_rate, signal)
+            return alpha if alpha.ndim == 1 else np.broadcast_to(alpha, (len(alpha), scene.n_rows))
+        others = np.flatnonzero(~scene.always_acts)
+        rate = channel.rate_of_others(self.action_rate, 1 - len(others) / scene.n_rows)
+        alpha = self.propensity(scene.take(others), bias_level, rate, signal)
+        whole = np.ones((*alpha.shape[:-1], scene.n_rows))
+        whole[..., others] = alpha
+        return whole
+
+
+def names() -> list[str]:
+    """Names of the installed behaviours, sorted."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def find(name: str) -> type[Behaviour]:
+    """The behaviour class of this name.
+
+    Parameters
+    ----------
+    name : str
+        An installed name (``logit``), a class that can be imported (``package.module:Class``), or one in a
+        file (``path/to/file.py:Class``).
+
+    Raises
+    ------
+    BadInput
+        If there is none, or it cannot be imported; the message suggests the nearest installed name.
+    """
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if ".py:" in name:
+        path, attribute = name.rsplit(":", 1)
+        found = getattr(_module_of(Path(path).resolve()), attribute, None)
+    elif name in points or ":" in name:
+        try:
+            found = points.get(name, EntryPoint(name, name, GROUP)).load()
+        except Exception as error:  # other people's modules run here: whatever they raise
+            raise BadInput(f"the behaviour {name!r} cannot be imported: {error}.") from error
+    else:
+        raise BadInput(
+            f"there is no behaviour {name!r}.{did_you_mean(name, points)} There are: {', '.join(points)}."
+        )
+    if not (isinstance(found, type) and issubclass(found, Behaviour)):
+        raise BadInput(f"{name!r} is not a subclass of simbench.Behaviour.")
+    return found
+
+
+@cache
+def _module_of(path: Path) -> Any:
+    return module_of(path, "name a class of an existing file as path/to/file.py:Class")
+
+
+def _as_behaviour(value: Any) -> Any:
+    """A behaviour from its settings, of which ``kind`` names the class."""
+    if isinstance(value, Behaviour):
+        return value
+    if isinstance(value, str):
+        value = {"kind": value}
+    if not (isinstance(value, Mapping) and isinstance(value.get("kind"), str)):
+        raise ValueError("a behaviour is a name, or settings of which `kind` is the name")
+    try:
+        found = find(value["kind"])
+    except BadInput as error:
+        raise ValueError(str(error).rstrip(".")) from error
+    return found.model_validate(dict(value))
+
+
+AnyBehaviour = Annotated[SerializeAsAny[Behaviour], BeforeValidator(_as_behaviour)]

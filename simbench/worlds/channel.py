@@ -1,0 +1,228 @@
+"""The channel: what is logged of users' actions on a response, and by whose hand."""
+
+from itertools import combinations, product
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from simbench.errors import BadInput
+from simbench.worlds.law import Drawn, Law, Outcomes
+from simbench.worlds.ratings import Ratings
+from simbench.worlds.signals import (
+    NEGATIVE,
+    POSITIVE,
+    action_correlation,
+    action_probabilities,
+    dependent_actions,
+)
+
+
+class Channel(BaseModel, frozen=True, extra="forbid"):
+    """What is logged of the actions on a response.
+
+    Parameters
+    ----------
+    misclick : float in [0, 1)
+        Probability that an active user clicks a bad response by a slip; it concerns the click alone.
+    signals : int
+        Number of positive signals, each with a propensity of its own.
+    regenerate : bool
+        Whether a negative signal is logged as well, with a propensity of its own.
+    signal_dependence : float in [0, 1)
+        Copula correlation of a user's actions on one response.
+    exposures : int
+        How many users see every response. Each acts independently, while r* belongs to the response; their
+        clicks are logged as separate signals.
+    always_share : float in [0, 1)
+        Share of the prompts whose users always act.
+    """
+
+    misclick: float = Field(default=0.0, ge=0, lt=1)
+    signals: int = Field(default=1, ge=1, le=len(POSITIVE))
+    regenerate: bool = False
+    signal_dependence: float = Field(default=0.0, ge=0, lt=1)
+    exposures: int = Field(default=1, ge=1, le=10)
+    always_share: float = Field(default=0.0, ge=0, lt=1)
+
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        """Names of the logged signals; the first is the feedback."""
+        more_exposures = tuple(f"{POSITIVE[0]}:{number}" for number in range(2, self.exposures + 1))
+        more = (*more_exposures, *POSITIVE[1 : self.signals])
+        return (POSITIVE[0], *more, *((NEGATIVE,) if self.regenerate else ()))
+
+    def used(self) -> list[str]:
+        """Names of the settings that differ from a plain channel of one click."""
+        return [name for name, value in self if value != type(self).model_fields[name].default]
+
+    def rate_of_others(self, action_rate: float, always_share: float) -> float:
+        """Mean propensity of those who do not always act, such that the mean of all meets the target.
+
+        Raises
+        ------
+        BadInput
+            If those who always act are more than the action rate.
+        """
+        rate = (action_rate - always_share) / (1 - always_share)
+        if rate <= 0:
+            raise BadInput(
+                f"{always_share:.0%} of the responses are shown to users who always act, more than the "
+                f"action rate {action_rate:g}: lower always_share, or raise the action rate."
+            )
+        return rate
+
+
+class SignalsLaw(Law):
+    """Users act on every response by itself: given preference and response, K actions through a channel.
+
+    Parameters
+    ----------
+    reward : ndarray, shape (n,)
+        ``γ``.
+    propensities : ndarray, shape (K, n), in (0, 1]
+        ``P(a_k = 1 | r*)`` of every signal: of the positive ones given ``r* = 1``, of the negative one given
+        ``r* = 0``.
+    channel : Channel
+    bad_click : ndarray, shape (n,), optional
+        ``P(a_1 = 1 | r* = 0)``, where it differs from ``propensities[0]``.
+    """
+
+    def __init__(
+        self,
+        reward: np.ndarray,
+        propensities: np.ndarray,
+        channel: Channel,
+        bad_click: np.ndarray | None = None,
+    ):
+        self._reward, self.propensities, self.channel = reward, propensities, channel
+        self.bad_click: np.ndarray = propensities[0] if bad_click is None else bad_click
+
+    @property
+    def reward(self) -> np.ndarray:
+        """``γ``, shape (n,)."""
+        return self._reward
+
+    @property
+    def propensity(self) -> np.ndarray:
+        """``P(a_1 = 1 | r* = 1)``, shape (n,)."""
+        return self.propensities[0]
+
+    @property
+    def signal_probabilities(self) -> np.ndarray:
+        """``P(s_k = 1)``, shape (K, n)."""
+        rates = self.propensities * self.reward
+        rates[0] = rates[0] + self.bad_click * (1 - self.reward) * self.channel.misclick
+        if self.channel.regenerate:
+            rates[-1] = self.propensities[-1] * (1 - self.reward)
+        return rates
+
+    @property
+    def is_one_click(self) -> bool:
+        """Whether nothing but one click is logged, and no one slips."""
+        return len(self.propensities) == 1 and self.channel.misclick == 0
+
+    def action_correlation(self) -> float:
+        """Mean correlation of two positive actions on one response, over responses and pairs of signals."""
+        alphas = self.propensities[: self.channel.signals]
+        pairs = [
+            action_correlation(first, second, self.channel.signal_dependence).mean()
+            for first, second in combinations(alphas, 2)
+        ]
+        return float(np.mean(pairs)) if pairs else 0.0
+
+    def acting(self, uniform: np.ndarray) -> np.ndarray:
+        """Propensities in one replicate, (K, n); ``uniform`` (n,) is what the preference was drawn from."""
+        return self.propensities
+
+    def draw(self, rng: np.random.Generator) -> Drawn:
+        """Draw preferences, then actions."""
+        count, n = self.propensities.shape
+        draws = rng.random((3, n))
+        # further signals draw behind the first: it is the same at every number of signals
+        uniform = np.concatenate([draws[1:2], rng.random((count - 1, n))])
+        propensities = self.acting(draws[0])
+        acts = dependent_actions(uniform, propensities, self.channel.signal_dependence)
+        preference = draws[0] < self.reward
+        signals = acts & preference
+        signals[0] = acts[0] & (preference | (draws[2] < self.channel.misclick))
+        if self.channel.regenerate:
+            signals[-1] = acts[-1] & ~preference
+        per_replicate = None if propensities is self.propensities else propensities[0]
+        return Drawn(preference, signals, propensity=per_replicate)
+
+    def outcomes(self, rows: np.ndarray) -> Outcomes:
+        """Enumerate the signals of a page: responses are independent of each other."""
+        count, k = len(self.propensities), len(rows)
+        each = np.stack([self._patterns(row) for row in rows])  # (k, 2^K)
+        index = np.array(list(product(range(2**count), repeat=k)))
+        probability = each[np.arange(k), index].prod(axis=1)
+        bits = (index[:, None, :] >> np.arange(count)[:, None]) & 1
+        return Outcomes(bits.astype(bool), np.ones((len(index), k), dtype=bool), probability)
+
+    def _patterns(self, row: int) -> np.ndarray:
+        """Probability of each of the 2^K patterns of signals on one response; signal k is bit k."""
+        count, gamma, slip = len(self.propensities), self.reward[row], self.channel.misclick
+        acts = action_probabilities(self._given(row, good=True), self.channel.signal_dependence)
+        not_good = action_probabilities(self._given(row, good=False), self.channel.signal_dependence)
+        negative = 1 << (count - 1) if self.channel.regenerate else 0
+        found = np.zeros(2**count)
+        for pattern in range(2**count):
+            found[pattern & ~negative] += gamma * acts[pattern]
+            found[(pattern & 1) | (pattern & negative)] += (1 - gamma) * slip * not_good[pattern]
+            found[pattern & negative & ~1] += (1 - gamma) * (1 - slip) * not_good[pattern]
+        return found
+
+    def _given(self, row: int, good: bool) -> np.ndarray:
+        """Propensities of one response given the preference, (K,)."""
+        alphas = self.propensities[:, row].copy()
+        if not good:
+            alphas[0] = self.bad_click[row]
+        return alphas
+
+
+class RatedSignalsLaw(SignalsLaw):
+    """As :class:`SignalsLaw`, where users act on a rating that is drawn and also decides the preference.
+
+    Parameters
+    ----------
+    ratings : Ratings
+    levels : ndarray, shape (K, L, n), in (0, 1]
+        Propensity of each signal at each rating.
+    channel : Channel
+    """
+
+    def __init__(self, ratings: Ratings, levels: np.ndarray, channel: Channel):
+        good = np.stack([ratings.mean_if(level, good=True) for level in levels])
+        bad = np.stack([ratings.mean_if(level, good=False) for level in levels])
+        if channel.regenerate:
+            good[-1] = bad[-1]  # it fires on bad responses alone
+        super().__init__(ratings.reward, good, channel, bad[0])
+        self.ratings, self.levels = ratings, levels
+
+    @property
+    def action_probability(self) -> np.ndarray:
+        """``P(a_1 = 1)``, shape (n,)."""
+        return (self.levels[0] * self.ratings.level_probability).sum(0)
+
+    @property
+    def is_one_click(self) -> bool:
+        """False: action and preference depend on each other through the rating."""
+        return False
+
+    def acting(self, uniform: np.ndarray) -> np.ndarray:
+        """Propensities at the ratings drawn, shape (K, n)."""
+        level = self.ratings.drawn(uniform)
+        return self.levels[:, level, np.arange(len(level))]
+
+    def outcomes(self, rows: np.ndarray) -> Outcomes:
+        """Enumerate the signals of a page; with several signals, actions meet in the rating, which is not
+        enumerated here.
+
+        Raises
+        ------
+        BadInput
+            If there are several signals.
+        """
+        if len(self.propensities) > 1:
+            raise BadInput("several signals on ratings that are drawn are not enumerated: use one signal.")
+        return super().outcomes(rows)
