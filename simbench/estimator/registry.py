@@ -1,16 +1,15 @@
 """Finds estimators, and methods for the class prior, by name: through entry points of any package."""
 
 from collections.abc import Callable
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from simbench.errors import BadInput, did_you_mean
 from simbench.estimator.estimator import Estimator
+from simbench.files.plugins import is_own, load, plugin, plugin_names
 from simbench.files.python_file import module_of
 from simbench.log.feedback import FeedbackLog
 
@@ -21,7 +20,7 @@ LIKELIHOODS = "simbench.likelihoods"
 
 def names() -> list[str]:
     """Names of the installed estimators, sorted, including factories such as ``sklearn``."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return plugin_names(GROUP)
 
 
 def find(name: str) -> type[Estimator]:
@@ -36,22 +35,58 @@ def find(name: str) -> type[Estimator]:
     Raises
     ------
     BadInput
-        If there is none, or it cannot be imported; the message suggests the nearest installed name.
+        If there is none, several distributions register it, or it cannot be imported; the message suggests
+        the nearest installed name.
     """
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    if name in points:
-        found = _loaded(points[name])
-    elif ":" in name and name.split(":")[0] in points:
-        factory, argument = name.split(":", 1)
-        found = _loaded(points[factory])(argument)
+    point = plugin(GROUP, name)
+    if point is not None:
+        found = load(point)
+    elif (factory := _factory(name)) is not None:
+        found = load(factory)(name.split(":", 1)[1])
     elif ".py:" in name:
         found = _of_file(*name.rsplit(":", 1))
     elif ":" in name:
-        found = _loaded(EntryPoint(name, name, GROUP))
+        found = load(EntryPoint(name, name, GROUP))
     else:
-        hint = did_you_mean(name, points)
+        hint = did_you_mean(name, names())
         raise BadInput(f"there is no estimator {name!r}.{hint} See: simbench list estimators.")
     return _checked(name, found)
+
+
+def is_from_outside(name: str) -> bool:
+    """Whether an estimator is not part of simbench's own distribution; nothing of it is imported.
+
+    Its own estimators are those that its entry points name, factories with an argument included.
+
+    Raises
+    ------
+    BadInput
+        If several distributions register the name.
+    """
+    return not (is_own(plugin(GROUP, name)) or is_own(_factory(name)))
+
+
+def _factory(name: str) -> EntryPoint | None:
+    """The entry point that makes estimators from an argument, if the name is one with its argument."""
+    return plugin(GROUP, name.split(":")[0]) if ":" in name else None
+
+
+def configured(name: str, parameters: dict[str, Any]) -> Estimator:
+    """An estimator with these hyper-parameters, each checked.
+
+    Raises
+    ------
+    BadInput
+        If there is no such estimator, it does not take one of them, or one is out of its range.
+    """
+    kind = find(name)
+    try:
+        made = kind(**parameters)
+    except TypeError as error:
+        said = str(error).rstrip(".")
+        raise BadInput(f"estimator {name!r} does not take these parameters: {said}.") from error
+    made.check_parameters()
+    return made
 
 
 def likelihood(propensity_is_told: bool) -> type[Estimator]:
@@ -68,19 +103,19 @@ def likelihood(propensity_is_told: bool) -> type[Estimator]:
         If none is installed.
     """
     name = "propensity-told" if propensity_is_told else "propensity-fitted"
-    points = {point.name: point for point in entry_points(group=LIKELIHOODS)}
-    if name not in points:
+    point = plugin(LIKELIHOODS, name)
+    if point is None:
         raise BadInput(
             f"no estimator is installed as {name!r} in the entry-point group {LIKELIHOODS}: install a "
             "package that lists one."
         )
-    return _checked(name, _loaded(points[name]))
+    return _checked(name, load(point))
 
 
 def class_prior_methods() -> dict[str, str]:
     """Names of the installed methods for the class prior, each with the first line of its docstring."""
-    points = sorted(entry_points(group=CLASS_PRIORS), key=lambda point: point.name)
-    return {point.name: ((_loaded(point).__doc__ or "").strip().splitlines() or [""])[0] for point in points}
+    methods = {name: class_prior_method(name) for name in plugin_names(CLASS_PRIORS)}
+    return {name: ((one.__doc__ or "").strip().splitlines() or [""])[0] for name, one in methods.items()}
 
 
 def class_prior_method(name: str) -> Callable[[FeedbackLog, int], np.ndarray]:
@@ -96,30 +131,19 @@ def class_prior_method(name: str) -> Callable[[FeedbackLog, int], np.ndarray]:
     BadInput
         If no method of this name is installed.
     """
-    points = {point.name: point for point in entry_points(group=CLASS_PRIORS)}
-    if name not in points:
-        raise BadInput(f"there is no method {name!r} for the class prior; there are: {', '.join(points)}.")
-    return _loaded(points[name])
+    point = plugin(CLASS_PRIORS, name)
+    if point is None:
+        known = ", ".join(plugin_names(CLASS_PRIORS))
+        raise BadInput(f"there is no method {name!r} for the class prior; there are: {known}.")
+    return load(point)
 
 
 def _of_file(path: str, attribute: str) -> Any:
-    """The attribute of a Python file; the file is run once per process."""
-    module = _module_of(Path(path).resolve())
+    """The attribute of a Python file."""
+    module = module_of(Path(path).resolve(), "name a class of an existing file as path/to/file.py:Class")
     if not hasattr(module, attribute):
         raise BadInput(f"{path} defines no {attribute!r}.")
     return getattr(module, attribute)
-
-
-@cache
-def _module_of(path: Path) -> ModuleType:
-    return module_of(path, "name a class of an existing file as path/to/file.py:Class")
-
-
-def _loaded(point: EntryPoint) -> Any:
-    try:
-        return point.load()
-    except Exception as error:  # other people's modules run here: whatever they raise
-        raise BadInput(f"{point.name!r} cannot be imported: {error}.") from error
 
 
 def _checked(name: str, found: Any) -> type[Estimator]:

@@ -1,7 +1,6 @@
 """Finds figures by name, through entry points or in a Python file, and writes them as PNG and PDF."""
 
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure as Drawing
 
 from simbench.errors import BadInput, did_you_mean
 from simbench.files.location import Location
+from simbench.files.plugins import load, plugin, plugin_names
 from simbench.files.python_file import module_of
 from simbench.files.write import write_whole
 from simbench.study.table import read_table
@@ -59,7 +59,7 @@ class Figure:
 
 def names() -> list[str]:
     """Names of the installed figures, sorted."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return plugin_names(GROUP)
 
 
 def find(name: str) -> Figure:
@@ -73,20 +73,17 @@ def find(name: str) -> Figure:
     Raises
     ------
     BadInput
-        If there is no such figure, or it cannot be imported.
+        If there is no such figure, several distributions register it, or it cannot be imported.
     """
     if name.endswith(".py"):
         return _checked(
             Path(name).stem, module_of(Path(name), "give a Python file with a function draw(table)")
         )
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    if name not in points:
-        hint = did_you_mean(name, points)
+    point = plugin(GROUP, name)
+    if point is None:
+        hint = did_you_mean(name, names())
         raise BadInput(f"there is no figure {name!r}.{hint} See: simbench list figures.")
-    try:
-        return _checked(name, points[name].load())
-    except ImportError as error:
-        raise BadInput(f"the figure {name!r} cannot be imported: {error}.") from error
+    return _checked(name, load(point))
 
 
 def _checked(name: str, module: ModuleType) -> Figure:

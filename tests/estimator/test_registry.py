@@ -5,9 +5,9 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from simbench.errors import BadInput
-from simbench.estimator import registry
 from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import class_prior_method, find, names
+from simbench.files import plugins
 
 HERE = {
     "simbench.estimators": {
@@ -29,7 +29,7 @@ def installed(monkeypatch):
         points = [EntryPoint(name, value, group) for name, value in HERE[group].items()]
         return [*points, points[0]]
 
-    monkeypatch.setattr(registry, "entry_points", entry_points)
+    monkeypatch.setattr(plugins, "entry_points", entry_points)
 
 
 def test_names_are_sorted_and_each_is_there_once(installed):
@@ -81,7 +81,7 @@ def test_methods_for_the_class_prior_are_a_group_of_their_own(installed):
 
     assert class_prior_method("some") is sqrt
     with pytest.raises(
-        BadInput, match="there is no method 'alpha' for the class prior; there are: some, gone"
+        BadInput, match="there is no method 'alpha' for the class prior; there are: gone, some"
     ):
         class_prior_method("alpha")
     with pytest.raises(BadInput, match="'gone' cannot be imported"):
