@@ -9,9 +9,9 @@ import numpy as np
 def seed_of(*axes: str | int | float) -> int:
     """Derive a 128-bit seed from the given axes.
 
-    Equal axes give the same seed on every platform.
+    Equal axes give the same seed on every platform, NumPy's integers the same as Python's.
     """
-    digest = hashlib.sha256(json.dumps(axes).encode()).digest()
+    digest = hashlib.sha256(json.dumps(axes, default=int).encode()).digest()
     return int.from_bytes(digest[:16], "little")
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from simbench.training.contract import Network
 from simbench.training.losses import cross_entropy, loss_negative, loss_positive
+from simbench.training.parameters import Share
 from simbench.training.samples import Batch, Outputs
 from simbench_estimators.inverse_propensity import IPS
 
@@ -178,7 +179,7 @@ class OMEIPS(IPS):
     assumption = "the propensity and both noise rates are known exactly"
     source = "Li et al., KDD 2024; CausalRM, arXiv 2603.18736"
 
-    omission: float = 0.0
+    omission: Share = 0.0
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         clean = 1 - batch.told("misclick") - self.omission

@@ -4,8 +4,6 @@ If the log does not identify the reward, the networks' first fit decides where E
 start as their papers do (:attr:`simbench.estimator.estimator.Estimator.initial_epochs`).
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -61,11 +59,11 @@ class SAREM(LabellingEM):
     source = "Bekker, Robberechts, Davis, ECML-PKDD 2019"
     initial_epochs = 20
 
-    e_step: Literal["batch", "epoch", "likelihood"] = "epoch"
-    hidden: tuple[int, ...] = ()
-    lr: float = 3e-2
-    epochs: int = 150
-    patience: int = 12
+    e_step = "epoch"
+    hidden = ()
+    lr = 3e-2
+    epochs = 150
+    patience = 12
 
     def initial_objective(self, out: Outputs, batch: Batch) -> Tensor:
         r, rate = batch.feedback, batch.feedback_rate

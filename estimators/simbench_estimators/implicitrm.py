@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
 from simbench.log.feedback import FeedbackLog
 from simbench.training.contract import FittedReplicates, Network
@@ -26,6 +25,7 @@ from simbench.training.losses import (
     loss_positive,
     observed_nll,
 )
+from simbench.training.parameters import Count
 from simbench.training.restarts import train_restarts
 from simbench.training.samples import Batch, Outputs
 from simbench.training.trainer import Execution
@@ -132,7 +132,7 @@ class ImplicitRM(Estimator):
         When the posteriors are renewed: before each step, before each epoch, or never, ascending the
         observed likelihood directly. The gradient of "batch" equals that of "likelihood" (Fisher's
         identity), so those two differ by rounding only.
-    restarts : int
+    restarts : int, at least 1
         Number of fits from different starting points; if several reach the same held-out likelihood with
         different rewards, a stated rule chooses (:data:`simbench.training.restarts.RULE`), with a warning.
 
@@ -150,7 +150,7 @@ class ImplicitRM(Estimator):
     reads_marginals = True
 
     e_step: Literal["batch", "epoch", "likelihood"] = "batch"
-    restarts: int = 1
+    restarts: Count = 1
 
     def initial_shift(self, head: str, restart: int) -> float:
         """Shift by restart: the first starts at even odds, others sure that users like but are passive, or
@@ -165,10 +165,9 @@ class ImplicitRM(Estimator):
         holdout: Holdout | None = None,
         execution: Execution | None = None,
     ) -> FittedReplicates:
+        self.check_parameters()
         if self.restarts == 1 or "propensity" not in self.heads():
             return super().fit_replicates(log, replicates, holdout, execution)
-        if self.restarts < 1:
-            raise BadInput(f"restarts must be at least 1, got {self.restarts}.")
         self.require(log)
         numbers = replicates or range(log.n_replicates)
         return train_restarts(self, log, numbers, self.restarts, holdout, execution)
@@ -219,8 +218,6 @@ class ImplicitRM(Estimator):
         return loss
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
-        if self.e_step not in ("batch", "epoch", "likelihood"):
-            raise BadInput(f"e_step must be batch, epoch or likelihood, got {self.e_step!r}.")
         if self.e_step == "likelihood":
             return self.selection_loss(out, batch)
         return super().objective(out, batch) + self.marginals(out, batch)

@@ -12,6 +12,7 @@ from torch import Tensor
 from simbench.estimator.estimator import Estimator
 from simbench.log.feedback import FeedbackLog
 from simbench.training.losses import cross_entropy, loss_negative, loss_positive
+from simbench.training.parameters import Share
 from simbench.training.samples import Batch, Outputs
 from simbench_estimators.class_prior import label_frequency, prior_of
 
@@ -42,7 +43,7 @@ class IPS(Estimator):
     needs = frozenset({"propensity"})
     assumption = "the propensity is known exactly"
     source = "Schnabel et al., ICML 2016; Saito et al. (Rel-MF), WSDM 2020"
-    clip: float = 0.0
+    clip: Share = 0.0
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         clipped = batch.told("propensity").clamp_min(self.clip)

@@ -1,5 +1,8 @@
 """Weighted matrix factorisation's loss, on a network instead of factors."""
 
+from typing import Annotated
+
+from pydantic import Field
 from torch import Tensor, sigmoid
 
 from simbench.estimator.estimator import Estimator
@@ -23,7 +26,7 @@ class WMF(Estimator):
     assumption = "none under which it is unbiased; w below 1 hedges against missing clicks"
     source = "Hu, Koren, Volinsky, ICDM 2008"
 
-    weight: float = 0.3
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.3
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         reward, r = sigmoid(out.reward), batch.feedback

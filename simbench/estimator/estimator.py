@@ -73,8 +73,9 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
         Raises
         ------
         BadInput
-            If the log lacks something that the estimator must be told.
+            If a parameter is out of its range, or the log lacks something that the estimator must be told.
         """
+        self.check_parameters()
         self.require(log)
         return train(self, log, replicates or range(log.n_replicates), holdout=holdout, execution=execution)
 
@@ -119,6 +120,7 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
         BadInput, ValueError
             If the input cannot be used.
         """
+        self.check_parameters()
         x, labels = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(labels)
         self.classes_, code = np.unique(labels, return_inverse=True)

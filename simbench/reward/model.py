@@ -14,8 +14,7 @@ from safetensors.torch import load, save
 
 from simbench._compat import VERSION
 from simbench.errors import BadInput
-from simbench.estimator.estimator import Estimator
-from simbench.estimator.registry import find
+from simbench.estimator.registry import configured
 from simbench.files.checksum import file_sha256
 from simbench.files.matrix import Matrix
 from simbench.files.write import write_json, write_whole
@@ -111,6 +110,7 @@ def fit_log(
     BadInput
         If the log cannot be used, or the estimator is not a network, whose weights could be saved.
     """
+    configured(estimator, parameters)  # what is wrong with them is said before anything is read
     user = read_log(Path(path), columns)
     return fit_read_log(user, Path(path), columns, estimator, parameters)
 
@@ -188,21 +188,6 @@ def encoder_of(features: str) -> dict[str, Any] | None:
     if features.startswith("col:") or not card.exists():
         return None
     return read_card(card)["encoder"]
-
-
-def configured(name: str, parameters: dict[str, Any]) -> Estimator:
-    """Make an estimator with these hyper-parameters.
-
-    Raises
-    ------
-    BadInput
-        If there is no such estimator, or it does not take one of them.
-    """
-    kind = find(name)
-    try:
-        return kind(**parameters)
-    except TypeError as error:
-        raise BadInput(f"estimator {name!r} does not take these parameters: {error}.") from error
 
 
 def is_language_folder(folder: Path) -> bool:

@@ -11,7 +11,16 @@ from simbench.errors import BadInput
 from simbench.files.matrix import Matrix
 from simbench.log.feedback import FeedbackLog
 from simbench.training.losses import cross_entropy
-from simbench.training.parameters import Parameters
+from simbench.training.parameters import (
+    Count,
+    Device,
+    NotNegative,
+    Parameters,
+    Positive,
+    Seed,
+    Share,
+    Widths,
+)
 from simbench.training.samples import Batch, Outputs
 
 MEMORY_BUDGET = 2 << 30  # bytes for a chunk's parameters, optimiser state, activations and feedback
@@ -50,22 +59,22 @@ class Trainable(Parameters):
 
     Parameters
     ----------
-    hidden : tuple of int
+    hidden : tuple of int, each at least 1
         Widths of the hidden layers of each network; () is logistic regression.
-    lr : float
+    lr : float above 0
         Adam's learning rate.
-    batch_size : int
+    batch_size : int, at least 1
         Rows per optimiser step.
-    epochs : int
+    epochs : int, at least 1
         Largest number of passes over the log.
-    patience : int
+    patience : int, at least 1
         A replicate stops after this many epochs without a better held-out selection loss.
-    weight_decay : float
+    weight_decay : float, at least 0
         Coupled L2 penalty.
     validation_share : float in [0, 1)
         Share of the prompts held out for early stopping; with 0 all rows are trained on, and early stopping
         watches the training objective itself (no guard against overfitting: for parametric heads).
-    seed : int
+    seed : int, at least 0
         Source of the initial weights, the batch order and the held-out split.
     device : str
         Name of a torch device, such as ``cpu`` or ``cuda``.
@@ -120,15 +129,15 @@ class Trainable(Parameters):
     ranks_only: ClassVar[bool] = False
     link_formula: ClassVar[str] = "sigmoid(s)"
 
-    hidden: tuple[int, ...] = (32, 16)
-    lr: float = 3e-3
-    batch_size: int = 512
-    epochs: int = 100
-    patience: int = 8
-    weight_decay: float = 1e-4
-    validation_share: float = 0.2
-    seed: int = 0
-    device: str = "cpu"
+    hidden: Widths = (32, 16)
+    lr: Positive = 3e-3
+    batch_size: Count = 512
+    epochs: Count = 100
+    patience: Count = 8
+    weight_decay: NotNegative = 1e-4
+    validation_share: Share = 0.2
+    seed: Seed = 0
+    device: Device = "cpu"
 
     # -- the loss ---------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from simbench.score.risk import check
 from simbench.streams import seed_of
 from simbench.training.batches import split_by_prompt
 from simbench.training.samples import Batch, Outputs
+from simbench.training.train import train
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
@@ -135,7 +136,7 @@ def test_lbe_starts_from_the_naive_classifier_and_an_even_propensity():
 
     world = build(PRESETS["shared"], 1.0, 3000, 0)
     log, _ = world.draw(range(2))
-    start = LBE(epochs=0, lr=1e-3).fit_replicates(log)
+    start = train(LBE(epochs=0, lr=1e-3), log, range(2))  # no fit: the training alone
     # so slow that each epoch is better than the last: naive keeps its tenth
     naive = Naive(epochs=LBE.initial_epochs, lr=1e-3).fit_replicates(log)
     assert (naive.epochs == LBE.initial_epochs).all()
@@ -156,8 +157,8 @@ def test_sar_em_starts_from_the_classes_balanced():
     world = build(PRESETS["exclusive"], 1.0, 4000, 0)
     log, _ = world.draw(range(1))
     estimator = SAREM(epochs=0, weight_decay=0.0)
-    train, _ = split_by_prompt(log.groups, estimator.validation_share, seed_of(0, "split"))
+    rows, _ = split_by_prompt(log.groups, estimator.validation_share, seed_of(0, "split"))
     witness = LogisticRegression(C=1e6, class_weight="balanced", max_iter=1000)
-    witness.fit(log.features[train], log.feedback[0, train])
-    ours = estimator.fit_replicates(log).predict(world.test.features)[0]
+    witness.fit(log.features[rows], log.feedback[0, rows])
+    ours = train(estimator, log, range(1)).predict(world.test.features)[0]
     assert np.abs(ours - witness.predict_proba(world.test.features)[:, 1]).mean() < 0.03

@@ -170,8 +170,8 @@ def test_the_likelihood_is_ascended_directly_on_demand():
         )
     )
     assert torch.equal(direct, criterion) and ((expected - direct).abs() > 1e-2).all()
-    with pytest.raises(BadInput, match="e_step must be batch, epoch or likelihood, got 'often'"):
-        ImplicitRM(e_step="often").objective(Outputs(reward, action), batch)
+    with pytest.raises(BadInput, match="e_step must be 'batch', 'epoch' or 'likelihood', got 'often'"):
+        ImplicitRM(e_step="often").check_parameters()
 
 
 def test_told_marginals_are_added_to_the_objective_and_to_the_criterion():

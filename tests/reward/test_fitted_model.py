@@ -10,11 +10,10 @@ import pytest
 import torch
 
 from simbench.errors import BadInput
-from simbench.estimator.registry import find
+from simbench.estimator.registry import configured, find
 from simbench.log.user_log import LogColumns, read_log
 from simbench.reward.model import (
     RewardModel,
-    configured,
     encoder_of,
     fit_log,
     is_language_folder,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from simbench.errors import BadInput
+from simbench.estimator.registry import configured
 from simbench.files.write import write_whole
 from simbench.reward.language.encoder import TextEncoder
 from simbench.reward.language.model import link_of, load_language_model
@@ -26,7 +27,7 @@ from simbench.reward.language.reward_networks import (
     with_pad_token,
 )
 from simbench.reward.language.transformers_folder import write_folder
-from simbench.reward.model import RewardModel, configured, is_language_folder, load_model
+from simbench.reward.model import RewardModel, is_language_folder, load_model
 
 EPSILON = 2.0**-12  # pooler's scale: tanh(εh) is εh to the rounding of fp32 for states as large as 8
 FINAL_NORMS = ("ln_f", "final_layer_norm", "final_layernorm", "norm")

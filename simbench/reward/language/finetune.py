@@ -13,6 +13,7 @@ import torch
 
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
+from simbench.estimator.registry import configured
 from simbench.files.checksum import file_sha256
 from simbench.log.feedback import FeedbackLog
 from simbench.log.rated_responses import read_frame
@@ -29,7 +30,6 @@ from simbench.reward.language.reward_networks import (
 from simbench.reward.language.settings import Settings
 from simbench.reward.language.tokens import Tokens
 from simbench.reward.language.training import EncoderTrainer, Silent, TrainingObserver
-from simbench.reward.model import configured
 
 CHECKPOINT = "checkpoint"
 

@@ -20,12 +20,13 @@ from torch import Tensor
 from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
+from simbench.estimator.registry import configured
 from simbench.files.checksum import file_sha256
 from simbench.files.write import write_json, write_whole
 from simbench.reward.language.reward_networks import RewardModelParts, read_reward_model
 from simbench.reward.language.tokens import Tokens
 from simbench.reward.language.transformers_folder import write_folder
-from simbench.reward.model import CARD, configured, is_language_folder
+from simbench.reward.model import CARD, is_language_folder
 
 REWARD, AUXILIARY, KIND = "reward", "auxiliary.safetensors", "language"
 FORMAT = 1
