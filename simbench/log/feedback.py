@@ -1,6 +1,7 @@
 """The two types that separate what a practitioner has from what only the bench knows."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from simbench.files.matrix import (
 
 @dataclass(frozen=True)
 class FeedbackLog:
-    """Everything that an estimator may see.
+    """Everything that an estimator may see. Its arrays are read-only: who changes one changes a copy.
 
     Parameters
     ----------
@@ -47,6 +48,10 @@ class FeedbackLog:
         Several signals per response; the first is the feedback.
     negative_signals : tuple of int
         Indices of the signals that express dissatisfaction (regenerate); never the first.
+    page, rank : ndarray, shape (n,), int64, optional
+        What one user was shown together, and the place of each response there from 0, where they are logged.
+    shown : ndarray, shape (R, n), bool, optional
+        Responses that were reached; of the others a replicate tells nothing. None if all were.
 
     Raises
     ------
@@ -69,6 +74,9 @@ class FeedbackLog:
     strata: np.ndarray | None = None
     signals: np.ndarray | None = None
     negative_signals: tuple[int, ...] = ()
+    page: np.ndarray | None = None
+    rank: np.ndarray | None = None
+    shown: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", as_matrix(self.features))
@@ -105,8 +113,16 @@ class FeedbackLog:
                 raise BadInput(f"labels have shape {self.labels.shape} but feedback {self.feedback.shape}.")
             if not np.isin(self.labels[~np.isnan(self.labels)], (0, 1)).all():
                 raise BadInput("labels must be 0, 1, or NaN where a response has none.")
+        for name in ("page", "rank"):
+            value = getattr(self, name)
+            if value is not None:
+                _check_length(name, len(value), n)
+        if self.shown is not None and self.shown.shape != self.feedback.shape:
+            raise BadInput(f"shown has shape {self.shown.shape} but feedback {self.feedback.shape}.")
         if self.signals is not None:
             _check_signals(self.signals, self.feedback, self.negative_signals)
+        for field in fields(self):
+            object.__setattr__(self, field.name, _read_only(getattr(self, field.name)))
 
     @property
     def n_replicates(self) -> int:
@@ -124,7 +140,17 @@ class FeedbackLog:
 
     def rows(self, rows: np.ndarray) -> "FeedbackLog":
         """Return the log of some of the responses."""
-        last = ("feedback", "propensity", "always_acts", "labels", "strata", "signals")
+        last = (
+            "feedback",
+            "propensity",
+            "always_acts",
+            "labels",
+            "strata",
+            "signals",
+            "page",
+            "rank",
+            "shown",
+        )
         parts = {name: value[..., rows] for name in last if (value := getattr(self, name)) is not None}
         context = None if self.context is None else take_rows(self.context, rows)
         own = {"features": take_rows(self.features, rows), "groups": self.groups[rows], "context": context}
@@ -133,7 +159,7 @@ class FeedbackLog:
     def replicates(self, rows: slice | np.ndarray) -> "FeedbackLog":
         """Return the log of some of the replicates."""
         per_replicate = {"feedback": 2, "labels": 2, "strata": 2, "propensity": 2, "class_prior": 1}
-        per_replicate |= {"signals": 3}
+        per_replicate |= {"signals": 3, "shown": 2}
         parts = {}
         for name, dimensions in per_replicate.items():
             value = getattr(self, name)
@@ -193,6 +219,15 @@ def check_matrix(name: str, values: Matrix) -> None:
         )
     if on_disk:
         values.is_checked = True
+
+
+def _read_only(value: Any) -> Any:
+    """A view of an array that cannot be written through; anything else as it is."""
+    if not isinstance(value, np.ndarray) or not value.flags.writeable:
+        return value
+    view = value.view()
+    view.setflags(write=False)
+    return view
 
 
 def _check_length(name: str, found: int, expected: int) -> None:

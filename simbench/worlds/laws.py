@@ -115,6 +115,42 @@ def rating_law(
     weight = (1 - bias_level) ** (5 - t)
     if not capped:
         return np.minimum(1, action_rate / np.average(weight, weights=shares) * weight)
+    return capped_scale(weight, action_rate, shares)
+
+
+def rank_law(rank: np.ndarray, bias_level: float, action_rate: float) -> np.ndarray:
+    """Return propensities ``α = min(1, k (1 + rank)^-η)``; ``k`` is solved with the cap.
+
+    The position-based model of examination (Craswell, Zoeter, Taylor, Ramsey, WSDM 2008; the power of the
+    rank: Joachims, Swaminathan, Schnabel, WSDM 2017).
+
+    Parameters
+    ----------
+    rank : ndarray, shape (n,)
+        Place on the page, from 0.
+    bias_level : float
+        ``η``, at least 0; 0 is SCAR.
+    action_rate : float in (0, 1)
+        Mean propensity.
+
+    Returns
+    -------
+    ndarray, shape (n,), float64 in (0, 1].
+    """
+    _check_rate(action_rate)
+    return capped_scale((1.0 + rank) ** -bias_level, action_rate)
+
+
+def capped_scale(weight: np.ndarray, action_rate: float, shares: np.ndarray | None = None) -> np.ndarray:
+    """Return ``min(1, k w)`` with ``k`` such that its mean is ``action_rate``.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (n,), positive
+    action_rate : float in (0, 1)
+    shares : ndarray, shape (n,), optional
+        Weights of the mean, summing to 1; by default all are equal.
+    """
     largest = np.log(1 / weight.min())  # there every response is capped at 1
 
     def excess(log_k: float) -> float:

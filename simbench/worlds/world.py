@@ -63,12 +63,16 @@ class World:
         drawn = [self._drawn(replicate) for replicate in replicates]
         signals = np.stack([one.signals for one in drawn]).astype(np.float32)
         names, train = self.config.signal_names, self.train
-        several = {}
+        more: dict[str, Any] = {}
         if len(names) > 1:
             negative = tuple(number for number, name in enumerate(names) if name == NEGATIVE)
-            several = {"signals": signals, "negative_signals": negative}
+            more = {"signals": signals, "negative_signals": negative}
+        if "pages" in self.config.behaviour.logs:
+            more |= {"page": train.page, "rank": train.rank}
+        if drawn[0].shown is not None:
+            more["shown"] = np.stack([one.shown for one in drawn if one.shown is not None])
         feedback = np.ascontiguousarray(signals[:, 0])
-        log = FeedbackLog(train.features, feedback, train.groups, train.context, **several)
+        log = FeedbackLog(train.features, feedback, train.groups, train.context, **more)
         preference = np.stack([one.preference for one in drawn])
         if drawn[0].propensity is None:
             return log, Truth(train.reward, train.propensity, preference, train.always_acts)
