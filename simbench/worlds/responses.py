@@ -164,8 +164,8 @@ def from_file(config: RatedFile, link: RatingLink, name: str, size: int, seed: i
         If the responses cannot be read.
     """
     total = round(size * 1.25)  # a fifth of the prompts or rows becomes the test set
-    columns = config.model_dump(exclude={"kind", "n_context"})
-    data = load_responses(**columns, **link.model_dump(exclude={"kind"}), size=total, seed=seed)
+    columns = config.model_dump(exclude={"kind", "path", "n_context"})
+    data = load_responses(config.path, **columns, **link.model_dump(exclude={"kind"}), size=total, seed=seed)
     rng = stream(seed, "responses", name, size)
     is_train = _split(data.groups, rng)
     context, pages = _context(config.n_context, data.groups, rng)
