@@ -25,7 +25,7 @@ FLOATS: dict[str, type[np.generic]] = {
 
 
 class MappedMatrix:
-    """A matrix on disk whose rows are converted to float32 and scaled as they are read.
+    """A matrix on disk whose rows are converted to float32, shifted and scaled as they are read.
 
     Parameters
     ----------
@@ -33,10 +33,13 @@ class MappedMatrix:
         Usually a ``np.memmap``, of float16, float32 or float64, or of uint16 that holds the bits of bfloat16.
     is_bfloat16 : bool
         Whether ``array`` holds the bits of bfloat16.
-    scale : float
-        Factor by which the values are multiplied, in float32, as they are read.
+    scale : float, or Tensor of shape (d,), float32
+        Factor by which the values are multiplied, in float32, as they are read; one for every column, if it
+        is a tensor.
     chosen : ndarray of int64, optional
         Rows of ``array`` that this matrix consists of, in this order; by default all of them.
+    mean : Tensor, shape (d,), float32, optional
+        What is subtracted from every column before that.
 
     Notes
     -----
@@ -47,17 +50,19 @@ class MappedMatrix:
     ndim: int = 2
     dtype: np.dtype[np.float32] = np.dtype(np.float32)
     is_bfloat16: bool
-    scale: float
+    scale: float | Tensor
     is_checked: bool  # for finite values, see simbench.log.feedback.check_matrix
 
     def __init__(
         self,
         array: np.ndarray,
         is_bfloat16: bool = False,
-        scale: float = 1.0,
+        scale: float | Tensor = 1.0,
         chosen: np.ndarray | None = None,
+        mean: Tensor | None = None,
     ):
-        self._array, self.is_bfloat16, self.scale, self._chosen = array, is_bfloat16, scale, chosen
+        self._array, self.is_bfloat16, self._chosen = array, is_bfloat16, chosen
+        self.scale, self.mean = scale, mean
         self.is_checked = False
 
     @classmethod
@@ -105,6 +110,19 @@ class MappedMatrix:
         """Return the same rows multiplied by ``factor``, without reading them."""
         return self._like(self.scale * factor, self._chosen)
 
+    def standardised(self, mean: np.ndarray, scale: np.ndarray) -> "MappedMatrix":
+        """Return the same rows, ``mean`` subtracted and multiplied by ``scale``, without reading them.
+
+        Parameters
+        ----------
+        mean, scale : ndarray, shape (d,)
+            Of the values in the file, which must not be scaled yet.
+        """
+        assert self.mean is None and isinstance(self.scale, float) and self.scale == 1
+        other = self._like(torch.tensor(scale, dtype=torch.float32), self._chosen)
+        other.mean = torch.tensor(mean, dtype=torch.float32)
+        return other
+
     def select(self, rows: np.ndarray) -> "MappedMatrix":
         """Return the matrix of some of the rows, still on disk.
 
@@ -116,8 +134,8 @@ class MappedMatrix:
         numbers = np.arange(len(self))[rows]
         return self._like(self.scale, numbers if self._chosen is None else self._chosen[numbers])
 
-    def _like(self, scale: float, chosen: np.ndarray | None) -> "MappedMatrix":
-        other = MappedMatrix(self._array, self.is_bfloat16, scale, chosen)
+    def _like(self, scale: float | Tensor, chosen: np.ndarray | None) -> "MappedMatrix":
+        other = MappedMatrix(self._array, self.is_bfloat16, scale, chosen, self.mean)
         other.is_checked = self.is_checked
         return other
 
@@ -176,7 +194,7 @@ class MappedMatrix:
         numbers = np.arange(len(self))[rows]
         buffer = torch.empty((np.size(numbers), self.shape[1]), dtype=self.stored)
         values = self.read(np.atleast_1d(numbers), buffer).float()
-        scaled = values.numpy() if self.scale == 1 else values.mul_(self.scale).numpy()
+        scaled = scaled_in_place(values, self.mean, self.scale).numpy()
         return scaled[0] if np.ndim(numbers) == 0 else scaled
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -197,6 +215,13 @@ class MappedMatrix:
 
 
 Matrix = np.ndarray | MappedMatrix
+
+
+def scaled_in_place(values: Tensor, mean: Tensor | None, scale: float | Tensor) -> Tensor:
+    """Subtract the mean from float32 rows, (k, d), and multiply them by the scale; both as in a matrix."""
+    if mean is not None:
+        values.sub_(mean)
+    return values if isinstance(scale, float) and scale == 1 else values.mul_(scale)
 
 
 def as_matrix(values: Matrix) -> Matrix:

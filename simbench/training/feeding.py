@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simbench.files.matrix import IN_MEMORY, MappedMatrix, Matrix
+from simbench.files.matrix import IN_MEMORY, MappedMatrix, Matrix, scaled_in_place
 from simbench.training.batches import Pool
 
 Key = TypeVar("Key")
@@ -25,24 +25,27 @@ class Held:
     ----------
     values : Tensor, shape (k, d)
         Stored values, of any floating-point type.
-    scale : float
+    scale : float, or Tensor of shape (d,)
         Factor by which stored values are multiplied.
     is_whole : bool
         Whether it holds every row of the log rather than those of one pool.
     dtype : torch.dtype
         Type in which :meth:`take` returns rows.
+    mean : Tensor, shape (d,), or None
+        What is subtracted from stored values before that.
     """
 
     values: Tensor
-    scale: float
+    scale: float | Tensor
     is_whole: bool
     dtype: torch.dtype
+    mean: Tensor | None = None
 
     def take(self, rows: Tensor) -> Tensor:
         """The given rows, scaled, in the type of the matrix products."""
         part = self.values.index_select(0, rows)
-        if self.scale != 1:
-            part = part.float().mul_(self.scale)
+        if isinstance(self.scale, Tensor) or self.scale != 1:
+            part = scaled_in_place(part.float(), self.mean, self.scale)
         return part.to(self.dtype)
 
 
@@ -146,9 +149,14 @@ class Feeder(Generic[Key]):
         for key, matrix in self._read.items():
             if id(matrix) not in loaded:
                 values = matrix.read(rows, self._buffer(side, key, matrix, len(rows)))
-                loaded[id(matrix)] = Held(values.to(self.device), matrix.scale, False, self.dtype)
+                loaded[id(matrix)] = self._of_pool(values, matrix)
             inputs[key] = loaded[id(matrix)]
         return self._to_device(places), inputs
+
+    def _of_pool(self, values: Tensor, matrix: MappedMatrix) -> Held:
+        scale = matrix.scale.to(self.device) if isinstance(matrix.scale, Tensor) else matrix.scale
+        mean = None if matrix.mean is None else matrix.mean.to(self.device)
+        return Held(values.to(self.device), scale, False, self.dtype, mean)
 
     def _buffer(self, side: int, key: Key, matrix: MappedMatrix, rows: int) -> Tensor:
         """Memory that is reused for every pool: fresh pages cost as much time as the reading."""
@@ -166,7 +174,7 @@ class Feeder(Generic[Key]):
 
     def _whole(self, matrix: Matrix) -> Held:
         if isinstance(matrix, np.ndarray):
-            values = torch.as_tensor(np.ascontiguousarray(matrix), dtype=torch.float32)
+            values = torch.from_numpy(np.array(matrix, dtype=np.float32, order="C"))  # a log is read-only
             return Held(values.to(self.device, self.dtype), 1.0, True, self.dtype)
         values = torch.empty(matrix.shape, dtype=self.dtype, device=self.device)
         step = max(1, IN_MEMORY // 8 // (4 * matrix.shape[1]))
