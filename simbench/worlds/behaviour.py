@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
 from simbench.errors import BadInput, did_you_mean
 from simbench.files.python_file import module_of
@@ -19,7 +19,7 @@ from simbench.worlds.scene import Scene
 GROUP = "simbench.behaviours"
 
 
-class Behaviour(BaseModel, ABC, frozen=True, extra="forbid"):
+class Behaviour(BaseModel, ABC):
     """A way in which users act on whole pages, at any bias level.
 
     Parameters
@@ -36,6 +36,9 @@ class Behaviour(BaseModel, ABC, frozen=True, extra="forbid"):
     composes : frozenset of str
         Settings of :class:`simbench.worlds.channel.Channel` that it can be combined with.
     """
+
+    # not as keywords of the class, which type checkers would ask of every subclass again
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     scar_at_0: ClassVar[bool] = True
     composes: ClassVar[frozenset[str]] = frozenset()
@@ -76,6 +79,11 @@ class Behaviour(BaseModel, ABC, frozen=True, extra="forbid"):
     def logs(self) -> frozenset[str]:
         """What the log holds besides features and feedback: "context", "pages"."""
         return frozenset()
+
+    @property
+    def reads_trait(self) -> bool:
+        """Whether acting depends on the trait of the responses, which then must have one."""
+        return False
 
     @property
     def reads_reward(self) -> bool:

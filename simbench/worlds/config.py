@@ -47,6 +47,9 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
         alien = [name for name in self.channel.used() if name not in self.behaviour.composes]
         if alien:
             raise ValueError(f"the behaviour {self.behaviour.kind} cannot have {alien[0]}")
+        if self.behaviour.reads_trait and self.responses.trait is None:
+            what = "length, or a numeric column" if self.responses.kind == "file" else "such as feature:31"
+            raise ValueError(f"the behaviour reads a trait that the responses lack: give `trait`, {what}")
         return self
 
     def changed(self, **changes: Any) -> "WorldConfig":

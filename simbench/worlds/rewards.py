@@ -29,7 +29,7 @@ class _OfFeatures(BaseModel, frozen=True, extra="forbid"):
     prompt_difficulty: float = Field(default=0.75, ge=0)
 
 
-class LinearReward(_OfFeatures):
+class LinearReward(_OfFeatures, frozen=True):
     """A logit that is linear in the features.
 
     Parameters
@@ -42,7 +42,7 @@ class LinearReward(_OfFeatures):
     base_rate: float = Field(default=0.5, gt=0, lt=1)
 
 
-class NetworkReward(_OfFeatures):
+class NetworkReward(_OfFeatures, frozen=True):
     """A logit that is a random network of 16 hidden units.
 
     Parameters
@@ -55,7 +55,7 @@ class NetworkReward(_OfFeatures):
     base_rate: float = Field(default=0.5, gt=0, lt=1)
 
 
-class DrawnRatings(_OfFeatures):
+class DrawnRatings(_OfFeatures, frozen=True):
     """Ratings that are drawn per log, ``t ~ P(t | x)``, and decide the preference, ``r* = 1[t > τ]``.
 
     Parameters

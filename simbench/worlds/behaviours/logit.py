@@ -6,7 +6,6 @@ import numpy as np
 from pydantic import Field
 from scipy.special import logit
 
-from simbench.errors import BadInput
 from simbench.files.matrix import product
 from simbench.worlds.behaviour import PointwiseBehaviour
 from simbench.worlds.laws import confounded_salience, logit_law
@@ -40,6 +39,11 @@ class Logit(PointwiseBehaviour):
         return frozenset({"context"}) if self.reads == "context" else frozenset()
 
     @property
+    def reads_trait(self) -> bool:
+        """Whether the trait is what the salience is made of."""
+        return self.reads == "trait"
+
+    @property
     def reads_reward(self) -> bool:
         """Whether there is confounding."""
         return self.confounding != 0
@@ -61,7 +65,6 @@ class Logit(PointwiseBehaviour):
                 return scene.context[:, 0] + scene.context[:, 1].astype(float)
             return scene.context.astype(float) @ context_weight
         if self.reads == "trait" and is_click:
-            if scene.trait is None:
-                raise BadInput("a behaviour that reads the trait needs responses with one: give `trait`.")
+            assert scene.trait is not None  # a world whose responses have none is refused
             return trait_salience(scene.trait_name, scene.trait)
         return product(scene.features, weight)
