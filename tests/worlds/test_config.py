@@ -3,27 +3,42 @@
 import pytest
 from pydantic import ValidationError
 
-from simbench.worlds.config import OrdinalRatings, RealResponses, WorldConfig
+from simbench.errors import BadInput
+from simbench.worlds.config import PARTS, WorldConfig
 from simbench.worlds.presets import DESCRIPTIONS, PRESETS
+from simbench.worlds.responses import RatedFile, RatingLink
+from simbench.worlds.rewards import DrawnRatings
 
-DEFAULTS = {
-    **{"name": "exclusive", "law": "logit", "capped": True, "salience": "context", "trait": None},
-    **{"confounding": 0.0, "misclick": 0.0, "signals": 1, "regenerate": False, "signal_dependence": 0.0},
-    **{"exposures": 1, "always_share": 0.0, "action_rate": 0.3, "reward": "linear", "base_rate": 0.5},
-    **{"reward_scale": 1.5, "prompt_difficulty": 0.75, "responses_per_prompt": 5, "n_features": 32},
-    **{"n_context": 4, "test_size": 5000, "default_size": 10_000, "real": None, "ratings": None},
+RESPONSES = {
+    **{"kind": "synthetic", "n_features": 32, "n_context": 4, "responses_per_prompt": 5, "test_size": 5000},
+    "trait": None,
 }
+REWARD = {"kind": "linear", "base_rate": 0.5, "reward_scale": 1.5, "prompt_difficulty": 0.75}
+LOGIT = {"kind": "logit", "action_rate": 0.3, "reads": "context", "confounding": 0.0}
+RATING = {"kind": "rating", "action_rate": 0.3, "capped": True}
+CHANNEL = {
+    **{"misclick": 0.0, "signals": 1, "regenerate": False, "signal_dependence": 0.0, "exposures": 1},
+    "always_share": 0.0,
+}
+DEFAULTS = {
+    **{"name": "exclusive", "responses": RESPONSES, "reward": REWARD, "behaviour": LOGIT},
+    **{"channel": CHANNEL, "default_size": 10_000},
+}
+SHARED = {**LOGIT, "reads": "features"}
 
 # What each preset has of its own; the twins stand in test_twins.
 OWN = {
     "exclusive": {},
-    "shared": {"salience": "features"},
-    "confounded": {"confounding": 0.5},
-    "rating": {"law": "rating", "salience": "features"},
-    "misclick": {"misclick": 0.05},
-    "always": {"salience": "features", "always_share": 0.05},
-    "signals": {"salience": "features", "signals": 2},
-    "copyable": {"salience": "trait", "trait": "feature:29", "responses_per_prompt": 32},
+    "shared": {"behaviour": SHARED},
+    "confounded": {"behaviour": {**LOGIT, "confounding": 0.5}},
+    "rating": {"behaviour": RATING},
+    "misclick": {"channel": {**CHANNEL, "misclick": 0.05}},
+    "always": {"behaviour": SHARED, "channel": {**CHANNEL, "always_share": 0.05}},
+    "signals": {"behaviour": SHARED, "channel": {**CHANNEL, "signals": 2}},
+    "copyable": {
+        "responses": {**RESPONSES, "trait": "feature:29", "responses_per_prompt": 32},
+        "behaviour": {**LOGIT, "reads": "trait"},
+    },
 }
 
 
@@ -35,6 +50,13 @@ def test_presets_are_what_they_were():
     assert [name for name in PRESETS if not name.startswith("twin:")] == list(OWN)
     for name, own in OWN.items():
         assert PRESETS[name].model_dump() == {**DEFAULTS, "name": name, **own}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_reads_back_from_its_json(name):
+    found = WorldConfig.model_validate_json(PRESETS[name].model_dump_json())
+    assert found == PRESETS[name]
+    assert type(found.behaviour) is type(PRESETS[name].behaviour)
 
 
 def test_every_preset_is_described():
@@ -65,9 +87,9 @@ def test_the_signals_are_the_click_its_repetitions_and_the_others():
     ("changes", "logged"),
     [
         ({}, True),
-        ({"law": "rating"}, False),  # it reads the rating, whatever the salience says
-        ({"salience": "features"}, False),
-        ({"salience": "trait", "trait": "feature:0"}, False),
+        ({"behaviour": "rating"}, False),
+        ({"reads": "features"}, False),
+        ({"reads": "trait", "trait": "feature:0"}, False),
     ],
 )
 def test_context_is_logged_where_the_propensity_reads_it(changes, logged):
@@ -96,32 +118,39 @@ def test_context_is_logged_where_the_propensity_reads_it(changes, logged):
 )
 def test_every_number_has_its_range(field, inside, outside):
     for value in inside:
-        assert getattr(WorldConfig().changed(**{field: value}), field) == value
+        described = WorldConfig().changed(**{field: value}).model_dump()
+        settings = {name: own for part in PARTS for name, own in described[part].items()}
+        assert {**described, **settings}[field] == value
     for value in outside:
-        with pytest.raises(ValidationError, match=field):
+        with pytest.raises(BadInput, match=rf"{field}: Input should be .*, got {value}"):
             WorldConfig().changed(**{field: value})
 
 
 def test_unknown_fields_and_changes_in_place_are_refused():
     with pytest.raises(ValidationError, match="Extra inputs"):
-        WorldConfig().changed(biaslevel=1)
+        WorldConfig(biaslevel=1)
     with pytest.raises(ValidationError, match="frozen"):
         WorldConfig().name = "other"
+    for part in PARTS:
+        assert type(getattr(WorldConfig(), part)).model_config["frozen"]
+        with pytest.raises(BadInput, match=rf"{part}.*\.biaslevel: Extra inputs are not permitted, got 1"):
+            WorldConfig().changed(**{part: {"biaslevel": 1}})
 
 
-def test_real_responses_are_read_by_these_defaults():
-    assert RealResponses(path="a.csv").model_dump() == {
-        **{"path": "a.csv", "features": None, "prompt_column": None, "text_column": None},
-        **{"rating_column": None, "votes_column": None, "link": "auto", "slope": 1.5, "threshold": None},
+def test_rated_responses_are_read_by_these_defaults():
+    assert RatedFile(path="a.csv").model_dump() == {
+        **{"kind": "file", "path": "a.csv", "features": None, "prompt_column": None, "text_column": None},
+        **{"rating_column": None, "votes_column": None, "n_context": 4, "trait": None},
     }
+    assert RatingLink().model_dump() == {"kind": "link", "link": "auto", "slope": 1.5, "threshold": None}
 
 
 THREE = {"levels": (1, 2, 3), "shares": (0.2, 0.5, 0.3), "threshold": 2}
 
 
-def test_the_good_share_is_of_the_levels_above_the_threshold():
-    assert OrdinalRatings(**THREE).good_share == pytest.approx(0.3)
-    assert OrdinalRatings(**{**THREE, "threshold": 1.5}).good_share == pytest.approx(0.8)
+def test_the_base_rate_is_of_the_levels_above_the_threshold():
+    assert DrawnRatings(**THREE).base_rate == pytest.approx(0.3)
+    assert DrawnRatings(**{**THREE, "threshold": 1.5}).base_rate == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
@@ -139,26 +168,5 @@ def test_the_good_share_is_of_the_levels_above_the_threshold():
 )
 def test_ratings_that_are_no_distribution_are_refused(changes, words):
     with pytest.raises(ValidationError, match=words):
-        OrdinalRatings(**{**THREE, **changes})
-    assert OrdinalRatings(**{**THREE, "threshold": 1}).good_share == pytest.approx(0.8)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"confounding": 0.1}, "cannot have confounding"),
-        ({"always_share": 0.1}, "cannot have always_share"),
-        ({"exposures": 2}, "cannot have exposures"),
-        ({"real": {"path": "a.csv"}}, "cannot have real"),
-        ({"signals": 2}, "cannot have signals"),
-        ({"regenerate": True}, "cannot have regenerate"),
-        ({"misclick": 0.1}, "cannot have misclick"),
-        ({"base_rate": 0.30001}, "share of ratings above τ, 0.3"),
-        ({"law": "logit"}, "needs the rating law"),
-    ],
-)
-def test_a_world_of_drawn_ratings_has_nothing_else(changes, words):
-    plain = {"law": "rating", "ratings": THREE, "base_rate": 0.3}
-    assert WorldConfig.model_validate(plain).capped
-    with pytest.raises(ValidationError, match=words):
-        WorldConfig.model_validate({**plain, **changes})
+        DrawnRatings(**{**THREE, **changes})
+    assert DrawnRatings(**{**THREE, "threshold": 1}).base_rate == pytest.approx(0.8)

@@ -14,7 +14,7 @@ from simbench.worlds.world import build
 
 def world(name, level=1.3, size=60, seed=2, **changes):
     small = {"test_size": 100, "n_features": 8, **changes}
-    return build(PRESETS[name].model_copy(update=small), level, size, seed)
+    return build(PRESETS[name].changed(**small), level, size, seed)
 
 
 def test_a_replicate_is_the_same_in_any_range(small_world):
@@ -43,7 +43,7 @@ def test_draws_depend_on_seed_and_name(change):
 def written_out(built, replicate):
     """Preference of every response, and every signal, by a loop over responses."""
     config, train = built.config, built.train
-    n, names, d = len(train.reward), config.signal_names, config.signal_dependence
+    n, names, d = len(train.reward), config.signal_names, config.channel.signal_dependence
     rng = stream(built.seed, "feedback", config.name, replicate)
     good, acts, slips = rng.random((3, n))
     further = rng.random((len(names) - 1, n))
@@ -59,10 +59,10 @@ def written_out(built, replicate):
                 g.append(d * z[0] + own * z[1] + (1 - d * d - own * own) ** 0.5 * z[2])
             draws = [acts[i], *map(norm.cdf, g[1:])]
         for k, name in enumerate(names):
-            alpha = train.propensity[i] if k == 0 else train.more_propensities[k - 1, i]
+            alpha = train.law.propensities[k, i]
             fires = not preference[i] if name == "regenerate" else preference[i]
             if name == "click":
-                fires = fires or slips[i] < config.misclick
+                fires = fires or slips[i] < config.channel.misclick
             signals[k, i] = draws[k] < alpha and fires
     return preference, signals
 
@@ -101,7 +101,8 @@ def test_every_response_is_drawn_by_its_law(name, changes):
 def test_the_log_has_the_responses_and_the_truth_has_the_rest():
     built = world("always", always_share=0.1, action_rate=0.4)
     log, truth = built.draw(range(2))
-    assert log.features is built.train.features and np.array_equal(log.groups, built.train.groups)
+    assert np.shares_memory(log.features, built.train.features)
+    assert np.array_equal(log.groups, built.train.groups)
     assert log.context is None
     assert np.array_equal(truth.reward, built.train.reward)
     assert np.array_equal(truth.propensity, built.train.propensity)
@@ -117,13 +118,13 @@ def test_the_log_has_the_responses_and_the_truth_has_the_rest():
 def test_a_rating_is_drawn_then_cut_then_acted_on(name):
     built = world(name, 0.7, size=80)
     log, truth = built.draw(range(5, 7))
-    rated, ratings = built.train.rated, built.config.ratings
+    law, ratings = built.train.law, built.config.reward
     for row, replicate in enumerate((5, 6)):
         rates, acts = stream(2, "feedback", name, replicate).random((2, 80))
         for i in range(80):
-            level = sum(rates[i] < exceeds for exceeds in rated.exceeds[:, i])
+            level = sum(rates[i] < exceeds for exceeds in law.ratings.exceeds[:, i])
             good = ratings.levels[level] > ratings.threshold
-            alpha = rated.level_propensity[level]
+            alpha = law.levels[0, level, i]
             assert truth.preference[row, i] == good
             assert truth.propensity[row, i] == alpha
             assert log.feedback[row, i] == (good and acts[i] < alpha)
@@ -131,7 +132,7 @@ def test_a_rating_is_drawn_then_cut_then_acted_on(name):
     assert np.array_equal(truth.reward, built.train.reward)
     assert np.array_equal(truth.propensity_of_good, built.train.propensity)
     assert log.context is None and log.signals is None and np.array_equal(log.groups, built.train.groups)
-    assert log.features is built.train.features
+    assert np.shares_memory(log.features, built.train.features)
 
 
 def test_misclicks_are_slips_of_active_users_at_their_rate():
@@ -148,9 +149,10 @@ def test_two_actions_depend_on_each_other_as_the_copula_says():
     """Both signals of good responses, against the realised correlation (60 draws, 6 standard errors)."""
     built = world("signals", signals=2, signal_dependence=0.7, size=400)
     log, truth = built.draw(range(60))
-    first, second = built.train.propensities
+    first, second = built.train.law.propensities
     spread = np.sqrt(first * (1 - first) * second * (1 - second))
     scaled = (log.signals[:, 0] - first) * (log.signals[:, 1] - second) / spread
     good = truth.preference
-    assert abs(scaled[good].mean() - built.realised_dependence()) < 6 * scaled[good].std() / good.sum() ** 0.5
-    assert built.realised_dependence() > 0.2
+    found = built.train.law.action_correlation()
+    assert abs(scaled[good].mean() - found) < 6 * scaled[good].std() / good.sum() ** 0.5
+    assert found > 0.2

@@ -109,7 +109,7 @@ RECORDED = [
 def test_a_seed_makes_the_world_that_it_always_made(name, changes, values, clicked):
     config = PRESETS.get(name, WorldConfig(name=name))
     built = build(config.changed(test_size=100, n_features=8, **changes), 0.8, 60, 3)
-    alphas = built.train.propensities
+    alphas = built.train.law.propensities
     found = [built.train.features[-1, -1], built.train.reward[0], built.test.reward[-1]]
     found += [alphas[0, 1], alphas[-1, -1], built.test.propensity[0]]
     assert found == pytest.approx(values, rel=1e-6)

@@ -22,14 +22,14 @@ SHARED = PRESETS["signals"].changed(test_size=500)
 
 
 def world(**changes):
-    return build(SHARED.model_copy(update=changes), 1.0, 1500, 0)
+    return build(SHARED.changed(**changes), 1.0, 1500, 0)
 
 
 def test_a_world_of_one_signal_draws_as_it_did_before_there_were_several():
     """The draws written out: preference, action, slip, in this order and from this stream."""
     one = build(PRESETS["misclick"].changed(test_size=500), 1.0, 1500, 0)
     log, truth = one.draw(range(2, 4))
-    assert log.signals is None and one.train.more_propensities is None
+    assert log.signals is None and one.train.law.propensities.shape == (1, 1500)
     for row, replicate in enumerate((2, 3)):
         good, acts, slips = stream(0, "feedback", "misclick", replicate).random((3, len(one.train.reward)))
         preference = good < one.train.reward
@@ -56,7 +56,7 @@ def test_signals_fire_as_their_sign_says():
     assert not (log.signals[:, 3:].astype(bool) & good).any()
     rates = several.signal_rates()
     assert list(rates) == ["click", "copy", "upvote", "regenerate"]
-    alphas = several.train.propensities
+    alphas = several.train.law.propensities
     assert np.allclose(alphas.mean(1), 0.3, atol=1e-6)
     assert np.abs(np.corrcoef(alphas) - np.eye(4)).max() < 0.6  # saliences of their own
     for number, rate in enumerate(rates.values()):  # family-wise error 1e-6
@@ -65,9 +65,7 @@ def test_signals_fire_as_their_sign_says():
 
 
 def test_in_a_world_with_context_the_other_signals_read_it_too():
-    log, _ = build(
-        PRESETS["exclusive"].changed(signals=2, test_size=500), 1.0, 1500, 0
-    ).draw(range(1))
+    log, _ = build(PRESETS["exclusive"].changed(signals=2, test_size=500), 1.0, 1500, 0).draw(range(1))
     assert log.context is not None and log.signals.shape == (1, 2, 1500)
 
 

@@ -4,14 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 from scipy.special import logit
 from scipy.stats import zscore
 
 from simbench.errors import BadInput
 from simbench.log.rated_responses import load_responses
-from simbench.worlds.config import RealResponses, WorldConfig
+from simbench.worlds.behaviours.logit import Logit
+from simbench.worlds.config import WorldConfig
 from simbench.worlds.presets import PRESETS
+from simbench.worlds.responses import RatedFile, RatingLink
 from simbench.worlds.traits import trait_column, trait_salience
 from simbench.worlds.world import build
 
@@ -48,8 +49,9 @@ def answers(tmp_path):
 
 def test_of_real_responses_it_is_their_length_in_characters_and_a_feature(answers):
     path, length = answers
-    real = RealResponses(path=str(path), features=str(path.with_name("features.npy")))
-    world = build(WorldConfig(name="long", salience="trait", trait="length", real=real), 2.0, 320, 0)
+    rated = RatedFile(path=str(path), features=str(path.with_name("features.npy")), trait="length")
+    parts = {"responses": rated, "reward": RatingLink(), "behaviour": Logit(reads="trait")}
+    world = build(WorldConfig(name="long", **parts), 2.0, 320, 0)
     assert world.train.trait is not None and world.test.trait is not None
     assert sorted([*world.train.trait, *world.test.trait]) == sorted(length)
     assert world.train.features.shape[1] == 5
@@ -65,20 +67,20 @@ def test_it_may_be_a_numeric_column(answers):
     assert found.trait is not None and set(found.trait) == {0, 1, 2}
     with pytest.raises(BadInput, match="no column 'stars'"):
         load_responses(path, features=path.with_name("features.npy"), trait="stars")
-    with pytest.raises(BadInput, match="row 0, column 'response'"):
+    with pytest.raises(BadInput, match="row 1, column 'response'"):
         load_responses(path, features=path.with_name("features.npy"), trait="response")
 
 
 @pytest.mark.parametrize("trait", [None, "length", "feature:32", "feature:-1", "feature:x", "other:3"])
 def test_a_synthetic_trait_must_be_a_feature_that_is_there(trait):
-    with pytest.raises(ValidationError, match="feature"):
+    with pytest.raises(BadInput, match="feature"):
         WorldConfig().changed(name="w", reads="trait", trait=trait)
 
 
 def test_a_trait_that_nobody_acts_on_must_be_there_too():
-    with pytest.raises(ValidationError, match="K with K below 32"):
+    with pytest.raises(BadInput, match="K with K below 32"):
         WorldConfig().changed(name="w", trait="feature:32")
-    assert WorldConfig().changed(name="w", trait="feature:31").salience == "context"
+    assert WorldConfig().changed(name="w", trait="feature:31").behaviour == Logit()
 
 
 def test_a_synthetic_trait_is_the_column_of_its_number():
