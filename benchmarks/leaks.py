@@ -40,14 +40,14 @@ def values(out: Path) -> Values:
     config = StudyConfig.model_validate(json.loads((out / "study.json").read_text())["config"])
     shards, found = Shards(out / "shards"), {}
     for cell in cells_of(config):
-        if shards.has(cell.key):
+        if shards.has(cell.key, cell.replicates):
             found[cell.world.name, cell.protocol.name, cell.estimator] = _of(cell, shards)
     return found
 
 
 def _of(cell: Cell, shards: Shards) -> dict[str, np.ndarray]:
     test = cell.built().test
-    each = per_replicate(shards.read(cell.key)[0], test.reward, test.groups)
+    each = per_replicate(shards.read(cell.key, cell.replicates)[0], test.reward, test.groups)
     return {metric: each[metric] for metric in METRICS}
 
 

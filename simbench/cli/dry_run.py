@@ -8,9 +8,9 @@ import pandas as pd
 from simbench.cli.output import duration, print_table
 from simbench.files.location import Location
 from simbench.study.config import StudyConfig
+from simbench.study.folder import is_of
 from simbench.study.forecast import CellForecast, Forecast, Span, forecast
 from simbench.study.grants import in_words
-from simbench.study.run import is_of
 from simbench.study.shards import Shards
 
 STATUSES = ("to run", "finished", "skipped", "fails")

@@ -90,9 +90,9 @@ def collect(config: StudyConfig, folder: Path) -> pd.DataFrame:
     """
     shards, frames = Shards(folder / "shards"), []
     for cell in cells_of(config):
-        if not shards.has(cell.key):
+        if not shards.has(cell.key, cell.replicates):
             continue
-        predictions, facts = shards.read(cell.key)
+        predictions, facts = shards.read(cell.key, cell.replicates)
         found = scores(predictions, cell.built().test.reward, find(cell.estimator).ranks_only)
         frames.append(as_rows(cell, facts["knows"], found))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)

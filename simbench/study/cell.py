@@ -1,29 +1,60 @@
-"""A cell of a study: one estimator in one situation. Runs it, and keeps its predictions as a shard."""
+"""A cell of a study: one estimator in one situation. Runs it, and keeps its predictions as a shard.
+
+A cell is a value of its inputs: what is not part of its key cannot change a replicate of its predictions.
+"""
 
 import hashlib
 import json
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel
 
 from simbench._compat import VERSION
+from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import find
 from simbench.log.feedback import FeedbackLog
 from simbench.score.weights import effective_sample_share
+from simbench.study import facts
 from simbench.study.grants import base, granted, unavailable
+from simbench.study.inputs import Inputs, code_of, inputs_of_world
 from simbench.study.protocol import EvaluationProtocol
-from simbench.study.shards import Shards
+from simbench.study.shards import Shard, Shards
 from simbench.study.supervision import fit_under
 from simbench.training.contract import MEMORY_BUDGET
 from simbench.training.precision import Precision
 from simbench.training.trainer import Execution
 from simbench.worlds.config import WorldConfig
 from simbench.worlds.world import World, build
+
+
+class Place(NamedTuple):
+    """What decides a built world, its files included; cells that have it in common share the world."""
+
+    world: WorldConfig
+    bias_level: float
+    size: int
+    seed: int
+    data: Inputs
+
+
+@lru_cache(maxsize=2)
+def built(place: Place) -> World:
+    """The world of a place; the two built last are cached.
+
+    Raises
+    ------
+    BadInput
+        If it cannot be built, or a file that it is read from is not the one that was planned with.
+    """
+    world = build(*place[:-1])
+    if place.data:
+        _check_unchanged(place.data, inputs_of_world(place.world))
+    return world
 
 
 class Cell(BaseModel, frozen=True, extra="forbid"):
@@ -41,7 +72,7 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     parameters : dict
         Hyper-parameters that differ from the shipped ones.
     replicates : int
-        Number of logs that are drawn and fitted, R.
+        Number of logs that are drawn and fitted, R. A replicate is the same among few and among many.
     seed : int
     grant : tuple of str
         What the estimator is told, by the names of :func:`simbench.study.grants.meanings`.
@@ -53,6 +84,9 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     memory_budget : int
         Bytes that the replicates training at once may take. It changes no number.
     protocol : EvaluationProtocol
+    data, code : tuple of (str, str)
+        Files that the world is read from, and code from outside that runs: each with its name and the
+        fingerprint of its content, see :func:`with_inputs`.
     """
 
     world: WorldConfig
@@ -68,14 +102,21 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     precision: Precision = "fp32"
     memory_budget: int = MEMORY_BUDGET
     protocol: EvaluationProtocol = EvaluationProtocol()
+    data: Inputs = ()
+    code: Inputs = ()
 
     @property
     def key(self) -> str:
         """Hash that names the shard, 20 hexadecimal digits.
 
-        The version of simbench is part of it, because code changes results; the memory budget is not.
+        The version of simbench is part of it, because code changes results. The memory budget, the number of
+        replicates and that of the device change none, and a share of labels none that are not told.
         """
-        described = self.model_dump(mode="json", exclude={"memory_budget"})
+        unread = {"memory_budget": True, "replicates": True, "protocol": {"replicates"}}
+        if "labels" not in self.grant:
+            unread["label_share"] = True
+        described = self.model_dump(mode="json", exclude=unread)
+        described["device"] = self.device.partition(":")[0]
         text = json.dumps([VERSION, described], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -84,7 +125,7 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
         """The columns that identify a cell in every table."""
         return {
             "world": self.world.name,
-            "law": self.world.law,
+            "behaviour": self.world.behaviour.kind,
             "bias_level": self.bias_level,
             "size": self.size,
             "protocol": self.protocol.name,
@@ -109,9 +150,20 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
             tried += [] if own in tried else [own]
         return tried
 
+    @property
+    def place(self) -> Place:
+        """What decides the world of this cell."""
+        return Place(self.world, self.bias_level, self.size, self.seed, self.data)
+
     def built(self) -> World:
-        """The world of this cell with its responses; the two built last are cached."""
-        return _built(self.world, self.bias_level, self.size, self.seed)
+        """The world of this cell with its responses; the two built last are cached.
+
+        Raises
+        ------
+        BadInput
+            If the world cannot be built, or a file that it is read from is not the one that was planned with.
+        """
+        return built(self.place)
 
 
 @dataclass(frozen=True)
@@ -134,9 +186,25 @@ class Outcome:
     seconds: float
 
 
-@lru_cache(maxsize=2)
-def _built(world: WorldConfig, bias_level: float, size: int, seed: int) -> World:
-    return build(world, bias_level, size, seed)
+def with_inputs(cell: Cell) -> Cell:
+    """The cell with the fingerprints of what it reads, as it is at this moment.
+
+    Raises
+    ------
+    BadInput
+        If a file cannot be read.
+    """
+    data, code = inputs_of_world(cell.world), code_of(cell.estimator, cell.grant)
+    return cell.model_copy(update={"data": data, "code": code})
+
+
+def _check_unchanged(planned: Inputs, found: Inputs) -> None:
+    if found != planned:
+        changed = {name for name, _ in set(planned) ^ set(found)}
+        raise BadInput(
+            f"{' and '.join(sorted(changed))} has changed since the study was planned: run the same command "
+            "again"
+        )
 
 
 def missing(cell: Cell, kind: type[Estimator]) -> list[str]:
@@ -150,29 +218,41 @@ def missing(cell: Cell, kind: type[Estimator]) -> list[str]:
 
 
 def run_cell(cell: Cell, shards: Shards) -> Outcome:
-    """Run a cell and keep its shard, unless the shard exists already.
+    """Run the replicates of a cell that its shard lacks, and keep them there.
 
-    An exception in the estimator does not propagate: it becomes an outcome ``failed``, without a shard.
+    An exception in the estimator does not propagate: it becomes an outcome ``failed``, and the shard stays
+    as it was.
     """
     kind = find(cell.estimator)
     lacks = missing(cell, kind)
     if lacks:
         return Outcome(cell, "skipped", f"needs {' and '.join(lacks)}", 0.0)
-    if shards.has(cell.key):
-        return Outcome(cell, "ok", "", shards.read(cell.key)[1]["seconds"])
+    there = shards.sound(cell.key)
+    if there is not None and there.replicates >= cell.replicates:
+        return ended(cell, there)
     start = time.perf_counter()
     try:
-        predictions, facts = fit_cell(cell, kind)
+        predictions, own = fit_cell(cell, kind, first=0 if there is None else there.replicates)
+        if cell.code:
+            _check_unchanged(cell.code, code_of(cell.estimator, cell.grant))
+        own["parts"] = [facts.made(len(predictions), time.perf_counter() - start)]
+        if there is not None:
+            own = facts.joined(there.facts, own)
+            predictions = np.concatenate([there.predictions, predictions])
     except Exception as error:  # other people's code runs here: whatever it raises is this row's reason
         reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
         return Outcome(cell, "failed", reason, time.perf_counter() - start)
-    seconds = time.perf_counter() - start
-    shards.write(cell.key, predictions, {**facts, "seconds": seconds})
-    return Outcome(cell, "ok", "", seconds)
+    shards.write(cell.key, predictions, own)
+    return Outcome(cell, "ok", "", facts.seconds(own))
+
+
+def ended(cell: Cell, shard: Shard) -> Outcome:
+    """The outcome of a cell whose shard holds all its replicates."""
+    return Outcome(cell, "ok", "", facts.seconds(facts.first(shard.facts, cell.replicates)))
 
 
 def fit_cell(
-    cell: Cell, kind: type[Estimator], world: World | None = None
+    cell: Cell, kind: type[Estimator], world: World | None = None, first: int = 0
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Draw the log of a cell, fit the estimator with what it is granted, and predict the test responses.
 
@@ -182,15 +262,16 @@ def fit_cell(
     kind : type of Estimator
     world : World, optional
         A world to use in place of the cell's own.
+    first : int
+        Number of the first replicate to fit: those before it are drawn and granted, but not fitted.
 
     Returns
     -------
-    predictions : ndarray, shape (R, m)
+    predictions : ndarray, shape (R - first, m)
         Rewards ``γ̂`` of the test responses, in [0, 1]; scores of any size if the estimator only ranks.
     facts : dict
-        ``knows``: what the estimator was told, in words; ``weights``: see :func:`weight_diagnostics`;
-        ``restarts``: whether they agree, see :class:`simbench.training.restarts.Restarts`; ``settings``: the
-        number of the setting that was kept, for each replicate.
+        See :mod:`simbench.study.facts`, without ``parts``. ``weights``: of :func:`weight_diagnostics`;
+        ``restarts``: of :class:`simbench.training.restarts.Restarts`.
 
     Raises
     ------
@@ -213,7 +294,7 @@ def fit_cell(
     calibrated = protocol.calibrates(cell.estimator)
     is_usual = cell.precision == "fp32" and cell.memory_budget == MEMORY_BUDGET
     execution = None if is_usual else Execution.on(cell.device, cell.precision, cell.memory_budget)
-    how = (calibrated, cell.memory_budget, execution)
+    how = (calibrated, cell.memory_budget, execution, first)
     predictions, restarts, chosen = fit_under(protocol, make, settings, log, truth, world.test, *how)
     _check_predictions(predictions, kind)
     if "truth" in kind.needs:
@@ -223,12 +304,16 @@ def fit_cell(
     if log.signals is not None:
         told.append(f"{log.signals.shape[1]} signals")
     told += protocol.told(cell.estimator)
-    facts = {"knows": ", ".join(told) or "nothing", "weights": weight_diagnostics(log)}
-    return predictions, {**facts, "restarts": restarts, "settings": chosen.tolist()}
+    return predictions, {
+        "knows": ", ".join(told) or "nothing",
+        "weights": facts.as_lists(weight_diagnostics(log.replicates(slice(first, None)))),
+        "restarts": facts.as_lists(restarts),
+        "settings": chosen.tolist(),
+    }
 
 
 def _check_predictions(predictions: np.ndarray, kind: type[Estimator]) -> None:
-    if not np.isfinite(predictions).all():
+    if not (np.abs(predictions) <= np.finfo(np.float32).max).all():  # as shards hold them; NaN is not either
         raise ArithmeticError("the predictions are not finite: training diverged")
     if not kind.ranks_only and (predictions.min() < 0 or predictions.max() > 1):
         raise ArithmeticError(
@@ -237,13 +322,13 @@ def _check_predictions(predictions: np.ndarray, kind: type[Estimator]) -> None:
         )
 
 
-def weight_diagnostics(log: FeedbackLog) -> dict[str, float]:
+def weight_diagnostics(log: FeedbackLog) -> dict[str, np.ndarray]:
     """Diagnostics of the inverse propensity weights ``w = r/α`` under the granted propensity.
 
     Returns
     -------
-    dict of float
-        Means over replicates; empty without a propensity. ``effective_sample_share``: of the clicks, see
+    dict of ndarray, shape (R,)
+        Empty without a propensity. ``effective_sample_share``: of the clicks, see
         :func:`simbench.score.weights.effective_sample_share`; ``largest_weight``;
         ``negative_weight_share``: share of responses on whose ``ℓ0`` the weight ``1 - r/α`` is negative.
     """
@@ -251,7 +336,7 @@ def weight_diagnostics(log: FeedbackLog) -> dict[str, float]:
         return {}
     weight = log.feedback / log.propensity
     return {
-        "effective_sample_share": float(effective_sample_share(weight).mean()),
-        "largest_weight": float(weight.max(1).mean()),
-        "negative_weight_share": float((weight > 1).mean()),
+        "effective_sample_share": effective_sample_share(weight),
+        "largest_weight": weight.max(1),
+        "negative_weight_share": (weight > 1).mean(1),
     }

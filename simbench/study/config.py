@@ -1,5 +1,7 @@
 """The configuration of a study, a grid of worlds, bias levels, sizes and estimators; and its cells."""
 
+from collections.abc import Iterator
+from functools import cache, partial
 from typing import Any
 
 from pydantic import BaseModel, ByteSize, Field
@@ -9,6 +11,7 @@ from simbench.estimator.registry import configured, find
 from simbench.study.cell import Cell
 from simbench.study.executors.worker import fixed_threads
 from simbench.study.grants import BASES, base, checked, variants
+from simbench.study.inputs import code_of, inputs_of_world
 from simbench.study.policy_settings import Downstream
 from simbench.study.protocol import EvaluationProtocol
 from simbench.training.contract import MEMORY_BUDGET
@@ -99,17 +102,20 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
 
 
 def cells_of(config: StudyConfig) -> list[Cell]:
-    """All cells of a study, in the order in which they run: by protocol, world, size and bias level."""
+    """All cells of a study, in the order in which they run: by protocol, world, size and bias level.
+
+    Each holds the fingerprints of what it reads, as it is at this moment.
+    """
+    code = cache(code_of)
     return [
         Cell(
-            world=under(world, protocol),
-            bias_level=bias_level,
-            size=size,
+            **where,
             estimator=name,
             parameters=config.parameters.get(name, {}),
+            grant=grant,
+            code=code(name, grant),
             replicates=protocol.replicates or config.replicates,
             seed=config.seed,
-            grant=grant,
             label_share=config.label_share,
             device=config.device,
             precision=config.precision,
@@ -117,12 +123,21 @@ def cells_of(config: StudyConfig) -> list[Cell]:
             protocol=protocol,
         )
         for protocol in config.protocols
-        for world in config.worlds
-        for size in config.sizes or (world.default_size,)
-        for bias_level in config.bias_levels
-        for name in config.estimators_in.get(world.name, config.estimators)
-        for grant in _grants(config, protocol, name)
+        for told in [cache(partial(_grants, config, protocol))]
+        for where in _situations(config, protocol)
+        for name in config.estimators_in.get(where["world"].name, config.estimators)
+        for grant in told(name)
     ]
+
+
+def _situations(config: StudyConfig, protocol: EvaluationProtocol) -> Iterator[dict[str, Any]]:
+    """The fields that the cells of a situation have in common, for each situation under a protocol."""
+    for plain in config.worlds:
+        world = under(plain, protocol)
+        data = inputs_of_world(world)
+        for size in config.sizes or (world.default_size,):
+            for bias_level in config.bias_levels:
+                yield {"world": world, "data": data, "size": size, "bias_level": bias_level}
 
 
 def under(world: WorldConfig, protocol: EvaluationProtocol) -> WorldConfig:
@@ -167,6 +182,16 @@ def validate(config: StudyConfig, cells: list[Cell]) -> None:
         if name not in config.estimators:
             raise BadInput(f"parameters are given for {name!r}, which is not among the estimators.")
     product_dtype(config.precision, config.device)
+
+
+def validate_worlds(cells: list[Cell]) -> None:
+    """Check that the worlds of these cells can be built.
+
+    Raises
+    ------
+    BadInput
+        With the first that cannot.
+    """
     with fixed_threads():
-        for cell in {(c.world, c.bias_level, c.size, c.seed): c for c in cells}.values():
+        for cell in {cell.place: cell for cell in cells}.values():
             cell.built()

@@ -29,7 +29,7 @@ class FinishedCell:
     predictions : ndarray, shape (R, m)
         Rewards ``γ̂`` of the test responses.
     facts : dict
-        How they were made, see :func:`simbench.study.cell.fit_cell`.
+        How they were made, see :mod:`simbench.study.facts`.
     """
 
     cell: Cell
@@ -75,9 +75,11 @@ def situations(folder: Path | Location) -> Iterator[list[FinishedCell]]:
     BadInput
         If there is no study, or none of its cells finished.
     """
-    shards = Shards(folder / "shards")
-    cells = [cell for cell in cells_of(read_study(folder)) if shards.has(cell.key)]
-    if not cells:
+    shards, is_empty = Shards(folder / "shards"), True
+    for _, group in groupby(cells_of(read_study(folder)), key=_situation_of):
+        cells = [cell for cell in group if shards.has(cell.key, cell.replicates)]
+        if cells:
+            yield [FinishedCell(cell, *shards.read(cell.key, cell.replicates)) for cell in cells]
+            is_empty = False
+    if is_empty:
         raise BadInput(f"{folder} has no finished cell: run the study again.")
-    for _, group in groupby(cells, key=_situation_of):
-        yield [FinishedCell(cell, *shards.read(cell.key)) for cell in group]

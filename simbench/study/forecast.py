@@ -19,7 +19,7 @@ from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import find
 from simbench.score.moments import excess, score
 from simbench.study.cell import Cell, fit_cell, missing
-from simbench.study.config import StudyConfig, cells_of, validate
+from simbench.study.config import StudyConfig, cells_of, validate, validate_worlds
 from simbench.study.executors.worker import fixed_threads
 from simbench.study.shards import Shards
 from simbench.training.network import block_width
@@ -137,7 +137,9 @@ def forecast(
     cells = cells_of(config)
     with fixed_threads():
         validate(config, cells)
-        open_ = {c.key for c in cells if not missing(c, find(c.estimator)) and not shards.has(c.key)}
+        validate_worlds(cells)
+        runnable = (cell for cell in cells if not missing(cell, find(cell.estimator)))
+        open_ = {cell.key for cell in runnable if shards.finished(cell.key, cell.replicates) is None}
         alike: dict[Work, list[Cell]] = {}
         for cell in cells:
             if cell.key in open_:

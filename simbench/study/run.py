@@ -1,27 +1,23 @@
-"""Runs a study: computes the cells that its folder lacks, then scores all into one long table."""
+"""Runs a study: computes the cells that its folder lacks, and scores them into one long table."""
 
-import json
-import platform
 import typing
-from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from simbench._compat import VERSION
-from simbench.errors import BadInput
 from simbench.files.location import Location
-from simbench.files.write import write_json
-from simbench.study.cell import Outcome
-from simbench.study.config import StudyConfig, cells_of, validate
+from simbench.study import policies
+from simbench.study.cell import Cell, Outcome, ended
+from simbench.study.config import StudyConfig, cells_of, validate, validate_worlds
 from simbench.study.executors.executor import Executor
 from simbench.study.executors.local import Local
-from simbench.study.executors.worker import THREADS, fixed_threads
+from simbench.study.executors.worker import fixed_threads
+from simbench.study.folder import config_digest, describe, described, is_described, is_of
 from simbench.study.interrupt import remembered
-from simbench.study.policies import write_downstream
+from simbench.study.scoring import Scorer
 from simbench.study.shards import Shards
-from simbench.study.table import table, write_table
+from simbench.study.table import FILE, Footer, earlier_rows, write_table
 
 
 class CellObserver(typing.Protocol):
@@ -44,7 +40,8 @@ def run(
     ----------
     config : StudyConfig
     out : str, Path or Location
-        A new folder, or one in which this very study began; a path, or a URL such as ``s3://bucket/study``.
+        A new folder, or one in which a study began: what it holds of this one is not computed again. A path,
+        or a URL such as ``s3://bucket/study``.
     executor : Executor, optional
         Where cells run; by default one after another in this process. It changes no number.
     progress : CellObserver, optional
@@ -52,7 +49,8 @@ def run(
     Returns
     -------
     DataFrame
-        The long table of :func:`simbench.study.table.table`.
+        The long table of :meth:`simbench.study.scoring.Scorer.table`, of this study alone: cells that the
+        folder holds besides stay there, without rows.
 
     Raises
     ------
@@ -61,81 +59,49 @@ def run(
     """
     out, cells = Location(out), cells_of(config)
     shards = Shards(out / "shards")
+    before, rows = earlier_rows(out)
+    scorer = Scorer(config, cells, shards, rows)
     with executor or Local() as runner:
+        is_there = is_of(out, config)
         validate(config, cells)
+        finished = _finished(cells, shards)
+        left = [cell for cell in cells if cell.key not in finished]
+        validate_worlds(left)
         runner.check(config.device, shards)
-        _claim(out, config)
-        outcomes = {}
+        if not is_there:
+            describe(out, config)
         with remembered() as stopped:
-            for outcome in runner.run(cells, shards):
-                outcomes[outcome.cell.key] = outcome
+            outcomes = chain(finished.values(), runner.run(left, shards) if left else ())
+            for done, outcome in enumerate(outcomes, 1):
+                with fixed_threads():
+                    scorer.take(outcome)
                 if progress is not None:
-                    progress(outcome, len(outcomes), len(cells))
+                    progress(outcome, done, len(cells))
                 if stopped.is_set():
                     raise KeyboardInterrupt
-    with fixed_threads():
-        result = table(config, [outcomes[cell.key] for cell in cells], shards)
-    write_table(out / "results.parquet", result)
+    return _write(out, config, scorer, before)
+
+
+def _finished(cells: list[Cell], shards: Shards) -> dict[str, Outcome]:
+    """The outcomes of the cells whose shards hold all their replicates, by their keys."""
+    there, found = set(shards.folder.names() or ()), {}
+    for cell in cells:
+        is_there = shards.path(cell.key).name in there
+        shard = shards.finished(cell.key, cell.replicates) if is_there else None
+        if shard is not None:
+            found[cell.key] = ended(cell, shard)
+    return found
+
+
+def _write(out: Location, config: StudyConfig, scorer: Scorer, before: Footer | None) -> pd.DataFrame:
+    """Write what the folder does not say already: first the table, then what it is of."""
+    table, footer = scorer.table(), Footer(config_digest(described(config)), scorer.cells)
+    if footer != before:
+        write_table(out / FILE, table, footer)
+        if before is not None and config.downstream is None:
+            (out / policies.FILE).remove()  # it is of other cells
+    if not is_described(out, config, scorer.stacks):
+        describe(out, config, scorer.stacks)
     if config.downstream is not None:
-        write_downstream(out, config.downstream)
-    return result
-
-
-def is_of(out: Location, config: StudyConfig) -> bool:
-    """Whether this very study began in the folder; False if nothing is there.
-
-    Raises
-    ------
-    BadInput
-        If the folder holds another study, or something else.
-    """
-    path, there = out / "study.json", out.names()
-    if path.name not in (there or ()):
-        # what a kill in the middle of the very first write leaves behind is no one's result
-        if there is None or any(not name.endswith(".tmp") for name in there):
-            raise BadInput(f"{out} exists and holds no study of simbench: choose another --out.")
-        return False
-    try:
-        content = json.loads(path.read_text())
-        found, made_by = content["config"], content["simbench"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise BadInput(f"{path} is damaged ({error}): choose another --out.") from error
-    if made_by != VERSION:
-        raise BadInput(
-            f"{out} holds a study of simbench {made_by}, and this is {VERSION}: choose another --out, or "
-            "delete that folder."
-        )
-    description = _described(config)
-    if found != description:
-        different = sorted(k for k in description if found.get(k) != description[k])
-        raise BadInput(
-            f"{out} holds another study (it differs in: {', '.join(different)}): choose another "
-            "--out, or delete that folder."
-        )
-    return True
-
-
-def _described(config: StudyConfig) -> dict[str, Any]:
-    """The settings that identify a study: with more or less memory, it is the same one."""
-    return json.loads(config.model_dump_json(exclude={"memory_budget"}))
-
-
-def _claim(out: Location, config: StudyConfig) -> None:
-    """Write ``study.json``, or make sure that the one in the folder describes this study."""
-    if not is_of(out, config):
-        description = _described(config)
-        write_json(out / "study.json", {"config": description, **environment(config)})
-
-
-def environment(config: StudyConfig) -> dict[str, Any]:
-    """Versions, device, threads and seed: what a reader needs to run the study again elsewhere."""
-    packages = ("torch", "numpy", "scipy", "scikit-learn", "pandas")
-    return {
-        "simbench": VERSION,
-        "versions": {name: version(name) for name in packages},
-        "python": platform.python_version(),
-        "device": config.device,
-        "memory_budget": config.memory_budget,
-        "threads": THREADS,
-        "seed": config.seed,
-    }
+        policies.write_downstream(out, config.downstream)
+    return table

@@ -32,14 +32,13 @@ class Fit:
         Rewards ``γ̂`` of the test responses.
     held_out_loss : ndarray, shape (R,)
         Criterion on held-out feedback, lower is better; infinite if the model has none.
-    diagnostics : dict of float
-        Means over replicates of the diagnostics of restarts, see
-        :class:`simbench.training.restarts.Restarts`.
+    diagnostics : dict of ndarray, shape (R,)
+        The diagnostics of restarts, see :class:`simbench.training.restarts.Restarts`.
     """
 
     predictions: np.ndarray
     held_out_loss: np.ndarray
-    diagnostics: dict[str, float]
+    diagnostics: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,8 @@ def fit_under(
     calibrated: bool,
     memory_budget: int = MEMORY_BUDGET,
     execution: Execution | None = None,
-) -> tuple[np.ndarray, dict[str, float], np.ndarray]:
+    first: int = 0,
+) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
     """Fit an estimator with every setting, keep the best for each replicate, and calibrate if asked.
 
     Parameters
@@ -116,13 +116,15 @@ def fit_under(
     execution : Execution, optional
         Given only if it is not the usual one; an estimator from outside that does not take an execution
         cannot run under another precision.
+    first : int
+        Number of the first replicate of the log to fit.
 
     Returns
     -------
-    predictions : ndarray, shape (R, m)
+    predictions : ndarray, shape (R - first, m)
     diagnostics : dict
         Those of the first setting, see :class:`Fit`.
-    chosen : ndarray of int, shape (R,)
+    chosen : ndarray of int, shape (R - first,)
         Number of the setting that was kept for each replicate.
 
     Raises
@@ -133,12 +135,12 @@ def fit_under(
     holdout = holdout_of(protocol, truth)
     seen_by = make({}) if calibrated else None
     how = Training(holdout, memory_budget, execution)
-    fits = [_fit(make(setting), log, truth, test, how, seen_by) for setting in settings]
-    chosen = np.zeros(log.n_replicates, dtype=int)
+    fits = [_fit(make(setting), log, truth, test, how, seen_by, first) for setting in settings]
+    chosen = np.zeros(log.n_replicates - first, dtype=int)
     if len(fits) > 1:
         score = [_test_error(fit, test) if protocol.oracle_selection else fit.held_out_loss for fit in fits]
         chosen = np.argmin(score, axis=0)
-    kept = np.stack([fit.predictions for fit in fits])[chosen, np.arange(log.n_replicates)]
+    kept = np.stack([fit.predictions for fit in fits])[chosen, np.arange(len(chosen))]
     return kept, fits[0].diagnostics, chosen
 
 
@@ -149,8 +151,9 @@ def _fit(
     test: Population,
     how: Training,
     calibrated_as: Estimator | None,
+    first: int,
 ) -> Fit:
-    """Fit and predict as many replicates at a time as the memory budget holds.
+    """Fit and predict, from the first replicate on, as many at a time as the memory budget holds.
 
     Only predictions outlive a chunk, so that memory does not grow with the fitted networks.
     """
@@ -159,8 +162,8 @@ def _fit(
     if "hidden" in parameters:  # else it is trained by someone else's code, one by one
         fits = parameters.get("restarts", 1)
         chunk = max(1, chunk_size(estimator, log, how.memory_budget, how.precision) // fits)
-    predictions, losses, diagnostics, sizes = [], [], [], []
-    for start in range(0, log.n_replicates, chunk):
+    predictions, losses, diagnostics = [], [], []
+    for start in range(first, log.n_replicates, chunk):
         rows = slice(start, min(start + chunk, log.n_replicates))
         numbers, part = range(rows.start, rows.stop), log.replicates(rows)
         own = how.holdout.replicates(rows)
@@ -173,11 +176,11 @@ def _fit(
             predicted = isotonic(model, predicted, part, preference, calibrated_as, own)
         predictions.append(predicted)
         losses.append(_held_out(model, len(numbers)))
-        diagnostics.append(getattr(model, "diagnostics", {}))
-        sizes.append(len(numbers))
-    means = {key: float(np.average([d[key] for d in diagnostics], weights=sizes)) for key in diagnostics[0]}
+        own = getattr(model, "diagnostics", {})
+        diagnostics.append({name: np.broadcast_to(values, len(numbers)) for name, values in own.items()})
+    each = {name: np.concatenate([part[name] for part in diagnostics]) for name in diagnostics[0]}
     whole = predictions[0] if len(predictions) == 1 else np.concatenate(predictions)
-    return Fit(whole, np.concatenate(losses), means)
+    return Fit(whole, np.concatenate(losses), each)
 
 
 def _test_error(fit: Fit, test: Population) -> np.ndarray:

@@ -1,28 +1,20 @@
-"""Scores finished cells into one long, self-describing table; writes and reads it."""
+"""The long, self-describing table of a study: its columns, written and read."""
 
+import hashlib
 import io
 import json
-from functools import lru_cache
-from itertools import groupby
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from simbench.errors import BadInput
-from simbench.estimator.registry import find
 from simbench.files.location import Location
 from simbench.files.write import write_whole
-from simbench.score.bound import mean_bound
-from simbench.score.moments import Estimate, excess, score, verdict
-from simbench.study.cell import Cell, Outcome
-from simbench.study.config import StudyConfig
-from simbench.study.grants import in_words
-from simbench.study.shards import Shards
-from simbench.worlds.config import WorldConfig
-from simbench.worlds.world import World, build
 
 COLUMNS = [
     *(
@@ -41,141 +33,39 @@ COLUMNS = [
     *("n_replicates", "status", "reason", "verdict", "seconds"),
 ]
 
-RANKING = ("auroc", "pairwise_accuracy", "regret")  # what shift-invariant scores can be judged by
-CLEARLY = 0.1  # of a rank correlation: below it, two weak likenesses are not told apart
+FILE = "results.parquet"
+FOOTER = b"simbench"
 
 
-def table(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> pd.DataFrame:
-    """Score every finished cell against the truth.
+@dataclass(frozen=True)
+class Footer:
+    """What a table was made of, in the footer of its file; it says which rows are still right.
 
-    Returns
-    -------
-    DataFrame
-        Columns :data:`COLUMNS`. One row per cell and metric; a cell that was skipped or failed has one row,
-        with its reason. Rows of the metric ``excess_bias2`` carry the verdict, and its grounds as the reason.
+    Parameters
+    ----------
+    config : str
+        Fingerprint of the study's configuration.
+    cells : tuple of (str, int)
+        For each cell, in the order of the rows: a fingerprint of all that its rows follow from, and their
+        number.
     """
-    rows: list[dict[str, Any]] = []
-    for _, group in groupby(outcomes, key=_situation_of):
-        rows += _situation(config, list(group), shards)
-    return pd.DataFrame(rows, columns=COLUMNS)
+
+    config: str
+    cells: tuple[tuple[str, int], ...]
 
 
-def _situation_of(outcome: Outcome) -> tuple[str, WorldConfig, int, float]:
-    cell = outcome.cell
-    return cell.protocol.name, cell.world, cell.size, cell.bias_level
+def digest(value: Any) -> str:
+    """A fingerprint of a value that JSON can hold, 20 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _situation(config: StudyConfig, outcomes: list[Outcome], shards: Shards) -> list[dict[str, Any]]:
-    """Rows of all estimators in one situation: one protocol, world, size and bias level."""
-    oracle = next((o for o in outcomes if o.cell.estimator == "oracle" and o.status == "ok"), None)
-    reference = None if oracle is None else shards.read(oracle.cell.key)[0]
-    rows = []
-    for outcome in outcomes:
-        if outcome.status != "ok":
-            told = ", ".join(in_words(name) for name in outcome.cell.grant)
-            rows.append(_row(outcome, told, "", Estimate(np.nan, np.nan, np.nan)))
-            continue
-        predictions, facts = shards.read(outcome.cell.key)
-        world = outcome.cell.built()
-        ranks_only = find(outcome.cell.estimator).ranks_only
-        estimates = _estimates(config, predictions, reference, world, ranks_only)
-        if "mse" in estimates:
-            estimates |= _efficiency(outcome.cell, estimates["mse"], facts["knows"])
-        facts_of_fit = facts["weights"] | facts["restarts"]
-        plain = {name: Estimate(value, np.nan, np.nan) for name, value in facts_of_fit.items()}
-        all_values = (estimates | plain).items()
-        rows += [_row(outcome, facts["knows"], name, value) for name, value in all_values]
-        if "excess_bias2" in estimates:
-            found = verdict(
-                estimates["excess_bias2"], margin=config.margin**2, n_replicates=outcome.cell.replicates
-            )
-            row = next(row for row in reversed(rows) if row["metric"] == "excess_bias2")
-            row["verdict"] = "reference" if outcome is oracle else found.label
-            row["reason"] = found.reason
-    return rows
-
-
-def _estimates(
-    config: StudyConfig,
-    predictions: np.ndarray,
-    oracle: np.ndarray | None,
-    world: World,
-    ranks_only: bool,
-) -> dict[str, Estimate]:
-    test = world.test
-    estimates = score(predictions, test.reward, test.groups, level=config.level)
-    if ranks_only:
-        estimates = {name: estimates[name] for name in RANKING}
-    elif oracle is not None:
-        estimates |= excess(predictions, oracle, test.reward, level=config.level)
-    swapped = _swapped_share(predictions, world)
-    if swapped is not None:
-        estimates["swapped_share"] = Estimate(swapped, np.nan, np.nan)
-    return estimates
-
-
-def _efficiency(cell: Cell, mse: Estimate, knows: str) -> dict[str, Estimate]:
-    """Cramér-Rao bound of the world over the estimator's MSE, with an interval.
-
-    Over the MSE and not the variance, so that no bias buys efficiency; where there is no bias they are the
-    same. Empty where no bound is known for the world, or for what the estimator was told.
-    """
-    known = "propensity" in knows.split(", ")
-    if not known and knows not in ("nothing", "context"):
-        return {}
-    bound = _bound(cell.world, cell.bias_level, cell.size, cell.seed, known)
-    if bound is None:
-        return {}
-    values = (bound / max(value, 1e-300) for value in (mse.value, mse.high, mse.low))
-    return {"efficiency": Estimate(*(float(value) for value in values))}
-
-
-@lru_cache(maxsize=64)
-def _bound(world: WorldConfig, bias_level: float, size: int, seed: int, known: bool) -> float | None:
-    """Mean bound on the test responses; None unless one click of logistic reward and propensity is logged."""
-    try:
-        built = build(world, bias_level, size, seed)
-        return mean_bound(built, known) if built.train.law.is_one_click else None
-    except BadInput:
-        return None
-
-
-def _swapped_share(predictions: np.ndarray, world: World) -> float | None:
-    """Share of replicates that rank test responses more like the propensity than like the reward.
-
-    The rank correlation must be higher by :data:`CLEARLY`. None if the propensity does not vary.
-    """
-    test = world.test
-    if np.ptp(test.propensity) == 0:
-        return None
-    ranks = rankdata(np.stack([test.reward, test.propensity]), axis=1)
-    own = rankdata(predictions, axis=1)
-    like_reward, like_propensity = (
-        [np.corrcoef(row, rank)[0, 1] if np.ptp(row) else 0.0 for row in own] for rank in ranks
-    )
-    return float(np.mean(np.array(like_propensity) > np.array(like_reward) + CLEARLY))
-
-
-def _row(outcome: Outcome, knows: str, metric: str, estimate: Estimate) -> dict[str, Any]:
-    cell: Cell = outcome.cell
-    return {
-        **cell.columns,
-        "knows": knows,
-        "metric": metric,
-        "value": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "n_replicates": cell.replicates,
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "verdict": "",
-        "seconds": outcome.seconds,
-    }
-
-
-def write_table(path: Path | Location, table: pd.DataFrame) -> None:
-    """Write a table as parquet, whole or not at all."""
-    write_whole(path, lambda to: table.to_parquet(to, index=False))
+def write_table(path: Path | Location, table: pd.DataFrame, footer: Footer | None = None) -> None:
+    """Write a table as parquet, with checksums of its pages, whole or not at all."""
+    content = pa.Table.from_pandas(table, preserve_index=False)
+    if footer is not None:
+        said = json.dumps({"config": footer.config, "cells": footer.cells}).encode()
+        content = content.replace_schema_metadata({**(content.schema.metadata or {}), FOOTER: said})
+    write_whole(path, lambda to: pq.write_table(content, to, write_page_checksum=True))
 
 
 def read_table(folder: str | Path | Location) -> pd.DataFrame:
@@ -186,13 +76,50 @@ def read_table(folder: str | Path | Location) -> pd.DataFrame:
     BadInput
         If there is none, or it is damaged.
     """
-    path = Location(folder) / "results.parquet"
+    return _read(folder)[0]
+
+
+def read_footer(folder: str | Path | Location) -> Footer | None:
+    """Read what the table of a results folder was made of; None if it does not say.
+
+    Raises
+    ------
+    BadInput
+        If there is no table, or it is damaged.
+    """
+    return _read(folder)[1]
+
+
+def earlier_rows(folder: Location) -> tuple[Footer | None, dict[str, Sequence[dict[str, Any]]]]:
+    """The footer of the table in a folder and its rows, by the fingerprint of what they follow from.
+
+    Without a table that can be read, there are none.
+    """
+    try:
+        table, footer = _read(folder)
+    except BadInput:
+        return None, {}
+    if footer is None or sum(count for _, count in footer.cells) != len(table):
+        return None, {}
+    rows, found, start = table.to_dict("records"), {}, 0
+    for basis, count in footer.cells:
+        found[basis] = rows[start : start + count]
+        start += count
+    return footer, found
+
+
+def _read(folder: str | Path | Location) -> tuple[pd.DataFrame, Footer | None]:
+    path = Location(folder) / FILE
     if not path.exists():
         raise BadInput(f"{path} does not exist: finish the study first (simbench run --out {folder}).")
     content = path.read_bytes()
     try:
-        return pd.read_parquet(io.BytesIO(content))
-    except (OSError, ValueError) as error:
+        table = pd.read_parquet(io.BytesIO(content), page_checksum_verification=True)
+        said = (pq.read_schema(io.BytesIO(content)).metadata or {}).get(FOOTER)
+        found = None if said is None else json.loads(said)
+        cells = () if found is None else tuple((basis, count) for basis, count in found["cells"])
+        return table, None if found is None else Footer(found["config"], cells)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} cannot be read ({error}): run the study again.") from error
 
 

@@ -90,12 +90,12 @@ class Restarts:
         return self.spread > APART
 
     @property
-    def diagnostics(self) -> dict[str, float]:
-        """Spread, rank agreement and share of disagreement, each a mean over replicates, for a study."""
+    def diagnostics(self) -> dict[str, np.ndarray]:
+        """Spread, rank agreement and whether the fits disagree (0 or 1), each of shape (R,), for a study."""
         return {
-            "restart_spread": float(self.spread.mean()),
-            "restart_rank_agreement": float(self.rank_agreement.mean()),
-            "restarts_disagree": float(self.disagree.mean()),
+            "restart_spread": self.spread,
+            "restart_rank_agreement": self.rank_agreement,
+            "restarts_disagree": self.disagree.astype(float),
         }
 
     @property

@@ -1,0 +1,256 @@
+"""Scores finished cells against the truth, situation by situation, as rows of the long table."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from simbench._compat import VERSION
+from simbench.errors import BadInput
+from simbench.estimator.registry import find
+from simbench.files.fingerprint import fingerprint
+from simbench.score.bound import mean_bound
+from simbench.score.moments import Estimate, excess, score, verdict
+from simbench.study import facts
+from simbench.study.cell import Cell, Outcome, Place, built
+from simbench.study.config import StudyConfig
+from simbench.study.grants import in_words
+from simbench.study.shards import Shard, Shards
+from simbench.study.table import COLUMNS, digest
+from simbench.worlds.world import World
+
+RANKING = ("auroc", "pairwise_accuracy", "regret")  # what shift-invariant scores can be judged by
+CLEARLY = 0.1  # of a rank correlation: below it, two weak likenesses are not told apart
+
+_Situation = tuple[str, Place]
+
+
+class _Scored(NamedTuple):
+    """A cell that was scored: its rows, and a fingerprint of all that they follow from."""
+
+    cell: Cell
+    basis: str
+    rows: Sequence[dict[str, Any]]
+
+
+class Scorer:
+    """Scores the cells of a study as they end: those of a situation when the last of them has ended.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    cells : sequence of Cell
+        All cells of the study, in the order of the rows.
+    shards : Shards
+    earlier : mapping of sequences of dict, optional
+        Rows of an earlier table, see :func:`simbench.study.table.earlier_rows`: those that follow from the
+        same shards by the same rules are taken as they are.
+
+    Attributes
+    ----------
+    stacks : set of str
+        Versions that the predictions were made with, in words.
+    """
+
+    def __init__(
+        self,
+        config: StudyConfig,
+        cells: Sequence[Cell],
+        shards: Shards,
+        earlier: Mapping[str, Sequence[dict[str, Any]]] | None = None,
+    ):
+        self.config, self.shards, self.earlier = config, shards, earlier or {}
+        self.stacks: set[str] = set()
+        self._cells: dict[_Situation, list[Cell]] = defaultdict(list)
+        for cell in cells:
+            self._cells[_situation_of(cell)].append(cell)
+        self._ended: dict[_Situation, dict[str, Outcome]] = defaultdict(dict)
+        self._scored: dict[_Situation, list[_Scored]] = {}
+
+    def take(self, outcome: Outcome) -> None:
+        """Take the outcome of a cell, and score its situation if it was the last.
+
+        Raises
+        ------
+        BadInput
+            If a shard is damaged.
+        """
+        where = _situation_of(outcome.cell)
+        ended = self._ended[where]
+        ended[outcome.cell.key] = outcome
+        if len(ended) == len({cell.key for cell in self._cells[where]}):
+            self._scored[where] = self._situation([ended[cell.key] for cell in self._cells[where]])
+            del self._ended[where]
+
+    @property
+    def cells(self) -> tuple[tuple[str, int], ...]:
+        """A fingerprint of what the rows of each cell follow from, and their number, in order."""
+        return tuple((basis, len(rows)) for _, basis, rows in self._in_order())
+
+    def table(self) -> pd.DataFrame:
+        """The long table of all situations that have been scored.
+
+        Returns
+        -------
+        DataFrame
+            Columns :data:`simbench.study.table.COLUMNS`. One row per cell and metric; a cell that was skipped
+            or failed has one row, with its reason. Rows of the metric ``excess_bias2`` carry the verdict, and
+            its grounds as the reason.
+        """
+        return pd.DataFrame([row for *_, rows in self._in_order() for row in rows], columns=COLUMNS)
+
+    def _in_order(self) -> Iterable[_Scored]:
+        return (scored for where in self._cells for scored in self._scored.get(where, ()))
+
+    def _situation(self, outcomes: list[Outcome]) -> list[_Scored]:
+        """All cells of one situation."""
+        oracle = next((o for o in outcomes if o.cell.estimator == "oracle" and o.status == "ok"), None)
+        reference = None if oracle is None else self.shards.find(oracle.cell.key)
+        scored = []
+        for outcome in outcomes:
+            if outcome.status != "ok":
+                told = ", ".join(in_words(name) for name in outcome.cell.grant)
+                row = _row(outcome, told, "", Estimate(np.nan, np.nan, np.nan))
+                scored.append(_Scored(outcome.cell, digest([outcome.cell.key, outcome.reason]), [row]))
+                continue
+            shard = self.shards.find(outcome.cell.key)
+            self.stacks |= facts.stacks(facts.first(shard.facts, outcome.cell.replicates))
+            scored.append(self._finished(outcome, shard, reference, outcome is oracle))
+        return scored
+
+    def _finished(
+        self, outcome: Outcome, shard: Shard, reference: Shard | None, is_reference: bool
+    ) -> _Scored:
+        """A finished cell, scored here unless an earlier table has its rows."""
+        cell, against = outcome.cell, "" if reference is None else reference.checksum
+        rules = [_rules(), self.config.level, self.config.margin, is_reference]
+        basis = digest([VERSION, rules, cell.key, cell.replicates, shard.checksum, against])
+        rows = self.earlier.get(basis)
+        if rows is None:
+            oracle = None if reference is None else reference.first(cell.replicates)[0]
+            rows = _rows(self.config, outcome, *shard.first(cell.replicates), oracle, is_reference)
+        return _Scored(cell, basis, rows)
+
+
+def table(config: StudyConfig, outcomes: Sequence[Outcome], shards: Shards) -> pd.DataFrame:
+    """Score every finished cell against the truth, see :meth:`Scorer.table`."""
+    scorer = Scorer(config, [outcome.cell for outcome in outcomes], shards)
+    for outcome in outcomes:
+        scorer.take(outcome)
+    return scorer.table()
+
+
+def _situation_of(cell: Cell) -> _Situation:
+    return cell.protocol.name, cell.place
+
+
+@cache
+def _rules() -> str:
+    """A fingerprint of the code that scores: its version does not change while it is worked on."""
+    here = Path(__file__)
+    return digest([fingerprint(here), fingerprint(here.parents[1] / "score")])
+
+
+def _rows(
+    config: StudyConfig,
+    outcome: Outcome,
+    predictions: np.ndarray,
+    own: facts.Facts,
+    oracle: np.ndarray | None,
+    is_reference: bool,
+) -> list[dict[str, Any]]:
+    """The rows of a finished cell, a metric each."""
+    cell = outcome.cell
+    estimates = _estimates(config, predictions, oracle, cell.built(), find(cell.estimator).ranks_only)
+    if "mse" in estimates:
+        estimates |= _efficiency(cell, estimates["mse"], own["knows"])
+    plain = {name: Estimate(value, np.nan, np.nan) for name, value in facts.means(own).items()}
+    rows = {name: _row(outcome, own["knows"], name, value) for name, value in (estimates | plain).items()}
+    if "excess_bias2" in estimates:
+        found = verdict(estimates["excess_bias2"], margin=config.margin**2, n_replicates=cell.replicates)
+        rows["excess_bias2"]["verdict"] = "reference" if is_reference else found.label
+        rows["excess_bias2"]["reason"] = found.reason
+    return list(rows.values())
+
+
+def _estimates(
+    config: StudyConfig,
+    predictions: np.ndarray,
+    oracle: np.ndarray | None,
+    world: World,
+    ranks_only: bool,
+) -> dict[str, Estimate]:
+    test = world.test
+    estimates = score(predictions, test.reward, test.groups, level=config.level)
+    if ranks_only:
+        estimates = {name: estimates[name] for name in RANKING}
+    elif oracle is not None:
+        estimates |= excess(predictions, oracle, test.reward, level=config.level)
+    swapped = _swapped_share(predictions, world)
+    if swapped is not None:
+        estimates["swapped_share"] = Estimate(swapped, np.nan, np.nan)
+    return estimates
+
+
+def _efficiency(cell: Cell, mse: Estimate, knows: str) -> dict[str, Estimate]:
+    """Cramér-Rao bound of the world over the estimator's MSE, with an interval.
+
+    Over the MSE and not the variance, so that no bias buys efficiency; where there is no bias they are the
+    same. Empty where no bound is known for the world, or for what the estimator was told.
+    """
+    known = "propensity" in knows.split(", ")
+    if not known and knows not in ("nothing", "context"):
+        return {}
+    bound = _bound(cell.place, known)
+    if bound is None:
+        return {}
+    values = (bound / max(value, 1e-300) for value in (mse.value, mse.high, mse.low))
+    return {"efficiency": Estimate(*(float(value) for value in values))}
+
+
+@lru_cache(maxsize=64)
+def _bound(place: Place, known: bool) -> float | None:
+    """Mean bound on the test responses; None unless one click of logistic reward and propensity is logged."""
+    world = built(place)
+    try:
+        return mean_bound(world, known) if world.train.law.is_one_click else None
+    except BadInput:
+        return None
+
+
+def _swapped_share(predictions: np.ndarray, world: World) -> float | None:
+    """Share of replicates that rank test responses more like the propensity than like the reward.
+
+    The rank correlation must be higher by :data:`CLEARLY`. None if the propensity does not vary.
+    """
+    test = world.test
+    if np.ptp(test.propensity) == 0:
+        return None
+    ranks = rankdata(np.stack([test.reward, test.propensity]), axis=1)
+    own = rankdata(predictions, axis=1)
+    like_reward, like_propensity = (
+        [np.corrcoef(row, rank)[0, 1] if np.ptp(row) else 0.0 for row in own] for rank in ranks
+    )
+    return float(np.mean(np.array(like_propensity) > np.array(like_reward) + CLEARLY))
+
+
+def _row(outcome: Outcome, knows: str, metric: str, estimate: Estimate) -> dict[str, Any]:
+    cell: Cell = outcome.cell
+    return {
+        **cell.columns,
+        "knows": knows,
+        "metric": metric,
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "n_replicates": cell.replicates,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "verdict": "",
+        "seconds": outcome.seconds,
+    }
