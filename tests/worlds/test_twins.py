@@ -7,14 +7,15 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
+from simbench.errors import BadInput
 from simbench.estimator.registry import find
 from simbench.score.ranking import expected_auroc
 from simbench.training.samples import Batch, Outputs
-from simbench.worlds.config import WorldConfig
+from simbench.worlds.behaviours.rating import Rating
+from simbench.worlds.channel import RatedSignalsLaw
 from simbench.worlds.laws import rating_law
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.twins import ATTAINABLE_AUROC, TWINS, ULTRAFEEDBACK_COUNTS
@@ -37,11 +38,11 @@ def test_the_presets_hold_what_is_published():
     assert TWINS.keys() == PUBLISHED.keys() <= PRESETS.keys()
     for name, (size, lowest, highest, threshold, rate, per_prompt) in PUBLISHED.items():
         config = TWINS[name]
-        ratings = config.ratings
-        assert ratings is not None and config.n_features == 256
-        assert (config.default_size, config.responses_per_prompt) == (size, per_prompt)
+        ratings = config.reward
+        assert ratings.kind == "ratings" and config.responses.n_features == 256
+        assert (config.default_size, config.responses.responses_per_prompt) == (size, per_prompt)
         assert (ratings.levels[0], ratings.levels[-1], ratings.threshold) == (lowest, highest, threshold)
-        assert ratings.good_share == pytest.approx(rate, abs=1e-12)
+        assert ratings.base_rate == pytest.approx(rate, abs=1e-12)
 
 
 def test_the_presets_are_these_values():
@@ -52,16 +53,13 @@ def test_the_presets_are_these_values():
     }
     scale = {"twin:helpsteer": 1.6, "twin:ultrafeedback": 3.06, "twin:saferlhf": 6.8}
     for name, config in TWINS.items():
-        assert config.name == name and (config.law, config.salience, config.capped) == (
-            "rating",
-            "features",
-            True,
-        )
-        assert config.ratings.shares == pytest.approx(shares[name])
-        assert (config.action_rate, config.reward_scale, config.reward) == (0.2, scale[name], "linear")
-        assert config.base_rate == pytest.approx(PUBLISHED[name][4])
-    assert TWINS["twin:helpsteer"].ratings.levels == (0, 1, 2, 3, 4)
-    assert TWINS["twin:saferlhf"].ratings.levels == (0, 1, 2, 3)
+        assert config.name == name and config.behaviour == Rating(action_rate=0.2, capped=True)
+        assert config.channel == PRESETS["exclusive"].channel
+        assert config.reward.shares == pytest.approx(shares[name])
+        assert (config.reward.reward_scale, config.reward.prompt_difficulty) == (scale[name], 0.75)
+    assert TWINS["twin:helpsteer"].reward.levels == (0, 1, 2, 3, 4)
+    assert TWINS["twin:ultrafeedback"].reward.levels == tuple(ULTRAFEEDBACK_COUNTS)
+    assert TWINS["twin:saferlhf"].reward.levels == (0, 1, 2, 3)
     auroc = {"twin:helpsteer": 0.815, "twin:ultrafeedback": 0.919, "twin:saferlhf": 0.975}
     assert auroc == ATTAINABLE_AUROC
     assert sum(ULTRAFEEDBACK_COUNTS.values()) == 2395
@@ -75,19 +73,19 @@ def test_the_ratings_of_the_ultrafeedback_twin_are_those_of_the_subset(shared_da
 
 
 def test_every_level_has_its_share_and_the_law_its_rate(world):
-    rated, ratings = world.train.rated, world.config.ratings
+    rated, ratings = world.train.law.ratings, world.config.reward
     assert np.allclose(rated.level_probability.mean(1), ratings.shares, atol=1e-9)
     assert np.allclose(rated.level_probability.sum(0), 1)
-    assert world.realised()["action_rate"] == pytest.approx(world.config.action_rate, abs=1e-6)
-    assert world.realised()["positive_rate"] == pytest.approx(ratings.good_share, abs=1e-9)
+    assert world.realised()["action_rate"] == pytest.approx(0.2, abs=1e-6)
+    assert world.realised()["positive_rate"] == pytest.approx(ratings.base_rate, abs=1e-9)
 
 
 def test_a_draw_is_the_law(world):
     """Shares over 60 draws, within 6 standard errors: all of these together err less than once in 1e6."""
-    rated = world.train.rated
+    rated, alpha = world.train.law.ratings, of_levels(world.train.law)
     log, truth = world.draw(range(60))
-    level = np.searchsorted(rated.level_propensity, truth.propensity)
-    assert np.array_equal(rated.level_propensity[level], truth.propensity)
+    level = np.searchsorted(alpha, truth.propensity)
+    assert np.array_equal(alpha[level], truth.propensity)
     assert np.array_equal(truth.preference, rated.good[level])
     assert not (log.feedback.astype(bool) & ~truth.preference).any()
     for number, probability in enumerate(rated.level_probability):
@@ -99,17 +97,22 @@ def test_a_draw_is_the_law(world):
     assert np.array_equal(again.feedback[0], log.feedback[3])
 
 
-def outcomes(world):
+def of_levels(law):
+    """α(t) of the click at every level, shape (L,): the same for every response."""
+    assert (law.levels == law.levels[:, :, :1]).all()
+    return law.levels[0, :, 0]
+
+
+def outcomes(law):
     """Every (rating, action) with its probability given x: weight (L, 2, n), clicked (L, 2), α(t) (L, 1)."""
-    rated = world.train.rated
-    alpha = rated.level_propensity[:, None]
+    rated, alpha = law.ratings, of_levels(law)[:, None]
     action = np.concatenate([1 - alpha, alpha], axis=1)
     weight = rated.level_probability[:, None] * action[..., None]
     return weight, rated.good[:, None] & np.array([[False, True]]), alpha
 
 
 def test_feedback_over_alpha_of_the_rating_has_the_reward_as_its_expectation(world):
-    weight, clicked, alpha = outcomes(world)
+    weight, clicked, alpha = outcomes(world.train.law)
     inverse = ((clicked / alpha)[..., None] * weight).sum((0, 1))
     assert np.allclose(inverse, world.train.reward, atol=1e-12)
     feedback = (clicked[..., None] * weight).sum((0, 1))
@@ -118,16 +121,16 @@ def test_feedback_over_alpha_of_the_rating_has_the_reward_as_its_expectation(wor
 
 def test_action_and_preference_depend_on_each_other_given_the_response(world):
     both = world.train.reward * world.train.propensity
-    apart = world.train.reward * world.train.rated.action_probability
+    apart = world.train.reward * world.train.law.action_probability
     # between 0 and 1: the sure ones have one rating only
     assert (both > apart).all() and (both - apart).mean() > 0.005
     constant = build(world.config, 0.0, 500, 0).train
-    assert np.allclose(constant.propensity, constant.rated.action_probability)
+    assert np.allclose(constant.propensity, constant.law.action_probability)
 
 
-def expected_loss(world, estimator, logits, propensity_of):
+def expected_loss(law, estimator, logits, propensity_of):
     """``E[ℓ̂ | x]`` of an estimator's own loss, told ``propensity_of(rating)``; shape (n,)."""
-    weight, clicked, _ = outcomes(world)
+    weight, clicked, _ = outcomes(law)
     total = torch.zeros_like(logits)
     for rating, action in np.ndindex(clicked.shape):
         told = torch.as_tensor(np.broadcast_to(propensity_of(rating), logits.shape).copy())
@@ -143,17 +146,22 @@ def test_ips_told_alpha_of_the_rating_is_exactly_unbiased(world):
     gamma = world.train.reward
     logits = np.random.default_rng(0).normal(0, 2, len(gamma))
     ideal = -gamma * np.log(expit(logits)) - (1 - gamma) * np.log(expit(-logits))
-    level = world.train.rated.level_propensity
+    level = of_levels(world.train.law)
     for told in (lambda t: level[t], lambda t: world.train.propensity):
-        found = expected_loss(world, find("ips")(), torch.as_tensor(logits), told)
+        found = expected_loss(world.train.law, find("ips")(), torch.as_tensor(logits), told)
         assert np.allclose(found.numpy(), ideal, atol=1e-10)
 
 
-def slope(world, reward, propensity_of):
+def of_rows(law, rows):
+    """The same law on some of the responses."""
+    return RatedSignalsLaw(law.ratings.take(rows), law.levels[:, :, rows], law.channel)
+
+
+def slope(law, reward, propensity_of):
     """Derivative of the expected negative log-likelihood in the reward's logit at a reward, shape (n,)."""
     logits = torch.as_tensor(logit(reward)).requires_grad_()
     known = find("implicitrm-known")(e_step="likelihood")
-    return torch.autograd.grad(expected_loss(world, known, logits, propensity_of).sum(), logits)[0].numpy()
+    return torch.autograd.grad(expected_loss(law, known, logits, propensity_of).sum(), logits)[0].numpy()
 
 
 def test_the_likelihood_told_alpha_of_the_rating_estimates_too_large_a_reward(world):
@@ -161,11 +169,10 @@ def test_the_likelihood_told_alpha_of_the_rating_estimates_too_large_a_reward(wo
     a response of high α got no click it takes for dislike, and low α without a click for no evidence, while
     it is the rating, and so the preference, that is low there. Told ``P(a=1 | r*=1, x)`` it is right."""
     rows = np.flatnonzero((world.train.reward > 0.05) & (world.train.reward < 0.95))[:20]
-    small = type(world)(**{**vars(world), "train": world.train.take(rows)})
-    gamma, rated = small.train.reward, small.train.rated
-    alpha, good = rated.level_propensity, rated.good
-    assert np.allclose(slope(small, gamma, lambda t: small.train.propensity), 0, atol=1e-12)
-    assert (slope(small, gamma, lambda t: alpha[t]) < -1e-4).all()
+    law = of_rows(world.train.law, rows)
+    gamma, rated, alpha, good = law.reward, law.ratings, of_levels(law), law.ratings.good
+    assert np.allclose(slope(law, gamma, lambda t: law.propensity), 0, atol=1e-12)
+    assert (slope(law, gamma, lambda t: alpha[t]) < -1e-4).all()
 
     def score(estimate, row):
         p = rated.level_probability[:, row]
@@ -175,8 +182,8 @@ def test_the_likelihood_told_alpha_of_the_rating_estimates_too_large_a_reward(wo
     roots = [brentq(score, 1e-9, top, (i,)) if score(top, i) < 0 else top for i in range(len(rows))]
     assert (np.array(roots) > gamma + 0.01).all()
     inside = np.array(roots) < top
-    small = type(world)(**{**vars(world), "train": world.train.take(rows[inside])})
-    assert np.allclose(slope(small, np.array(roots)[inside], lambda t: alpha[t]), 0, atol=1e-8)
+    law = of_rows(law, inside)
+    assert np.allclose(slope(law, np.array(roots)[inside], lambda t: alpha[t]), 0, atol=1e-8)
 
 
 def test_the_published_scale_ignores_the_cap():
@@ -217,24 +224,23 @@ def test_a_head_trained_on_clean_labels_reaches_the_published_auroc(name):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"misclick": 0.1}, "cannot have misclick"),
-        ({"base_rate": 0.5}, "share of ratings above"),
-        ({"law": "logit"}, "rating law"),
-        ({"ratings": {"levels": [0, 1], "shares": [0.5, 0.6], "threshold": 0}}, "sum to 1"),
-        ({"ratings": {"levels": [1, 0], "shares": [0.5, 0.5], "threshold": 0}}, "ascending order"),
-        ({"ratings": {"levels": [0, 1], "shares": [0.5, 0.5], "threshold": 1}}, "does not separate"),
+        ({"base_rate": 0.5}, "no part of this world has a setting 'base_rate'"),  # it is a share of ratings
+        ({"confounding": 0.5}, "no part of this world has a setting 'confounding'"),
+        ({"reward": {"levels": [0, 1], "shares": [0.5, 0.6], "threshold": 0}}, "sum to 1"),
+        ({"reward": {"levels": [1, 0], "shares": [0.5, 0.5], "threshold": 0}}, "ascending order"),
+        ({"reward": {"levels": [0, 1], "shares": [0.5, 0.5], "threshold": 1}}, "does not separate"),
+        ({"responses": {"kind": "file", "path": "a.csv"}}, "file responses need a reward of kind link"),
     ],
 )
 def test_what_drawn_ratings_cannot_be_is_refused(change, words):
-    described = {**TWINS["twin:helpsteer"].model_dump(), **change}
-    with pytest.raises(ValidationError, match=words):
-        WorldConfig.model_validate(described)
-    with pytest.raises(ValidationError, match="only the rating law"):
-        WorldConfig().changed(capped=False)
+    with pytest.raises(BadInput, match=words):
+        TWINS["twin:helpsteer"].changed(**change)
+    with pytest.raises(BadInput, match="no part of this world has a setting 'capped'"):
+        PRESETS["exclusive"].changed(capped=False)
 
 
 def test_the_reward_is_a_proportional_odds_model(world):
-    exceeds = world.train.rated.exceeds
+    exceeds = world.train.law.ratings.exceeds
     resolved = ((exceeds > 1e-9) & (exceeds < 1 - 1e-9)).all(0)  # beyond, float64 no longer holds 1 - p
     assert resolved.mean() > 0.95
     odds = logit(exceeds[:, resolved])
