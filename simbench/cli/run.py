@@ -2,6 +2,9 @@
 
 import hashlib
 import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -213,7 +216,7 @@ def run(
     if output.dry_run:
         _forecast(config, out, how.jobs, output.format)
         return
-    with CellProgress(memory_statement(config)) as progress:
+    with CellProgress(memory_statement(config)) as progress, _warnings_as_lines(progress.say):
         table = run_study(config, out, executor, progress)
     _print(table, config, out, output.format)
     _print_places(config, out)
@@ -221,6 +224,14 @@ def run(
         names = ", ".join(sorted(table[table.status == "failed"].estimator.unique()))
         print(f"simbench: failed: {names} (the reasons are in the table).", file=sys.stderr)
         sys.exit(1)
+
+
+@contextmanager
+def _warnings_as_lines(say: Callable[[str], None]) -> Iterator[None]:
+    """Print the warnings of a study as messages, without the line of code that they come from."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: say(f"simbench: {message}")
+        yield
 
 
 def _executor(how: HowRun) -> "Executor":
@@ -264,7 +275,12 @@ def _print(table: "pd.DataFrame", config: "StudyConfig", out: "Location", format
 
 
 def _print_places(config: "StudyConfig", out: "Location") -> None:
-    """Print on stderr where results lie, and what to do next."""
+    """Print on stderr where results lie, what to know of them, and what to do next."""
+    from simbench.study.folder import made_with
+
+    several = made_with(out)
+    if several is not None:
+        print(f"note: {several}", file=sys.stderr)
     print(f"results: {out / 'results.parquet'}", file=sys.stderr)
     print(f"picture: simbench figure bias-variance {out}", file=sys.stderr)
     if config.downstream is not None:

@@ -83,7 +83,7 @@ def is_described(out: Location, config: StudyConfig, stacks: Iterable[str]) -> b
 
 def made_with(out: Location) -> str | None:
     """A sentence if the predictions of a study were made with several sets of versions, else None."""
-    found = _said(out / FILE).get("made_with", [])
+    found = _said(out / FILE).get("made_with", []) if (out / FILE).exists() else []
     return f"made with several versions: {'; '.join(found)}." if len(found) > 1 else None
 
 

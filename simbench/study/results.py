@@ -19,10 +19,11 @@ from simbench.study import figures
 from simbench.study.config import StudyConfig
 from simbench.study.executors.local import Local
 from simbench.study.file import Source, settings_of, study_from
+from simbench.study.folder import config_digest, made_with
 from simbench.study.notes import notes
 from simbench.study.run import run as run_study
 from simbench.study.summary import Situation, caption, main_table, situations, to_latex, to_markdown
-from simbench.study.table import read_table
+from simbench.study.table import read_footer, read_table
 from simbench.worlds.config import WorldConfig
 
 _numbers = count()
@@ -85,12 +86,13 @@ class Results:
     @property
     def notes(self) -> list[str]:
         """What a reader must know beside the numbers, a line each; identification comes first."""
-        several = len(self.situations) > 1
-        return [
+        several, stacks = len(self.situations) > 1, made_with(self.folder)
+        of_situations = [
             f"{one.title(self.config)}: {line}" if several else line
             for one in self.situations
             for line in notes(one.rows, one.world, self.config)
         ]
+        return of_situations if stacks is None else [*of_situations, stacks]
 
     def to_markdown(self) -> str:
         """The main table of every situation, in Markdown."""
@@ -173,10 +175,13 @@ def read(folder: str | Path) -> Results:
         If there are none, or they are damaged.
     """
     where = Location(folder)
-    table = read_table(where)
+    table, footer = read_table(where), read_footer(where)
     path = where / "study.json"
     try:
-        config = StudyConfig.model_validate(json.loads(path.read_text())["config"])
+        said = json.loads(path.read_text())["config"]
+        config = StudyConfig.model_validate(said)
     except (OSError, KeyError, ValueError) as error:
         raise BadInput(f"{path} cannot be read ({type(error).__name__}): run the study again.") from error
+    if footer is not None and footer.config != config_digest(said):
+        raise BadInput(f"{where}: study.json and results.parquet are of two studies: run one of them again.")
     return Results(table, config, where)

@@ -105,19 +105,20 @@ class Shards:
             ) from error
 
     def sound(self, key: str) -> Shard | None:
-        """The shard of a cell if it can be used; a damaged one is none, and a :class:`DamagedShard`."""
-        if not self.path(key).exists():
-            return None
+        """The shard of a cell, with all its replicates; None if there is none that can be used."""
         try:
-            return self.find(key)
+            return self.find(key) if self.path(key).exists() else None
+        except BadInput:
+            return None
+
+    def finished(self, key: str, replicates: int) -> Shard | None:
+        """The shard of a cell if it holds so many replicates; a damaged one is a :class:`DamagedShard`."""
+        try:
+            shard = self.find(key) if self.path(key).exists() else None
         except BadInput as error:
             said = str(error).split(": run the same")[0]
             warnings.warn(f"{said}: its cell is computed again.", DamagedShard, stacklevel=2)
             return None
-
-    def finished(self, key: str, replicates: int) -> Shard | None:
-        """The shard of a cell if it can be used and holds so many replicates."""
-        shard = self.sound(key)
         return shard if shard is not None and shard.replicates >= replicates else None
 
     def read(self, key: str, replicates: int | None = None) -> tuple[np.ndarray, Facts]:
