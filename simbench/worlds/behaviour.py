@@ -49,7 +49,9 @@ class Behaviour(BaseModel, ABC):
     @model_validator(mode="before")
     @classmethod
     def _is_named(cls, values: Any) -> Any:
-        named = cls.model_fields["kind"].default or f"{cls.__module__}:{cls.__qualname__}"
+        # a subclass is another behaviour: it does not inherit the name
+        own = "kind" in cls.__dict__.get("__annotations__", {})
+        named = (own and cls.model_fields["kind"].default) or f"{cls.__module__}:{cls.__qualname__}"
         return {"kind": named, **values} if isinstance(values, Mapping) else values
 
     @abstractmethod
@@ -133,7 +135,7 @@ class PointwiseBehaviour(Behaviour):
     ) -> np.ndarray:
         """The others follow the law at the rate that keeps the mean of all at its target."""
         if scene.always_acts is None:
-            alpha = self.propensity(scene, bias_level, self.action_rate, signal)
+            alpha = np.asarray(self.propensity(scene, bias_level, self.action_rate, signal), dtype=float)
             return alpha if alpha.ndim == 1 else np.broadcast_to(alpha, (len(alpha), scene.n_rows))
         others = np.flatnonzero(~scene.always_acts)
         rate = channel.rate_of_others(self.action_rate, 1 - len(others) / scene.n_rows)

@@ -89,9 +89,7 @@ class DrawnRatings(_OfFeatures, frozen=True):
         return sum(share for t, share in zip(self.levels, self.shares, strict=True) if t > self.threshold)
 
 
-Reward = Annotated[
-    LinearReward | NetworkReward | DrawnRatings | RatingLink, Field(discriminator="kind")
-]
+Reward = Annotated[LinearReward | NetworkReward | DrawnRatings | RatingLink, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)

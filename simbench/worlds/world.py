@@ -60,7 +60,7 @@ class World:
         truth : Truth
             What is true of that log.
         """
-        drawn = [self._drawn(replicate) for replicate in replicates]
+        drawn = [self.drawn(replicate) for replicate in replicates]
         signals = np.stack([one.signals for one in drawn]).astype(np.float32)
         names, train = self.config.signal_names, self.train
         more: dict[str, Any] = {}
@@ -79,15 +79,14 @@ class World:
         propensity = np.stack([one.propensity for one in drawn if one.propensity is not None])
         return log, Truth(train.reward, propensity, preference, train.always_acts, train.propensity)
 
-    def _drawn(self, replicate: int) -> Drawn:
+    def drawn(self, replicate: int) -> Drawn:
+        """Draw one replicate, by its number: what users thought of the training responses, and did."""
         return self.train.law.draw(stream(self.seed, "feedback", self.config.name, replicate))
 
     def signal_rates(self) -> dict[str, float]:
         """Return the expected share of the training responses with each signal, by its name."""
         rates = self.train.law.signal_probabilities
-        return {
-            name: float(rate.mean()) for name, rate in zip(self.config.signal_names, rates, strict=True)
-        }
+        return {name: float(rate.mean()) for name, rate in zip(self.config.signal_names, rates, strict=True)}
 
     def realised(self) -> dict[str, float]:
         """Return what the law amounts to on the training responses, in expectation over the draws."""
