@@ -1,6 +1,7 @@
 """Worlds: who acts on what, and that nothing depends on what it should not depend on."""
 
 import json
+from dataclasses import fields, replace
 from itertools import combinations
 
 import numpy as np
@@ -10,17 +11,19 @@ from scipy.stats import norm, zscore
 
 from simbench.errors import BadInput
 from simbench.streams import stream
-from simbench.worlds.config import RealResponses, WorldConfig
+from simbench.worlds.behaviours.logit import Logit
+from simbench.worlds.config import WorldConfig
 from simbench.worlds.presets import PRESETS
+from simbench.worlds.responses import RatedFile, RatingLink, synthetic
 from simbench.worlds.signals import joint_propensity
-from simbench.worlds.world import build
+from simbench.worlds.world import _scene, build
 
 LEVEL, RATE = 1.3, 0.3
 
 
 def world(name="exclusive", level=LEVEL, size=200, seed=0, **changes):
     small = {"test_size": 100, "n_features": 8, **changes}
-    return build(PRESETS[name].model_copy(update=small), level, size, seed)
+    return build(PRESETS[name].changed(**small), level, size, seed)
 
 
 def slopes(x, y):
@@ -61,30 +64,58 @@ def test_responses_depend_on_seed_size_and_name(change):
 def test_context_is_logged_only_where_the_propensity_reads_it():
     assert world("exclusive").train.context.shape == (200, 4)
     assert world("shared").train.context is None
-    assert world("exclusive", 0.5, law="rating").train.context is None
+    assert world("exclusive", 0.5, behaviour="rating").train.context is None
 
 
-def test_rows_are_taken_with_all_that_is_known_of_them():
-    of_all = world("signals", signals=3, always_share=0.3, trait="feature:2").train
+def test_rows_of_a_scene_are_taken_with_all_that_is_known_of_them():
+    config = PRESETS["twin:helpsteer"].changed(
+        test_size=100, n_features=8, always_share=0.1, trait="feature:2", n_context=5
+    )
+    of_all = _scene(config, synthetic(config.responses, config.name, 200, 0), 0)
     rows = np.array([7, 0, 33])
     part = of_all.take(rows)
-    for name in ("features", "groups", "reward", "propensity", "always_acts", "trait"):
-        assert np.array_equal(getattr(part, name), getattr(of_all, name)[rows]), name
-    assert np.array_equal(part.more_propensities, of_all.more_propensities[:, [7, 0, 33]])
-    assert part.context is None
-    of_context = world().train.take(rows)
-    assert np.array_equal(of_context.context, world().train.context[rows])
-    assert of_context.more_propensities is None and of_context.always_acts is None
-    drawn = world("twin:helpsteer", 0.5).train
-    assert np.array_equal(drawn.take(rows).rated.exceeds, drawn.rated.exceeds[:, rows])
+    assert part.n_rows == 3 and of_all.n_rows == 300
+    for field in fields(of_all):
+        whole, own = (getattr(scene, field.name) for scene in (of_all, part))
+        assert whole is not None, field.name
+        if isinstance(whole, np.ndarray):
+            assert len(whole) == 300 and np.array_equal(own, whole[rows]), field.name
+        elif field.name == "ratings":
+            assert np.array_equal(own.exceeds, whole.exceeds[:, rows])
+        else:
+            assert own == whole
+    bare = replace(of_all, trait=None, ratings=None, always_acts=None).take(rows)
+    assert (bare.trait, bare.ratings, bare.always_acts) == (None, None, None)
+
+
+def test_a_population_has_what_the_log_is_to_hold():
+    part = world("signals", signals=3, always_share=0.3, trait="feature:2").train
+    assert np.array_equal(part.reward, part.law.reward)
+    assert np.array_equal(part.propensity, part.law.propensity)
+    assert part.context is None and np.array_equal(part.trait, part.features[:, 2])
+    assert part.always_acts.any() and not part.always_acts.all()
+    plain = world().train
+    assert plain.always_acts is None and plain.trait is None
+
+
+def test_pages_are_what_one_user_is_shown_in_order():
+    built = world(responses_per_prompt=12, size=120)
+    for part in parts(built):
+        users = part.context[:, 0]
+        for number in np.unique(part.page):
+            here = part.page == number
+            assert len(np.unique(users[here])) == len(np.unique(part.groups[here])) == 1
+            assert sorted(part.rank[here]) == list(range(here.sum())) and here.sum() in (10, 2)
+            # attention falls with the rank
+            assert (np.diff(part.context[here, 1][part.rank[here].argsort()]) < 0).all()
+    assert not set(built.train.page) & set(built.test.page)
 
 
 def test_propensities_are_those_of_every_signal_in_order():
     several, one = world("signals", signals=3).train, world("shared").train
-    assert several.propensities.shape == (3, 200)
-    assert np.array_equal(several.propensities[0], several.propensity)
-    assert np.array_equal(several.propensities[1:], several.more_propensities)
-    assert np.array_equal(one.propensities, one.propensity[None])
+    assert several.law.propensities.shape == (3, 200)
+    assert np.array_equal(several.law.propensities[0], several.propensity)
+    assert np.array_equal(one.law.propensities, one.propensity[None])
 
 
 # Who acts
@@ -138,8 +169,9 @@ def test_the_logit_of_a_certain_reward_is_cut_off(tmp_path):
     (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, lines)))
     np.save(tmp_path / "f.npy", np.random.default_rng(0).standard_normal((120, 3)))
     where = {"path": str(tmp_path / "r.jsonl"), "features": str(tmp_path / "f.npy")}
-    votes = RealResponses(**where, link="logistic", slope=12.0)  # rewards from 1e-7 to 1 - 1e-15
-    for part in parts(build(WorldConfig(name="sure", confounding=0.5, real=votes), 1.0, 96, 0)):
+    link = RatingLink(link="logistic", slope=12.0)  # rewards from 1e-7 to 1 - 1e-15
+    own = {"responses": RatedFile(**where), "reward": link, "behaviour": Logit(confounding=0.5)}
+    for part in parts(build(WorldConfig(name="sure", **own), 1.0, 96, 0)):
         sure = np.clip(part.reward, 1e-6, 1 - 1e-6)
         assert (sure != part.reward).any()
         assert np.corrcoef(logit(part.propensity), logit(sure))[0, 1] == pytest.approx(0.5)
@@ -160,7 +192,7 @@ def test_on_a_trait_users_act_and_on_nothing_else():
     built = world("copyable", trait="feature:5", signals=2)
     for part in parts(built):
         assert np.ptp(logit(part.propensity) - LEVEL * zscore(part.features[:, 5].astype(float))) < 1e-5
-        weight, off = slopes(part.features, logit(part.more_propensities[0]))  # the copy reads all features
+        weight, off = slopes(part.features, logit(part.law.propensities[1]))  # the copy reads all features
         assert off < 1e-9 and (np.abs(weight) > 1e-3).all()
 
 
@@ -169,7 +201,7 @@ def test_other_signals_weigh_the_features_in_their_own_way():
     names = ("click", "copy", "upvote", "regenerate")
     assert built.config.signal_names == names
     for part in parts(built):
-        for name, alpha in zip(names, part.propensities, strict=True):
+        for name, alpha in zip(names, part.law.propensities, strict=True):
             rng = stream(0, "salience", "signals", *(() if name == "click" else (name,)))
             direction = rng.standard_normal(8)
             weight, off = slopes(part.features, logit(alpha))
@@ -183,18 +215,18 @@ def test_other_signals_weigh_the_context_in_their_own_way():
     rng = stream(0, "salience", "exclusive", "copy")
     direction = rng.standard_normal(8 + 4)[8:]
     for part in parts(built):
-        weight, off = slopes(part.context, logit(part.more_propensities[0]))
+        weight, off = slopes(part.context, logit(part.law.propensities[1]))
         assert off < 1e-5
         assert weight / weight[0] == pytest.approx(direction / direction[0], rel=1e-4)
-        assert logit(part.more_propensities[0]).std() == pytest.approx(LEVEL)
+        assert logit(part.law.propensities[1]).std() == pytest.approx(LEVEL)
 
 
 def test_every_exposure_follows_the_law_of_the_click():
     for name in ("exclusive", "shared"):
         train = world(name, exposures=3).train
-        assert train.propensities.shape == (3, 200)
+        assert train.law.propensities.shape == (3, 200)
         of_one = world(name).train.propensity
-        assert all(alpha == pytest.approx(of_one) for alpha in train.propensities)
+        assert all(alpha == pytest.approx(of_one) for alpha in train.law.propensities)
 
 
 def test_users_who_always_act_do_and_the_others_keep_the_rate():
@@ -249,20 +281,23 @@ def test_what_is_realised_is_the_mean_over_the_responses():
 
 def test_where_ratings_are_drawn_all_who_act_count_as_acting():
     built = world("twin:helpsteer", 0.6)
-    rated = built.train.rated
-    acting = (rated.level_propensity[:, None] * rated.level_probability).sum(0).mean()
+    law = built.train.law
+    alpha, probability = law.levels[0, :, :1], law.ratings.level_probability
+    acting = (alpha * probability).sum(0).mean()
     assert built.realised()["action_rate"] == pytest.approx(acting)
     assert built.train.propensity.mean() > acting + 0.01
     # of those who like the response
     assert built.realised()["smallest_propensity"] == pytest.approx(min(built.train.propensity))
-    assert min(built.train.propensity) > min(rated.action_probability) + 0.001
-    assert built.train.reward == pytest.approx(rated.reward)
-    assert built.train.propensity == pytest.approx(rated.propensity_of_good)
+    assert min(built.train.propensity) > min(law.action_probability) + 0.001
+    assert built.train.reward == pytest.approx(law.ratings.reward)
+    good = law.ratings.good
+    of_good = (alpha[good] * probability[good]).sum(0) / probability[good].sum(0)
+    assert built.train.propensity == pytest.approx(of_good)
 
 
 def test_rates_of_the_signals_are_expectations_over_the_draws():
     built = world("signals", signals=3, regenerate=True, misclick=0.2)
-    gamma, alphas = built.train.reward, built.train.propensities
+    gamma, alphas = built.train.reward, built.train.law.propensities
     assert built.signal_rates() == {
         "click": pytest.approx((alphas[0] * (gamma + 0.2 * (1 - gamma))).mean()),
         "copy": pytest.approx((alphas[1] * gamma).mean()),
@@ -280,12 +315,12 @@ def test_rates_of_the_signals_are_expectations_over_the_draws():
 def test_the_realised_dependence_is_the_mean_over_pairs_of_positive_signals():
     built = world("signals", signals=3, regenerate=True, signal_dependence=0.4, size=30)
     found = []
-    for a, b in combinations(built.train.propensities[:3], 2):
+    for a, b in combinations(built.train.law.propensities[:3], 2):
         spread = np.sqrt(a * (1 - a) * b * (1 - b))
         found.append(((joint_propensity(a, b, 0.4) - a * b) / spread).mean())
-    assert built.realised_dependence() == pytest.approx(np.mean(found))
-    assert world("shared").realised_dependence() == 0
-    assert world("signals", signals=2).realised_dependence() == pytest.approx(0, abs=1e-12)
+    assert built.train.law.action_correlation() == pytest.approx(np.mean(found))
+    assert world("shared").train.law.action_correlation() == 0
+    assert world("signals", signals=2).train.law.action_correlation() == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -293,12 +328,12 @@ def test_feedback_has_its_expectation(name):
     """Mean feedback over 40 draws; normal bound with family-wise error 1e-6 over the presets."""
     built = world(name, 0.6, 2000, 1, n_features=32)
     log, truth = built.draw(range(40))
-    eps = built.config.misclick
+    eps = built.config.channel.misclick
     p = built.train.propensity * (truth.reward + (1 - truth.reward) * eps)
     error = np.sqrt((p * (1 - p)).sum() / 40) / len(p)
     assert abs(log.feedback.mean() - p.mean()) < norm.isf(1e-6 / len(PRESETS) / 2) * error
-    assert built.realised()["positive_rate"] == pytest.approx(built.config.base_rate, abs=1e-9)
-    assert built.realised()["action_rate"] == pytest.approx(built.config.action_rate, abs=1e-6)
+    assert built.realised()["positive_rate"] == pytest.approx(built.config.reward.base_rate, abs=1e-9)
+    assert built.realised()["action_rate"] == pytest.approx(built.config.behaviour.action_rate, abs=1e-6)
     if eps == 0:
         assert not (log.feedback.astype(bool) & ~truth.preference).any()
     else:
@@ -313,8 +348,9 @@ def test_no_global_randomness_is_used():
 
 
 def test_impossible_worlds_are_refused():
-    with pytest.raises(BadInput, match="must not be negative"):
-        world(level=-0.01)
+    for level in (-0.01, np.nan, np.inf):
+        with pytest.raises(BadInput, match="bias level must be a number of at least 0, got"):
+            world(level=level)
     with pytest.raises(BadInput, match="at least 10 responses, got 9"):
         world(size=9)
     assert len(world(level=0, size=10).train.reward) == 10
