@@ -4,7 +4,9 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 
+from simbench._compat import VERSION
 from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import find
 from simbench.log.feedback import FeedbackLog
@@ -57,16 +59,30 @@ OTHER = {
     "device": "cuda",
     "precision": "tf32",
     "protocol": EvaluationProtocol(oracle_stopping=True),
+    "data": (("responses.csv", "sha256:0"),),
+    "code": (("mine.py:Mine", "sha256:0"),),
 }
 
 
-@pytest.mark.parametrize("field", [name for name in Cell.model_fields if name != "memory_budget"])
+@pytest.mark.parametrize(
+    "field", [name for name in Cell.model_fields if name not in ("memory_budget", "replicates", "label_share")]
+)
 def test_every_field_is_part_of_the_key(field):
     assert changed(**{field: OTHER[field]}).key != AT.key
 
 
-def test_the_key_names_the_version_and_not_the_memory(monkeypatch):
-    assert changed(memory_budget=1 << 20).key == AT.key == changed().key
+def test_the_key_names_what_changes_a_replicate_and_nothing_else(monkeypatch):
+    few = EvaluationProtocol(replicates=1)
+    for same in (
+        {"memory_budget": 1 << 20}, {"replicates": 3}, {"protocol": few}, {"label_share": 0.3},
+        {"label_share": 0.3, "grant": ()},
+    ):  # fmt: skip
+        assert changed(**same).key == AT.key == changed().key
+    assert changed(device="cuda:0").key == changed(device="cuda:1").key == changed(device="cuda").key
+    told = {"grant": ("labels",)}
+    assert changed(label_share=0.3, **told).key != changed(**told).key
+    own = {"grant": ("labels=0.1",)}
+    assert changed(label_share=0.3, **own).key == changed(**own).key
     before = AT.key
     monkeypatch.setattr(module, "VERSION", "0.0.0")
     assert AT.key != before and len(before) == 20 and int(before, 16) >= 0
@@ -233,19 +249,19 @@ def test_weight_diagnostics_are_loops_over_clicks(shape):
         negative.append(sum(1 - w < 0 for w in weights) / 12)
     assert weight_diagnostics(log) == {}
     told = FeedbackLog(log.features, feedback, log.groups, propensity=alpha)
-    assert weight_diagnostics(told) == pytest.approx({
-        "effective_sample_share": np.mean(shares),
-        "largest_weight": np.mean(largest),
-        "negative_weight_share": np.mean(negative),
-    })  # fmt: skip
-    assert np.mean(shares) < 0.99
+    found = weight_diagnostics(told)
+    for name, each in {
+        "effective_sample_share": shares, "largest_weight": largest, "negative_weight_share": negative,
+    }.items():  # fmt: skip
+        assert found.pop(name) == pytest.approx(each)
+    assert not found and np.mean(shares) < 0.99
 
 
 def test_the_weights_of_a_cell_are_of_the_propensity_that_it_was_told():
     world, asks = AT.built(), {"needs": frozenset({"propensity"})}
     log, truth = world.draw(range(2))
     facts = fitted(changed(grant=("propensity",)), **asks)[1]
-    largest = np.where(log.feedback == 1, 1 / truth.propensity, 0).max(1).mean()
+    largest = np.where(log.feedback == 1, 1 / truth.propensity, 0).max(1)
     assert facts["weights"]["largest_weight"] == pytest.approx(largest)
     assert fitted(changed(grant=("propensity",)))[1]["weights"] == {}
 
@@ -274,9 +290,13 @@ def test_a_finished_cell_is_read_and_not_fitted_again(monkeypatch, tmp_path):
     found(monkeypatch, type("Kind", (Plain,), {"seen": []}))
     first = run_cell(AT, shards)
     predictions, facts = shards.read(AT.key)
-    assert first.status == "ok" and first.reason == "" and first.seconds == facts["seconds"] > 0
+    (part,) = facts["parts"]
+    assert first.status == "ok" and first.reason == "" and first.seconds == part["seconds"] > 0
     assert (predictions == 0.5).all() and predictions.shape == (2, 100) and facts["knows"] == "nothing"
-    shards.write(AT.key, predictions, {**facts, "seconds": 77.0})
+    assert part.items() >= {
+        "replicates": 2, "simbench": VERSION, "torch": torch.__version__, "numpy": np.__version__
+    }.items()  # fmt: skip
+    shards.write(AT.key, predictions, {**facts, "parts": [{**part, "seconds": 77.0}]})
     monkeypatch.setattr(module, "fit_cell", None)  # which cannot be called
     assert run_cell(AT, shards) == Outcome(AT, "ok", "", 77.0)
 

@@ -66,12 +66,13 @@ LEVELS = np.array([0.1, 0.4, 0.8])
 
 def test_the_least_held_out_loss_is_kept_for_each_log():
     models = {
-        "shipped": Fixed(LEVELS, np.array([3.0, 1.0, np.nan]), {"agree": 1.0}),
-        "second": Fixed(LEVELS / 2, np.array([2.0, 2.0, 5.0]), {"agree": 0.0}),
-        "third": Fixed(LEVELS / 4, np.array([1.0, np.nan, np.inf]), {"agree": 0.5}),
+        "shipped": Fixed(LEVELS, np.array([3.0, 1.0, np.nan]), {"agree": np.array([1.0, 0.0, 1.0])}),
+        "second": Fixed(LEVELS / 2, np.array([2.0, 2.0, 5.0]), {"agree": np.zeros(3)}),
+        "third": Fixed(LEVELS / 4, np.array([1.0, np.nan, np.inf]), {"agree": np.zeros(3)}),
     }
     kept, diagnostics, chosen = under(EvaluationProtocol(settings=({"setting": "second"},)), models)
-    assert chosen.tolist() == [2, 0, 1] and diagnostics == {"agree": 1.0}
+    assert chosen.tolist() == [2, 0, 1]
+    assert {name: each.tolist() for name, each in diagnostics.items()} == {"agree": [1.0, 0.0, 1.0]}
     every = [model.predict(WORLD.test.features) for model in models.values()]
     for replicate, number in enumerate(chosen):
         assert kept[replicate] == pytest.approx(every[number][replicate])
@@ -186,7 +187,7 @@ class Chunked(Estimator):
     def fit_replicates(self, log, replicates=None, holdout=None, execution=None):
         self.calls.append((list(replicates), log, holdout, execution))
         numbers = np.array(list(replicates))
-        return Fixed(numbers / 10, -numbers.astype(float), {"number": float(numbers.mean())})
+        return Fixed(numbers / 10, -numbers.astype(float), {"number": numbers.astype(float)})
 
 
 @pytest.mark.parametrize(
@@ -215,14 +216,27 @@ def test_so_many_replicates_are_fitted_at_a_time_as_the_memory_holds(restarts, r
         assert execution is how
         assert np.array_equal(part.feedback, log.feedback[numbers])
         assert np.array_equal(holdout.oracle_labels, truth.preference[numbers])
-    # a mean over replicates, however they lie in chunks; calibrated, each by labels of its own
-    assert diagnostics == {"number": pytest.approx(2.0)}
+    # of every replicate, however they lie in chunks; calibrated, each by labels of its own
+    assert diagnostics["number"].tolist() == [0, 1, 2, 3, 4]
     held = split_by_prompt(log.groups, 0.25, seed_of(3, "split"))[1]
     for number in range(5):
         model = Fixed(np.array([number / 10]))
         by_hand = IsotonicRegression(out_of_bounds="clip")
         by_hand.fit(model.predict(log.features[held])[0], truth.preference[number, held])
         assert kept[number] == pytest.approx(by_hand.predict(model.predict(WORLD.test.features)[0]))
+
+
+def test_replicates_before_the_first_are_not_fitted_and_the_others_keep_their_numbers(monkeypatch):
+    log, truth = WORLD.draw(range(5))
+    monkeypatch.setattr(supervision, "chunk_size", lambda *_: 2)
+    monkeypatch.setattr(Chunked, "calls", [])
+    what = (EvaluationProtocol(oracle_stopping=True), lambda s: Chunked(**s), [{}], log, truth, WORLD.test, True)
+    kept, diagnostics, chosen = fit_under(*what, first=2)
+    assert [numbers for numbers, *_ in Chunked.calls] == [[2, 3], [4]] and chosen.tolist() == [0, 0, 0]
+    for numbers, part, holdout, _ in Chunked.calls:
+        assert np.array_equal(part.feedback, log.feedback[numbers])
+        assert np.array_equal(holdout.oracle_labels, truth.preference[numbers])
+    assert np.array_equal(kept, fit_under(*what)[0][2:]) and diagnostics["number"].tolist() == [2, 3, 4]
 
 
 def test_losses_of_chunks_stand_one_behind_another(monkeypatch):
