@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from simbench.training.losses import loss_positive as loss_positive
     from simbench.training.samples import Batch as Batch
     from simbench.training.samples import Outputs as Outputs
+    from simbench.worlds.behaviour import Behaviour as Behaviour
+    from simbench.worlds.behaviour import PointwiseBehaviour as PointwiseBehaviour
+    from simbench.worlds.scene import Scene as Scene
+    from simbench.worlds.sequential import SequentialBehaviour as SequentialBehaviour
     from simbench.worlds.world import world as world
 
     __version__: str
@@ -44,17 +48,24 @@ _HOME = {
     "find": "simbench.estimator.registry",
     "check": "simbench.score.risk_table",
     "diagnose": "simbench.reward.diagnosis.diagnose",
+    **dict.fromkeys(("Behaviour", "PointwiseBehaviour"), "simbench.worlds.behaviour"),
+    "Scene": "simbench.worlds.scene",
+    "SequentialBehaviour": "simbench.worlds.sequential",
     "world": "simbench.worlds.world",
 }
 __all__ = [
     "BadInput",
     "Batch",
+    "Behaviour",
     "Estimator",
     "FeedbackLog",
     "Network",
     "NotIdentified",
     "Outputs",
+    "PointwiseBehaviour",
     "Results",
+    "Scene",
+    "SequentialBehaviour",
     "Truth",
     "check",
     "cross_entropy",

@@ -56,6 +56,25 @@ def worlds(format: FormatOption = Format.table) -> None:
 
 
 @app.command()
+def behaviours(format: FormatOption = Format.table) -> None:
+    """List the ways in which users can act (``--behaviour``), with the settings of each."""
+    from simbench.worlds.registry import find, names
+
+    rows = []
+    for name in names():
+        try:
+            found = find(name)
+        except BadInput as error:
+            rows.append((name, "-", str(error)))
+            continue
+        settings = {field: info.default for field, info in found.model_fields.items() if field != "kind"}
+        said = (found.__doc__ or "").strip().split("\n\n")[0].replace("``", "")
+        words = ", ".join(f"{field}={value}" for field, value in settings.items())
+        rows.append((name, words, " ".join(said.split())))
+    _print(rows, ("behaviour", "settings", "what"), format, "Behaviours")
+
+
+@app.command()
 def figures(format: FormatOption = Format.table) -> None:
     """List the installed figures: what each shows, and which study it is drawn from."""
     from simbench.study.figures import find, names

@@ -14,6 +14,8 @@ from simbench.cli.options import SeedOption
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simbench.study.conformance import Finding
+
 DISTRIBUTION = "simbench-rm"
 
 
@@ -33,7 +35,8 @@ class CheckOptions:
     estimators: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Estimators: names, package.module:Class or path/to/file.py:Class (default: all installed)."
+            help="Estimators or behaviours: names, package.module:Class or path/to/file.py:Class (default: "
+            "all installed estimators)."
         ),
     ] = None
     seed: SeedOption = 0
@@ -54,13 +57,18 @@ def check(options: CheckOptions) -> None:
     """Integrate the risk of every estimator exactly over the feedback: is it unbiased?
 
     Estimators from outside are also put through the conformance kit, which tests that they keep to the
-    contract.
+    contract; behaviours through one that compares what they draw with what they declare.
     """
     from simbench.estimator import registry
     from simbench.score.risk_table import states_a_loss
     from simbench.study.names import everyone
 
-    names = options.estimators or None
+    given = options.estimators or []
+    behaviours = [name for name in given if _is_behaviour(name)]
+    if given and len(behaviours) == len(given):
+        _end(_examine_behaviours(behaviours))
+        return
+    names = [name for name in given if name not in behaviours] or None
     kinds = {name: registry.find(name) for name in names or []}
     outside = [name for name in kinds if is_from_outside(name)]
     examined = {None: outside, True: list(kinds) or everyone(), False: []}[options.conformance]
@@ -71,6 +79,10 @@ def check(options: CheckOptions) -> None:
     for name in outside:
         if name not in failed:
             print(f"run it with: simbench run --estimator {name}", file=sys.stderr)
+    _end(failed + _examine_behaviours(behaviours))
+
+
+def _end(failed: list[str]) -> None:
     if failed:
         print(f"simbench: does not conform: {', '.join(failed)}.", file=sys.stderr)
         sys.exit(1)
@@ -93,16 +105,35 @@ def _examine(names: list[str]) -> list[str]:
     from simbench.estimator.registry import find
     from simbench.study.conformance import examine
 
-    failed = []
+    return [name for name in names if not _print_findings(examine(find(name), name))]
+
+
+def _is_behaviour(name: str) -> bool:
+    """Whether a name is that of a behaviour; an estimator of the same name comes first."""
+    from simbench.estimator import registry
+    from simbench.worlds.registry import names_a_behaviour
+
+    return name not in registry.names() and names_a_behaviour(name)
+
+
+def _examine_behaviours(names: list[str]) -> list[str]:
+    """Print the findings of the kit of behaviours on stderr; returns the names of those that fail."""
+    from simbench.study.behaviour_kit import examine_behaviour
+
+    failed = [name for name in names if not _print_findings(examine_behaviour(name))]
     for name in names:
-        findings = examine(find(name), name)
-        for finding in findings:
-            mark = "ok  " if finding.passed else "FAIL"
-            detail = "" if finding.passed else f": {finding.detail}"
-            print(f"{mark} {finding.estimator}: {finding.requirement}{detail}", file=sys.stderr, flush=True)
-        if not all(finding.passed for finding in findings):
-            failed.append(name)
+        if name not in failed:
+            print(f"run it with: simbench run --behaviour {name}", file=sys.stderr)
     return failed
+
+
+def _print_findings(findings: "list[Finding]") -> bool:
+    """Print findings on stderr; returns whether all requirements are met."""
+    for finding in findings:
+        mark = "ok  " if finding.passed else "FAIL"
+        detail = "" if finding.passed else f": {finding.detail}"
+        print(f"{mark} {finding.subject}: {finding.requirement}{detail}", file=sys.stderr, flush=True)
+    return all(finding.passed for finding in findings)
 
 
 def _print_verdicts(names: list[str] | None, options: CheckOptions) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from simbench.study.config import StudyConfig
 from simbench.study.notes import notes
 from simbench.study.summary import caption, main_table, number, situations
-from simbench.worlds.presets import DESCRIPTIONS
+from simbench.worlds.presets import described
 from simbench.worlds.world import World
 
 OTHER_METRICS = {
@@ -54,9 +54,8 @@ def situation_lines(world: World) -> list[str]:
     """Lines that say what a world is, and which rates its law realised."""
     facts = world.realised()
     name = world.config.name
-    preset = name if name in DESCRIPTIONS else name.split(":")[0]
     return [
-        f"world {world.config.name}: {DESCRIPTIONS.get(preset, 'as configured')}",
+        f"world {name}: {described(world.config)}",
         world.description,
         f"bias level {world.bias_level:g} realised: {facts['positive_rate']:.3f} of responses are good, "
         f"{facts['action_rate']:.3f} would be acted on, {facts['feedback_rate']:.3f} got feedback; "

@@ -25,9 +25,9 @@ EASY_RANK = 0.5  # Spearman correlation with the reward where nearly everyone wh
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether an estimator meets one requirement; ``detail`` says why not, or ``ok``."""
+    """Whether an estimator or a behaviour meets one requirement; ``detail`` says why not, or ``ok``."""
 
-    estimator: str
+    subject: str
     requirement: str
     passed: bool
     detail: str

@@ -1,22 +1,16 @@
-"""The contract of a behaviour, a way in which users act; found by name through entry points."""
+"""The contract of a behaviour: a way in which users act."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from inspect import get_annotations
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from simbench.errors import BadInput, did_you_mean
-from simbench.files.python_file import module_of
 from simbench.worlds.channel import Channel, RatedSignalsLaw, SignalsLaw
 from simbench.worlds.law import Law
 from simbench.worlds.scene import Scene
-
-GROUP = "simbench.behaviours"
 
 
 class Behaviour(BaseModel, ABC):
@@ -50,7 +44,7 @@ class Behaviour(BaseModel, ABC):
     @classmethod
     def _is_named(cls, values: Any) -> Any:
         # a subclass is another behaviour: it does not inherit the name
-        own = "kind" in cls.__dict__.get("__annotations__", {})
+        own = "kind" in get_annotations(cls)
         named = (own and cls.model_fields["kind"].default) or f"{cls.__module__}:{cls.__qualname__}"
         return {"kind": named, **values} if isinstance(values, Mapping) else values
 
@@ -143,63 +137,3 @@ class PointwiseBehaviour(Behaviour):
         whole = np.ones((*alpha.shape[:-1], scene.n_rows))
         whole[..., others] = alpha
         return whole
-
-
-def names() -> list[str]:
-    """Names of the installed behaviours, sorted."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
-
-
-def find(name: str) -> type[Behaviour]:
-    """The behaviour class of this name.
-
-    Parameters
-    ----------
-    name : str
-        An installed name (``logit``), a class that can be imported (``package.module:Class``), or one in a
-        file (``path/to/file.py:Class``).
-
-    Raises
-    ------
-    BadInput
-        If there is none, or it cannot be imported; the message suggests the nearest installed name.
-    """
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    if ".py:" in name:
-        path, attribute = name.rsplit(":", 1)
-        found = getattr(_module_of(Path(path).resolve()), attribute, None)
-    elif name in points or ":" in name:
-        try:
-            found = points.get(name, EntryPoint(name, name, GROUP)).load()
-        except Exception as error:  # other people's modules run here: whatever they raise
-            raise BadInput(f"the behaviour {name!r} cannot be imported: {error}.") from error
-    else:
-        raise BadInput(
-            f"there is no behaviour {name!r}.{did_you_mean(name, points)} There are: {', '.join(points)}."
-        )
-    if not (isinstance(found, type) and issubclass(found, Behaviour)):
-        raise BadInput(f"{name!r} is not a subclass of simbench.Behaviour.")
-    return found
-
-
-@cache
-def _module_of(path: Path) -> Any:
-    return module_of(path, "name a class of an existing file as path/to/file.py:Class")
-
-
-def _as_behaviour(value: Any) -> Any:
-    """A behaviour from its settings, of which ``kind`` names the class."""
-    if isinstance(value, Behaviour):
-        return value
-    if isinstance(value, str):
-        value = {"kind": value}
-    if not (isinstance(value, Mapping) and isinstance(value.get("kind"), str)):
-        raise ValueError("a behaviour is a name, or settings of which `kind` is the name")
-    try:
-        found = find(value["kind"])
-    except BadInput as error:
-        raise ValueError(str(error).rstrip(".")) from error
-    return found.model_validate(dict(value))
-
-
-AnyBehaviour = Annotated[SerializeAsAny[Behaviour], BeforeValidator(_as_behaviour)]

@@ -6,9 +6,9 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from simbench.errors import BadInput, did_you_mean
-from simbench.worlds.behaviour import AnyBehaviour, Behaviour, find
 from simbench.worlds.behaviours.logit import Logit
 from simbench.worlds.channel import Channel
+from simbench.worlds.registry import AnyBehaviour, find
 from simbench.worlds.responses import RatedFile, RatingLink, Responses, Synthetic
 from simbench.worlds.rewards import LinearReward, Reward
 
@@ -143,5 +143,3 @@ def _fields(part: str, kind: Any) -> list[str]:
             return list(model.model_fields)
     return ["kind"]
 
-
-__all__ = ["Behaviour", "Channel", "RatedFile", "RatingLink", "Synthetic", "WorldConfig", "first_error"]

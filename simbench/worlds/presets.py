@@ -1,5 +1,7 @@
 """Worlds that can be asked for by name."""
 
+from pydantic import BaseModel
+
 from simbench.errors import BadInput, did_you_mean
 from simbench.worlds.behaviours.logit import Logit
 from simbench.worlds.behaviours.rating import Rating
@@ -40,6 +42,26 @@ DESCRIPTIONS = {
     "easily it is copied); 32 responses a prompt",
     **TWIN_DESCRIPTIONS,
 }
+
+
+def described(world: WorldConfig) -> str:
+    """One line about a world: what is said of its preset where it acts alike, and what was changed."""
+    name = world.name if world.name in PRESETS else world.name.split(":")[0]
+    if name not in PRESETS:
+        return ", ".join(["as configured", *_settings(world.behaviour), *_settings(world.channel)])
+    start = PRESETS[name]
+    if world.behaviour == start.behaviour:
+        said = DESCRIPTIONS[name]
+    else:
+        said = ", ".join([f"behaviour {world.behaviour.kind}", *_settings(world.behaviour)])
+    changed = [one for one in _settings(world.channel) if one not in _settings(start.channel)]
+    return ", ".join([said, *changed])
+
+
+def _settings(part: BaseModel) -> list[str]:
+    """The settings of a part that are not the usual ones, in words."""
+    usual = {name: info.default for name, info in type(part).model_fields.items()}
+    return [f"{name} {value}" for name, value in part if name != "kind" and value != usual[name]]
 
 
 def preset(name: str) -> WorldConfig:

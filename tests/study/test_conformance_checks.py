@@ -240,7 +240,7 @@ def test_each_requirement_catches_who_breaks_it_and_no_one_else(kind, broken):
 def test_findings_come_in_turn_under_the_given_name_with_what_was_found():
     findings = examine(Undecided, "given")
     assert [finding.requirement for finding in findings] == [SEED, ROW, ALONE, BLIND, EASY]
-    assert {finding.estimator for finding in findings} == {"given"}
+    assert {finding.subject for finding in findings} == {"given"}
     assert [finding.detail for finding in findings[:4]] == ["ok"] * 4
     assert findings[4].detail == "rank correlation with the reward 0.00, not above 0.5"
     assert examine(ByCompany, "x")[2].detail == "predictions differ by up to 0.002"
