@@ -1,0 +1,84 @@
+"""Finds behaviours by name: through entry points of any package, as a class in a module, or in a file."""
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, SerializeAsAny
+
+from simbench.errors import BadInput, did_you_mean
+from simbench.files.python_file import module_of
+from simbench.worlds.behaviour import Behaviour
+
+GROUP = "simbench.behaviours"
+
+
+def names() -> list[str]:
+    """Names of the installed behaviours, sorted."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def find(name: str) -> type[Behaviour]:
+    """The behaviour class of this name.
+
+    Parameters
+    ----------
+    name : str
+        An installed name (``logit``), a class that can be imported (``package.module:Class``), or one in a
+        file (``path/to/file.py:Class``).
+
+    Raises
+    ------
+    BadInput
+        If there is none, or it cannot be imported; the message suggests the nearest installed name.
+    """
+    found = _loaded(name)
+    if not _is_behaviour(found):
+        raise BadInput(f"{name!r} is not a subclass of simbench.Behaviour.")
+    return found
+
+
+def names_a_behaviour(name: str) -> bool:
+    """Whether this is the name of a behaviour, and not of something else or of nothing."""
+    try:
+        return _is_behaviour(_loaded(name))
+    except BadInput:
+        return False
+
+
+def _loaded(name: str) -> Any:
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if ".py:" in name:
+        path, attribute = name.rsplit(":", 1)
+        module = module_of(Path(path).resolve(), "name a class of an existing file as path/to/file.py:Class")
+        return getattr(module, attribute, None)
+    if name not in points and ":" not in name:
+        hint = did_you_mean(name, points)
+        raise BadInput(f"there is no behaviour {name!r}.{hint} See: simbench list behaviours.")
+    try:
+        return points.get(name, EntryPoint(name, name, GROUP)).load()
+    except Exception as error:  # other people's modules run here: whatever they raise
+        raise BadInput(f"the behaviour {name!r} cannot be imported: {error}.") from error
+
+
+def _is_behaviour(found: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, Behaviour)
+
+
+def _as_behaviour(value: Any) -> Any:
+    """A behaviour from its settings, of which ``kind`` names the class."""
+    if isinstance(value, Behaviour):
+        return value
+    if isinstance(value, str):
+        value = {"kind": value}
+    if not (isinstance(value, Mapping) and isinstance(value.get("kind"), str)):
+        raise ValueError("a behaviour is a name, or settings of which `kind` is the name")
+    try:
+        found = find(value["kind"])
+    except BadInput as error:
+        raise ValueError(str(error).rstrip(".")) from error
+    return found.model_validate(dict(value))
+
+
+AnyBehaviour = Annotated[SerializeAsAny[Behaviour], BeforeValidator(_as_behaviour)]
