@@ -15,7 +15,7 @@ from simbench.training.samples import Batch, Outputs
 from simbench_estimators.balance import distances, wasserstein
 from simbench_estimators.pairwise import Pairwise
 
-CLICKED, LIKE_CLICKED, UNLIKE_CLICKED, UNKNOWN = range(4)
+CLICKED, LIKE_CLICKED, UNLIKE_CLICKED, UNKNOWN, NOT_SHOWN = range(5)
 FITTED_ON = 2000  # most clicked responses that the SVM is fitted on: its time grows with their square
 BALANCED = 128  # responses of a batch that are balanced (published code: 256): the cost is quadratic
 
@@ -57,8 +57,12 @@ class CounterIF(Pairwise):
     family = "pointwise and pairwise"
 
     def prepare(self, log: FeedbackLog) -> FeedbackLog:
-        strata = [self._strata(np.asarray(log.features), row, i) for i, row in enumerate(log.feedback)]
-        return replace(log, strata=np.stack(strata).astype(np.float32))
+        strata = np.full(log.feedback.shape, NOT_SHOWN, dtype=np.float32)
+        features = np.asarray(log.features)
+        for replicate, feedback in enumerate(log.feedback):
+            rows = log.rows_shown(replicate)
+            strata[replicate, rows] = self._strata(features[rows], feedback[rows], replicate)
+        return replace(log, strata=strata)
 
     def _strata(self, features: np.ndarray, feedback: np.ndarray, replicate: int) -> np.ndarray:
         clicked = np.flatnonzero(feedback == 1)
@@ -82,7 +86,7 @@ class CounterIF(Pairwise):
     def risk(self, out: Outputs, batch: Batch) -> Tensor:
         strata = batch.strata
         if strata is None:  # nothing stratified: every missing click is unknown
-            strata = torch.where(batch.feedback == 1, CLICKED, UNKNOWN)
+            strata = batch.of_shown(torch.where(batch.feedback == 1, CLICKED, UNKNOWN), NOT_SHOWN)
         judged = (strata == CLICKED) | (strata == LIKE_CLICKED)
         target = (strata == CLICKED).to(out.reward.dtype)
         point = _mean_where(cross_entropy(out.reward, target), judged)

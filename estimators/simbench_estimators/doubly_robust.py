@@ -122,8 +122,8 @@ class StableDR(DR):
     def risk(self, out: Outputs, batch: Batch) -> Tensor:
         weight = batch.feedback / self.fitted_propensity(out).detach()
         total = weight.mean(-1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
-        scale = self.imputed(out).mean(-1, keepdim=True) / total
-        return cross_entropy(out.reward, weight * scale).mean(-1)
+        scale = batch.mean(self.imputed(out), keepdim=True) / total
+        return batch.mean(cross_entropy(out.reward, weight * scale))
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
         """Cross-entropy of the propensity plus the imputation's weighted squared error, shape (..., b)."""
@@ -138,9 +138,9 @@ class StableDR(DR):
         """Penalty ``η (mean (r/p̂)(ê - Ē))²``, shape (...,); only the propensity gets a gradient from it."""
         good, score = self.imputed(out), out.reward.detach()
         error = loss_positive(score) - loss_negative(score)
-        mean = (good * error).sum(-1, keepdim=True) / good.sum(-1, keepdim=True)
+        mean = batch.sum(good * error, keepdim=True) / batch.sum(good, keepdim=True)
         weight = batch.feedback / self.fitted_propensity(out)
-        return self.stabiliser * (weight * (error - mean)).mean(-1).square()
+        return self.stabiliser * batch.mean(weight * (error - mean)).square()
 
 
 class DRClickObserved(DR):

@@ -78,8 +78,8 @@ class SNIPS(IPS):
     def risk(self, out: Outputs, batch: Batch) -> Tensor:
         weight = batch.feedback / batch.told("propensity").clamp_min(self.clip)
         # a batch without a click says nothing about the weights: all zero, as they are
-        total = weight.mean(-1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
-        return cross_entropy(out.reward, weight * (batch.told("class prior") / total)).mean(-1)
+        total = batch.mean(weight, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
+        return batch.mean(cross_entropy(out.reward, weight * (batch.told("class prior") / total)))
 
 
 class UPU(Estimator):
@@ -143,8 +143,8 @@ class NNPU(UPU):
         Each has shape (...,).
         """
         weight = batch.feedback * batch.told("class prior") / batch.feedback_rate
-        positive = (weight * loss_positive(out.reward)).mean(-1)
-        return positive, ((1 - weight) * loss_negative(out.reward)).mean(-1)
+        positive = batch.mean(weight * loss_positive(out.reward))
+        return positive, batch.mean((1 - weight) * loss_negative(out.reward))
 
 
 def with_estimated_prior(log: FeedbackLog, estimator: Estimator) -> FeedbackLog:

@@ -58,11 +58,13 @@ class SklearnEstimator(Estimator):
     ) -> FittedReplicates:
         """Fit one classifier per replicate on the whole log; ``holdout`` is ignored."""
         models = []
-        for number, feedback in zip(replicates or range(log.n_replicates), log.feedback, strict=True):
+        features = np.asarray(log.features)
+        for row, number in enumerate(replicates or range(log.n_replicates)):
+            shown = log.rows_shown(row)
             model = clone(self.classifier)
             if "random_state" in model.get_params():
                 model.set_params(random_state=seed_of(self.seed, "sklearn", number) % 2**32)
-            models.append(model.fit(np.asarray(log.features), feedback))
+            models.append(model.fit(features[shown], log.feedback[row, shown]))
         return FittedClassifiers(models)
 
 

@@ -1,6 +1,5 @@
 """Positive-unlabelled learning beyond uPU: Elkan-Noto's division, PUSB's order, VPU's variational bound."""
 
-import math
 from typing import ClassVar
 
 import torch
@@ -59,8 +58,10 @@ class PUSB(NNPU):
 
     def calibration(self, out: Outputs, batch: Batch) -> Tensor:
         """The threshold ``θ`` of every replicate, shape (R, 1)."""
-        ordered = out.reward.sort(-1).values
-        place = ((1 - batch.told("class prior")) * (ordered.shape[-1] - 1)).round().long()
+        # what was not shown stands behind everything else
+        ordered = batch.of_shown(out.reward, torch.inf).sort(-1).values
+        shown = batch.sum(torch.ones_like(ordered), keepdim=True)
+        place = ((1 - batch.told("class prior")) * (shown - 1)).round().long()
         return ordered.gather(-1, place.expand(len(ordered), 1))
 
     def link(self, reward_logit: Tensor, calibration: Tensor | None = None) -> Tensor:
@@ -107,24 +108,24 @@ class VPU(Estimator):
     def variational_loss(self, out: Outputs, batch: Batch) -> Tensor:
         """The variational loss ``L_var``, shape (...,)."""
         log_phi = logsigmoid(out.reward)
-        log_mean = torch.logsumexp(log_phi, -1) - math.log(log_phi.shape[-1])
-        return log_mean - _mean_of_clicked(log_phi, batch)
+        return batch.log_mean_exp(log_phi) - _mean_of_clicked(log_phi, batch.feedback)
 
     def mixing_loss(self, out: Outputs, batch: Batch) -> Tensor:
         """The consistency loss ``L_reg`` on mixed rows, shape (...,)."""
         interpolated = torch.logaddexp(
             batch.told("mixing").log(), (-batch.told("mixing")).log1p() + logsigmoid(partners(out.reward))
         )
-        return _mean_of_clicked((interpolated - logsigmoid(out.head("mixed"))).square(), batch)
+        clicked = batch.feedback if batch.shown is None else batch.feedback * partners(batch.shown)
+        return _mean_of_clicked((interpolated - logsigmoid(out.head("mixed"))).square(), clicked)
 
     def calibration(self, out: Outputs, batch: Batch) -> Tensor:
         """The largest held-out ``Φ`` of every replicate, shape (R, 1)."""
-        return torch.sigmoid(out.reward).amax(-1, keepdim=True).clamp_min(1e-6)
+        return batch.of_shown(torch.sigmoid(out.reward)).amax(-1, keepdim=True).clamp_min(1e-6)
 
     def link(self, reward_logit: Tensor, calibration: Tensor | None = None) -> Tensor:
         return (torch.sigmoid(reward_logit) / required(calibration, "calibration")).clamp_max(1)
 
 
-def _mean_of_clicked(values: Tensor, batch: Batch) -> Tensor:
+def _mean_of_clicked(values: Tensor, clicked: Tensor) -> Tensor:
     """Mean over the clicked responses, 0 if there is none; shape (...,)."""
-    return (batch.feedback * values).sum(-1) / batch.feedback.sum(-1).clamp_min(1)
+    return (clicked * values).sum(-1) / clicked.sum(-1).clamp_min(1)

@@ -112,7 +112,7 @@ class ImplicitRMSignals(ImplicitRM):
         return (Network(), *(Network((f"signal:{k}",), "context") for k in range(count)))
 
     def prepare(self, log: FeedbackLog) -> FeedbackLog:
-        praised, refused = fired(torch.as_tensor(required(log.signals, "signals")), log.negative_signals)
+        praised, refused = fired(torch.tensor(required(log.signals, "signals")), log.negative_signals)
         if (praised & refused).any():
             raise BadInput(
                 f"{int((praised & refused).sum())} responses carry a positive and a negative signal: one of "
@@ -137,7 +137,7 @@ class ImplicitRMSignals(ImplicitRM):
 
     def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
         nll = signals_nll(*self._groups(out, batch), batch.told("signals"), batch.negative_signals)
-        return nll.mean(-1)
+        return batch.mean(nll)
 
     def _groups(self, out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
         return group_log_probabilities(
@@ -238,6 +238,5 @@ class CaptureRecapture(Estimator):
 
 def _with_inputs(log: FeedbackLog) -> FeedbackLog:
     """The log whose features are features and context together: signals are independent given both."""
-    return FeedbackLog(
-        np.concatenate([log.features, required(log.context, "context")], axis=1), log.feedback, log.groups
-    )
+    inputs = np.concatenate([log.features, required(log.context, "context")], axis=1)
+    return FeedbackLog(inputs, log.feedback, log.groups, shown=log.shown)

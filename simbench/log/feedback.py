@@ -42,6 +42,8 @@ class FeedbackLog:
         ``E[α]``, only where the run grants it.
     always_acts : ndarray, shape (n,), bool, optional
         Responses shown to users who are known to act whenever satisfied (``α = 1``), only where granted.
+    weights : ndarray, shape (n,), float64, at least 0, optional
+        How much each response counts in the mean loss, from whoever fits in Python; only ratios matter.
     strata : ndarray, shape (R, n), float32, optional
         Codes of groups that an estimator made of this log before training.
     signals : ndarray, shape (R, K, n), float32 in {0, 1}, optional
@@ -51,14 +53,15 @@ class FeedbackLog:
     page, rank : ndarray, shape (n,), int64, optional
         What one user was shown together, and the place of each response there from 0, where they are logged.
     shown : ndarray, shape (R, n), bool, optional
-        Responses that were reached; of the others a replicate tells nothing. None if all were.
+        Responses that were shown; the others carry no feedback, and a replicate tells nothing of them. None
+        if all were.
 
     Raises
     ------
     BadInput
         If lengths do not match, features are not finite, feedback is not 0 or 1, the log is empty, a
-        replicate has no feedback or nothing else, a propensity lies outside (0, 1], or the first signal is
-        not the feedback.
+        replicate has no feedback or nothing else, a propensity lies outside (0, 1], the first signal is not
+        the feedback, or a response that was not shown carries a signal.
     """
 
     features: Matrix
@@ -71,6 +74,7 @@ class FeedbackLog:
     misclick: float | None = None
     action_rate: float | None = None
     always_acts: np.ndarray | None = None
+    weights: np.ndarray | None = None
     strata: np.ndarray | None = None
     signals: np.ndarray | None = None
     negative_signals: tuple[int, ...] = ()
@@ -86,7 +90,9 @@ class FeedbackLog:
             raise BadInput(f"feedback must have shape (replicates, rows), got {self.feedback.shape}.")
         _check_length("feedback", self.feedback.shape[1], n)
         _check_length("groups", len(self.groups), n)
-        _check_feedback(self.feedback)
+        if self.shown is not None:
+            _check_shown(self.shown, self.feedback, self.signals)
+        _check_feedback(self.feedback, self.feedback_rate)
         if self.context is not None:
             object.__setattr__(self, "context", as_matrix(self.context))
             check_matrix("context", self.context)
@@ -108,6 +114,9 @@ class FeedbackLog:
             raise BadInput(f"action_rate must lie strictly between 0 and 1, got {self.action_rate}.")
         if self.always_acts is not None:
             _check_length("always_acts", len(self.always_acts), n)
+        if self.weights is not None:
+            _check_length("weights", len(self.weights), n)
+            _check_weights(self.weights, self.feedback)
         if self.labels is not None:
             if self.labels.shape != self.feedback.shape:
                 raise BadInput(f"labels have shape {self.labels.shape} but feedback {self.feedback.shape}.")
@@ -117,8 +126,6 @@ class FeedbackLog:
             value = getattr(self, name)
             if value is not None:
                 _check_length(name, len(value), n)
-        if self.shown is not None and self.shown.shape != self.feedback.shape:
-            raise BadInput(f"shown has shape {self.shown.shape} but feedback {self.feedback.shape}.")
         if self.signals is not None:
             _check_signals(self.signals, self.feedback, self.negative_signals)
         for field in fields(self):
@@ -134,9 +141,41 @@ class FeedbackLog:
         """Number of responses, n."""
         return self.feedback.shape[1]
 
+    @property
+    def feedback_rate(self) -> np.ndarray:
+        """Share of the responses shown that have feedback, shape (R,)."""
+        if self.shown is None:
+            return self.feedback.mean(axis=1)
+        return self.feedback.sum(axis=1) / self.shown.sum(axis=1).clip(1)
+
     def with_feedback(self, feedback: np.ndarray) -> "FeedbackLog":
-        """Return the same responses with other feedback (such as the oracle's), without the signals."""
+        """Return the same responses with other feedback (such as the oracle's), without the signals.
+
+        It is 0 where a response was not shown, whatever is given.
+        """
+        if self.shown is not None:
+            feedback = np.where(self.shown, feedback, np.float32(0))
         return replace(self, feedback=feedback, signals=None, negative_signals=())
+
+    def rows_shown(self, replicate: int) -> np.ndarray | slice:
+        """Return the numbers of the rows that a replicate showed, as an index: ``slice(None)`` for all."""
+        return slice(None) if self.shown is None else np.flatnonzero(self.shown[replicate])
+
+    def only_shown(self) -> "FeedbackLog":
+        """Return a log of one replicate without the responses that it did not show.
+
+        Raises
+        ------
+        BadInput
+            If it has several replicates, which show different responses.
+        """
+        if self.shown is None:
+            return self
+        if self.n_replicates > 1:
+            raise BadInput(
+                f"the {self.n_replicates} replicates of this log show different responses: take one of them."
+            )
+        return replace(self.rows(np.flatnonzero(self.shown[0])), shown=None)
 
     def rows(self, rows: np.ndarray) -> "FeedbackLog":
         """Return the log of some of the responses."""
@@ -145,6 +184,7 @@ class FeedbackLog:
             "propensity",
             "always_acts",
             "labels",
+            "weights",
             "strata",
             "signals",
             "page",
@@ -184,6 +224,8 @@ class Truth:
     propensity_of_good : ndarray, shape (n,), or None
         ``P(a = 1 | r* = 1, x)`` where it differs from ``propensity``, namely where users act on a rating
         that also decides the preference. Feedback has the probability ``γ`` times this.
+    shown_probability : ndarray, shape (n,), or None
+        ``P(shown)``, where not every response is; the propensity is then given that the response is shown.
     """
 
     reward: np.ndarray
@@ -191,6 +233,13 @@ class Truth:
     preference: np.ndarray
     always_acts: np.ndarray | None = None
     propensity_of_good: np.ndarray | None = None
+    shown_probability: np.ndarray | None = None
+
+    def mean_of_shown(self, values: np.ndarray) -> float:
+        """Return the mean of values, (n,) or (R, n), over the responses that users are shown."""
+        if self.shown_probability is None:
+            return float(values.mean())
+        return float(np.average(np.atleast_2d(values).mean(0), weights=self.shown_probability))
 
 
 def check_matrix(name: str, values: Matrix) -> None:
@@ -235,14 +284,23 @@ def _check_length(name: str, found: int, expected: int) -> None:
         raise BadInput(f"{name} has {found} rows but features has {expected}: they must match.")
 
 
-def _check_feedback(feedback: np.ndarray) -> None:
+def _check_shown(shown: np.ndarray, feedback: np.ndarray, signals: np.ndarray | None) -> None:
+    if shown.shape != feedback.shape:
+        raise BadInput(f"shown has shape {shown.shape} but feedback {feedback.shape}.")
+    carries = feedback != 0 if signals is None else (signals != 0).any(axis=-2)
+    wrong = carries & ~shown
+    if wrong.any():
+        row = int(np.argwhere(wrong)[0, 1])
+        raise BadInput(f"row {row} carries a signal, but was not shown: correct one of them.")
+
+
+def _check_feedback(feedback: np.ndarray, rate: np.ndarray) -> None:
     wrong = ~((feedback == 0) | (feedback == 1))
     if wrong.any():
         replicate, row = np.argwhere(wrong)[0]
         raise BadInput(
             f"feedback must be 0 or 1, got {feedback[replicate, row]} in row {row}: threshold it first."
         )
-    rate = feedback.mean(axis=1)
     if (rate == 0).any():
         raise BadInput("feedback is all zero: without one click there is nothing to learn from.")
     if (rate == 1).any():
@@ -261,6 +319,18 @@ def _check_signals(signals: np.ndarray, feedback: np.ndarray, negative: tuple[in
         raise BadInput(f"negative_signals must be indices of signals after the first, got {negative}.")
 
 
+def _check_weights(weights: np.ndarray, feedback: np.ndarray) -> None:
+    wrong = ~((weights >= 0) & np.isfinite(weights))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise BadInput(f"weights must be finite and at least 0, got {weights[row]} in row {row}.")
+    if not weights.any():
+        raise BadInput("weights are zero in every row: there is nothing to learn from.")
+    counted = feedback[:, weights > 0]
+    if (counted.min(1) == counted.max(1)).any():
+        raise BadInput("feedback has one class only where the weights are not zero.")
+
+
 def _check_propensity(propensity: np.ndarray) -> None:
     wrong = ~((propensity > 0) & (propensity <= 1))
     if wrong.any():
@@ -268,4 +338,11 @@ def _check_propensity(propensity: np.ndarray) -> None:
         raise BadInput(
             f"propensity must lie in (0, 1], got {propensity[first]} in row {first[-1]}: "
             "it is a probability of acting, never zero."
+        )
+    vanishes = propensity < np.finfo(np.float32).tiny
+    if vanishes.any():
+        first = tuple(np.argwhere(vanishes)[0])
+        raise BadInput(
+            f"propensity is {propensity[first]} in row {first[-1]}, which is 0 in the 32 bits of training: "
+            "correct it, or leave the row out."
         )

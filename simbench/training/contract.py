@@ -23,6 +23,10 @@ from simbench.training.parameters import (
 )
 from simbench.training.samples import Batch, Outputs
 
+CAN_BE_TOLD = (
+    *("context", "propensity", "labels", "always acts", "signals"),
+    *("class prior", "misclick", "action rate"),
+)
 MEMORY_BUDGET = 2 << 30  # bytes for a chunk's parameters, optimiser state, activations and feedback
 
 
@@ -86,6 +90,8 @@ class Trainable(Parameters):
     needs, optional : frozenset of str
         What the estimator must be told, and what it uses if it is told, out of: "truth", "propensity",
         "class prior", "labels", "misclick", "signals", "action rate", "always acts".
+    also_reads : frozenset of str
+        What it uses besides if a user's own log tells it; no study grants it.
     networks : tuple of Network
         The networks to train; by default one reward network.
     reads_pairs : bool
@@ -105,6 +111,9 @@ class Trainable(Parameters):
         with the activations.
     sums_over_samples : bool
         Whether the risk is a mean of per-sample losses.
+    weighs_rows : bool or None
+        Whether rows may have weights, because every mean over rows is :meth:`Batch.mean`; None if that shows:
+        they may where no method is overridden that computes such a mean.
     ranks_only : bool
         Whether predictions only order responses and are not probabilities.
     link_formula : str
@@ -116,6 +125,7 @@ class Trainable(Parameters):
     family: ClassVar[str] = "pointwise"
     needs: ClassVar[frozenset[str]] = frozenset()
     optional: ClassVar[frozenset[str]] = frozenset()
+    also_reads: ClassVar[frozenset[str]] = frozenset()
     assumption: ClassVar[str] = ""
     source: ClassVar[str] = ""
     networks: ClassVar[tuple[Network, ...]] = (Network(),)
@@ -126,6 +136,7 @@ class Trainable(Parameters):
     reads_representation: ClassVar[bool] = False
     workspace: ClassVar[int] = 0
     sums_over_samples: ClassVar[bool] = True
+    weighs_rows: ClassVar[bool | None] = None
     ranks_only: ClassVar[bool] = False
     link_formula: ClassVar[str] = "sigmoid(s)"
 
@@ -140,6 +151,9 @@ class Trainable(Parameters):
     device: Device = "cpu"
 
     # -- the loss ---------------------------------------------------------------------------
+    #
+    # A log may hold responses that were not shown (:attr:`Batch.shown`), of which it tells nothing. Losses of
+    # samples need not care; whoever sums over a batch does it by ``batch.mean`` or ``batch.sum``.
 
     def ideal_loss(self, reward_logit: Tensor, target: Tensor) -> Tensor:
         """Ideal loss that the estimator aims at, ``t ℓ(h, 1) + (1 - t) ℓ(h, 0)``, one value per sample."""
@@ -156,13 +170,14 @@ class Trainable(Parameters):
     def risk(self, out: Outputs, batch: Batch) -> Tensor:
         """Estimate of the ideal risk from a batch, shape (...,).
 
-        A subclass whose risk is not the mean loss also sets ``sums_over_samples = False``.
+        A subclass whose risk is not the mean loss also sets ``sums_over_samples = False``, and averages by
+        :meth:`Batch.mean`, which leaves out what was not shown.
         """
-        return self.reward_loss(out, batch).mean(-1)
+        return batch.mean(self.reward_loss(out, batch))
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
         """What a training step minimises, shape (...,): by default the mean of both losses."""
-        return (self.loss_of_samples(out, batch) + self.auxiliary_loss(out, batch)).mean(-1)
+        return batch.mean(self.loss_of_samples(out, batch) + self.auxiliary_loss(out, batch))
 
     def initial_objective(self, out: Outputs, batch: Batch) -> Tensor:
         """What the ``initial_epochs`` before training minimise, shape (...,).
@@ -216,6 +231,12 @@ class Trainable(Parameters):
             f"batch of shape {tuple(rows)}: return one value per sample, and leave the mean to the bench."
         )
 
+    def reads(self, log: FeedbackLog) -> frozenset[str]:
+        """What it reads of this log besides features and feedback, by the names of ``needs``, and "context"."""
+        told = self.needs | self.optional | self.also_reads
+        reads_context = any(network.inputs == "context" for network in self.networks_for(log))
+        return told | {"context"} if reads_context else told
+
     @classmethod
     def heads(cls) -> set[str]:
         """Names of all heads of all networks."""
@@ -232,3 +253,21 @@ class Trainable(Parameters):
         for need in sorted(self.needs & {"propensity", "class prior", "misclick", "signals"}):
             if getattr(log, need.replace(" ", "_")) is None:
                 raise BadInput(f"{self.name} must be told the {need}, and the log does not hold it.")
+
+    def require_read(self, log: FeedbackLog) -> None:
+        """Check that the log tells nothing that the estimator does not read.
+
+        A study leaves such things away; in a log of one's own, they are a mistake about the estimator.
+
+        Raises
+        ------
+        BadInput
+            Naming what it does not read.
+        """
+        told = [name for name in CAN_BE_TOLD if getattr(log, name.replace(" ", "_")) is not None]
+        unread = [name for name in told if name not in self.reads(log)]
+        if unread:
+            raise BadInput(
+                f"{self.name or type(self).__name__} does not read the {' and the '.join(unread)}: leave "
+                "that out, or choose an estimator that reads it (simbench list estimators)."
+            )

@@ -26,7 +26,14 @@ class DeviceLog:
     def __init__(self, log: FeedbackLog, replicates: np.ndarray, device: torch.device):
         self.device = device
         self.feedback: Tensor = self.tensor(log.feedback[replicates])
-        self.feedback_rate: Tensor = self.feedback.mean(1, keepdim=True)
+        self.weights: Tensor | None = None
+        self.shown: Tensor | None = None
+        if log.shown is not None:
+            self.shown = torch.tensor(log.shown[replicates], dtype=torch.bool, device=device)
+        if log.weights is not None:
+            self.weights = self.tensor(log.weights / log.weights.mean())
+        whole = Batch(self.feedback, self.feedback, weights=self.weights, shown=self.shown)
+        self.feedback_rate: Tensor = whole.mean(self.feedback, keepdim=True)
         self.labels: Tensor | None = None if log.labels is None else self.tensor(log.labels[replicates])
         self.strata: Tensor | None = None if log.strata is None else self.tensor(log.strata[replicates])
         self.signals: Tensor | None = None if log.signals is None else self.tensor(log.signals[replicates])
@@ -42,7 +49,7 @@ class DeviceLog:
         self.misclick, self.action_rate = log.misclick, log.action_rate
         self.always_acts: Tensor | None = None
         if log.always_acts is not None:
-            self.always_acts = torch.as_tensor(log.always_acts, dtype=torch.bool, device=device)
+            self.always_acts = torch.as_tensor(log.always_acts.copy(), dtype=torch.bool, device=device)
 
     def batch(self, rows: Tensor, state: dict[str, Tensor]) -> Batch:
         """The batch of these rows, as a loss reads it; ``state`` has one value per row of the log."""
@@ -59,13 +66,15 @@ class DeviceLog:
             strata=None if self.strata is None else self.strata[:, rows],
             signals=None if self.signals is None else self.signals[..., rows],
             negative_signals=self.negative_signals,
+            shown=None if self.shown is None else self.shown[:, rows],
+            weights=None if self.weights is None else self.weights[rows],
         )
 
     def keep(self, members: Tensor) -> "DeviceLog":
         """The log of some of the replicates; ``members`` is a bool mask of shape (R,)."""
         other = object.__new__(DeviceLog)
         other.__dict__.update(self.__dict__)
-        for name in ("feedback", "feedback_rate", "labels", "class_prior", "strata", "signals"):
+        for name in ("feedback", "feedback_rate", "labels", "class_prior", "strata", "signals", "shown"):
             value = getattr(self, name)
             setattr(other, name, None if value is None else value[members])
         if self.propensity is not None and self.propensity.dim() == 2:
@@ -75,4 +84,6 @@ class DeviceLog:
     def tensor(self, values: np.ndarray) -> Tensor:
         """The values on the device: float32 if they are floating-point numbers, else int64."""
         dtype = torch.float32 if values.dtype.kind == "f" else torch.int64
-        return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=self.device)
+        own = np.ascontiguousarray(values)
+        own = own if own.flags.writeable else own.copy()  # a log's arrays are read-only, unlike tensors
+        return torch.as_tensor(own, dtype=dtype, device=self.device)

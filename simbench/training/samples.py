@@ -5,6 +5,7 @@ batch; batches are in random order, so that partners are random too. All replica
 and ``μ``.
 """
 
+import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar, overload
 
@@ -129,6 +130,11 @@ class Batch:
         Which of the K signals fire on dissatisfaction.
     mixing : Tensor, shape (b,), in [0, 1], or None
         Share ``μ`` of each row in its mixed row.
+    weights : Tensor, shape (b,), or None
+        How much each row counts; their mean over the log is 1.
+    shown : Tensor of bool, shape (..., b), or None
+        Responses that were shown; of the others a replicate tells nothing, and their feedback is 0. None if
+        all were. :meth:`mean` and :meth:`sum` leave the others out.
     """
 
     feedback: Tensor
@@ -144,6 +150,50 @@ class Batch:
     signals: Tensor | None = None
     negative_signals: tuple[int, ...] = ()
     mixing: Tensor | None = None
+    weights: Tensor | None = None
+    shown: Tensor | None = None
+
+    def mean(self, values: Tensor, keepdim: bool = False) -> Tensor:
+        """Mean over the rows (the last axis) that were shown, each by its weight if it has one; shape (...,).
+
+        ``values`` has one value per response, (..., b), or one per pair, (..., b/2): of pairs, those count
+        both of whose members were shown. If nothing was shown, the mean is 0.
+        """
+        weighted = values if self.weights is None else values * self.weights
+        if self.shown is None:
+            return weighted.mean(-1, keepdim=keepdim)
+        count = self._counted(values).sum(-1, keepdim=keepdim).clamp_min(1)
+        return self.sum(weighted, keepdim) / count
+
+    def sum(self, values: Tensor, keepdim: bool = False) -> Tensor:
+        """Sum over the rows that were shown, whatever their weights, shape (...,); see :meth:`mean`."""
+        return self.of_shown(values).sum(-1, keepdim=keepdim)
+
+    def log_mean_exp(self, values: Tensor) -> Tensor:
+        """Log of the mean of ``exp(values)`` over the rows that were shown, shape (...,).
+
+        Each counts by its weight, as in :meth:`mean`, here relative to the batch's mean weight.
+        """
+        if self.weights is not None:
+            tiny = torch.finfo(values.dtype).tiny  # a batch may hold rows without weight alone
+            share = self.weights / self.weights.mean().clamp_min(tiny)
+            values = values + share.clamp_min(tiny).log()
+        if self.shown is None:
+            return torch.logsumexp(values, -1) - math.log(values.shape[-1])
+        count = self._counted(values).sum(-1)
+        return torch.logsumexp(self.of_shown(values, -torch.inf), -1) - count.log()
+
+    def of_shown(self, values: Tensor, fill: float = 0.0) -> Tensor:
+        """The values of what was shown, and ``fill`` for the others; for values see :meth:`mean`."""
+        return values if self.shown is None else torch.where(self._counted(values), values, fill)
+
+    def _counted(self, values: Tensor) -> Tensor:
+        """Which responses, or which pairs, count."""
+        shown = required(self.shown, "responses shown")
+        if values.shape[-1] == shown.shape[-1]:
+            return shown
+        first, second = shown.chunk(2, dim=-1)
+        return first & second
 
     @overload
     def told(self, name: Literal["misclick", "action rate"]) -> float: ...

@@ -387,4 +387,4 @@ def oracle_loss(estimator: Trainable, out: Outputs, batch: Batch, labels: Tensor
     calibration = estimator.calibration(out, batch)
     double = None if calibration is None else calibration.double()
     reward = estimator.link(out.reward.double(), double).clamp(1e-7, 1 - 1e-7)
-    return -(labels * torch.log(reward) + (1 - labels) * torch.log1p(-reward)).mean(-1)
+    return batch.mean(-(labels * torch.log(reward) + (1 - labels) * torch.log1p(-reward)))

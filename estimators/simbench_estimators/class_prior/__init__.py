@@ -20,7 +20,7 @@ def prior_of(log: FeedbackLog, frequency: np.ndarray) -> np.ndarray:
 
     ``frequency`` is the label frequency ``c`` of every replicate, shape (R,).
     """
-    return (log.feedback.mean(axis=1) / frequency).clip(1e-3, 1 - 1e-3)
+    return (log.feedback_rate / frequency).clip(1e-3, 1 - 1e-3)
 
 
 def by_elkan_noto(log: FeedbackLog, seed: int = 0) -> np.ndarray:

@@ -28,11 +28,12 @@ def label_frequency(log: FeedbackLog, validation_share: float = 0.2, seed: int =
     ndarray, shape (R,), in (0, 1)
         Never below the feedback rate, at which the class prior would exceed 1.
     """
-    train, held_out = split_by_prompt(log.groups, validation_share, seed_of(seed, "prior"))
+    whole, held_out = split_by_prompt(log.groups, validation_share, seed_of(seed, "prior"))
     estimates = np.empty(log.n_replicates)
     for replicate, feedback in enumerate(log.feedback):
-        rate = feedback.mean()
+        rate = log.feedback_rate[replicate]
         clicked = held_out[feedback[held_out] == 1]
+        train = whole if log.shown is None else whole[log.shown[replicate, whole]]
         if len(np.unique(feedback[train])) < 2 or len(clicked) == 0:
             estimates[replicate] = np.sqrt(rate)  # too few clicks to tell: midway to certainty
             continue

@@ -38,10 +38,10 @@ def km2(log: FeedbackLog, seed: int = 0) -> np.ndarray:
     estimates = np.empty(log.n_replicates)
     for replicate, feedback in enumerate(log.feedback):
         rng = stream(seed, "km2", replicate)
-        everyone = _some(np.arange(log.n_rows), rng)
+        everyone = _some(np.arange(log.n_rows)[log.rows_shown(replicate)], rng)
         clicked = _some(np.flatnonzero(feedback), rng)
         share = mixture_share(log.features[everyone], log.features[clicked])
-        estimates[replicate] = np.clip(share, feedback.mean(), 1 - 1e-3)
+        estimates[replicate] = np.clip(share, log.feedback_rate[replicate], 1 - 1e-3)
     return estimates
 
 

@@ -42,12 +42,14 @@ def tice(log: FeedbackLog, seed: int = 0) -> np.ndarray:
     span = np.where(high > low, high - low, 1)
     piece = np.minimum((features - low) / span * PIECES, PIECES - 1).astype(np.int64)
     estimates = np.empty(log.n_replicates)
-    for replicate, feedback in enumerate(log.feedback):
+    for replicate, rate in enumerate(log.feedback_rate):
+        rows = log.rows_shown(replicate)
+        own, clicked, place = piece[rows], log.feedback[replicate, rows] > 0, fold[rows]
         frequency = 0.5
         for _ in range(ROUNDS):
-            bounds = [_largest_bound(piece, feedback > 0, fold == part, frequency) for part in range(FOLDS)]
+            bounds = [_largest_bound(own, clicked, place == part, frequency) for part in range(FOLDS)]
             frequency = float(np.mean(bounds))
-        estimates[replicate] = np.clip(frequency, feedback.mean(), 1.0)
+        estimates[replicate] = np.clip(frequency, rate, 1.0)
     return estimates
 
 

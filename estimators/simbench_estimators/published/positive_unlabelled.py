@@ -45,7 +45,7 @@ class NNPUPublished(NNPU):
         prior, r = batch.told("class prior").squeeze(-1), batch.feedback
         good = prior * _mean(loss_positive(out.reward), r)
         bad, taken_off = loss_negative(out.reward), prior * _mean(loss_negative(out.reward), r)
-        return good, _mean(bad, 1 - r) - taken_off
+        return good, _mean(bad, batch.of_shown(1 - r)) - taken_off
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:

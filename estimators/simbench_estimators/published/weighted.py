@@ -52,7 +52,7 @@ class MultiIPSPublished(MultiIPS):
         return propensity_error(out, batch)
 
     def initial_objective(self, out: Outputs, batch: Batch) -> Tensor:
-        return propensity_error(out, batch).mean(-1)
+        return batch.mean(propensity_error(out, batch))
 
 
 class MultiDRPublished(MultiDR):
@@ -74,7 +74,7 @@ class MultiDRPublished(MultiDR):
         return propensity_error(out, batch) + cross_entropy(out.head("imputation"), batch.feedback)
 
     def initial_objective(self, out: Outputs, batch: Batch) -> Tensor:
-        return propensity_error(out, batch).mean(-1)
+        return batch.mean(propensity_error(out, batch))
 
 
 def propensity_error(out: Outputs, batch: Batch) -> Tensor:
@@ -111,13 +111,13 @@ class StableDRPublished(IPS):
         error = cross_entropy(score, batch.feedback) - cross_entropy(
             out.head("imputation"), torch.sigmoid(score)
         )
-        imputation = (error.square() / propensity.detach()).mean(-1)
+        imputation = batch.mean(error.square() / propensity.detach())
         imputed = cross_entropy(out.head("imputation").detach(), torch.sigmoid(score))
-        balance = self.stabiliser * (1 - 1 / propensity) * (imputed - imputed.mean(-1, keepdim=True))
+        balance = self.stabiliser * (1 - 1 / propensity) * (imputed - batch.mean(imputed, keepdim=True))
         told = cross_entropy(
             out.head("propensity"), batch.told("propensity").expand_as(out.head("propensity"))
         )
-        return self.risk(out, batch) + imputation + (told + balance).mean(-1).square()
+        return self.risk(out, batch) + imputation + batch.mean(told + balance).square()
 
     def selection_loss(self, out: Outputs, batch: Batch) -> Tensor:
         return self.risk(out, batch)
