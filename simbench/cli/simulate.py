@@ -66,11 +66,11 @@ def simulate(options: SimulateOptions, world: WorldOptions, real: RealOptions) -
     built = build(config, options.bias_level, size, options.seed)
     log, truth = built.draw(range(options.replicate, options.replicate + 1))
     table = log_table(log, config)
-    write_tables({log_file: table, truth_file: truth_table(truth)})
+    write_tables({log_file: table, truth_file: truth_table(truth, log.rows_shown(0))})
     facts = built.realised()
     print(
-        f"{log.n_rows:,} responses of world {config.name} at bias level {options.bias_level:g}: "
-        f"{log.feedback.mean():.3f} have feedback, {facts['positive_rate']:.3f} are good"
+        f"{log.n_shown[0]:,} responses of world {config.name} at bias level {options.bias_level:g}: "
+        f"{log.feedback_rate[0]:.3f} have feedback, {facts['positive_rate']:.3f} are good"
     )
     print(f"log: {log_file}; truth: {truth_file}", file=sys.stderr)
     print(f"fit it with: {_fit_command(log_file, list(table.columns))}", file=sys.stderr)
@@ -78,12 +78,12 @@ def simulate(options: SimulateOptions, world: WorldOptions, real: RealOptions) -
 
 def _check_places(log: Path, truth: Path, force: bool) -> None:
     """Raise :class:`BadInput` if log and truth cannot be written to these files."""
-    from simbench.cli.output import check_suffix
+    from simbench.files.tables.kinds import kind_of
 
     if log.absolute() == truth.absolute():
         raise BadInput(f"{log} cannot hold both the log and its truth: choose another --truth.")
     for path in (log, truth):
-        check_suffix(path)
+        kind_of(str(path))
         if path.exists() and not force:
             raise BadInput(f"{path} is there already: choose another name, or say --force.")
 

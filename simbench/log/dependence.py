@@ -74,7 +74,8 @@ def dependence_test(log: FeedbackLog, replicate: int = 0) -> DependenceTest:
     signals is taken for dependence. A covariate of the propensities that is not logged *is* dependence, for
     this test and for the estimators. Misclicks break the certainty on which the test rests.
     """
-    signals = positive_signals(log)[replicate]
+    log = log.replicates(slice(replicate, replicate + 1)).only_shown()
+    (signals,) = positive_signals(log)
     if len(signals) < 3:
         raise BadInput("a test of dependence needs three positive signals: any two fit independence.")
     inputs = log.features if log.context is None else np.concatenate([log.features, log.context], 1)

@@ -52,6 +52,8 @@ class FeedbackLog:
         Indices of the signals that express dissatisfaction (regenerate); never the first.
     page, rank : ndarray, shape (n,), int64, optional
         What one user was shown together, and the place of each response there from 0, where they are logged.
+    user : ndarray, shape (n,), int64, optional
+        User who was shown the response, where that is logged; intervals are then clustered by user.
     shown : ndarray, shape (R, n), bool, optional
         Responses that were shown; the others carry no feedback, and a replicate tells nothing of them. None
         if all were.
@@ -81,6 +83,7 @@ class FeedbackLog:
     page: np.ndarray | None = None
     rank: np.ndarray | None = None
     shown: np.ndarray | None = None
+    user: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", as_matrix(self.features))
@@ -122,7 +125,7 @@ class FeedbackLog:
                 raise BadInput(f"labels have shape {self.labels.shape} but feedback {self.feedback.shape}.")
             if not np.isin(self.labels[~np.isnan(self.labels)], (0, 1)).all():
                 raise BadInput("labels must be 0, 1, or NaN where a response has none.")
-        for name in ("page", "rank"):
+        for name in ("page", "rank", "user"):
             value = getattr(self, name)
             if value is not None:
                 _check_length(name, len(value), n)
@@ -146,7 +149,12 @@ class FeedbackLog:
         """Share of the responses shown that have feedback, shape (R,)."""
         if self.shown is None:
             return self.feedback.mean(axis=1)
-        return self.feedback.sum(axis=1) / self.shown.sum(axis=1).clip(1)
+        return self.feedback.sum(axis=1) / self.n_shown.clip(1)
+
+    @property
+    def n_shown(self) -> np.ndarray:
+        """Number of responses that were shown, shape (R,)."""
+        return np.full(self.n_replicates, self.n_rows) if self.shown is None else self.shown.sum(axis=1)
 
     def with_feedback(self, feedback: np.ndarray) -> "FeedbackLog":
         """Return the same responses with other feedback (such as the oracle's), without the signals.
@@ -190,6 +198,7 @@ class FeedbackLog:
             "page",
             "rank",
             "shown",
+            "user",
         )
         parts = {name: value[..., rows] for name in last if (value := getattr(self, name)) is not None}
         context = None if self.context is None else take_rows(self.context, rows)

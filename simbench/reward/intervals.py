@@ -79,6 +79,7 @@ def information_intervals(log: FeedbackLog, inputs: np.ndarray, level: float = 0
     BadInput
         If the log does not identify the reward: if restarts disagree, or the information is singular.
     """
+    log = log.only_shown()
     require_identified(log, {**MAXIMUM_LIKELIHOOD, "batch_size": log.n_rows})
     fitted = maximum_likelihood(log)
     model = model_at(log, fitted.predict(log.features)[0], _propensity(fitted, log)[0])
@@ -171,6 +172,7 @@ def bootstrap_intervals(
     BadInput
         If the log does not identify the reward.
     """
+    log = log.only_shown()
     require_identified(
         log, {name: value for name, value in estimator.get_params().items() if name == "hidden"}
     )

@@ -330,7 +330,8 @@ def weight_diagnostics(log: FeedbackLog) -> dict[str, np.ndarray]:
     dict of ndarray, shape (R,)
         Empty without a propensity. ``effective_sample_share``: of the clicks, see
         :func:`simbench.score.weights.effective_sample_share`; ``largest_weight``;
-        ``negative_weight_share``: share of responses on whose ``ℓ0`` the weight ``1 - r/α`` is negative.
+        ``negative_weight_share``: share of the responses shown on whose ``ℓ0`` the weight ``1 - r/α`` is
+        negative.
     """
     if log.propensity is None:
         return {}
@@ -338,5 +339,5 @@ def weight_diagnostics(log: FeedbackLog) -> dict[str, np.ndarray]:
     return {
         "effective_sample_share": effective_sample_share(weight),
         "largest_weight": weight.max(1),
-        "negative_weight_share": (weight > 1).mean(1),
+        "negative_weight_share": (weight > 1).sum(1) / log.n_shown,
     }

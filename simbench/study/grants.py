@@ -210,13 +210,13 @@ def _value(kind: str, strength: float, cell: GrantInputs, log: FeedbackLog, trut
         case "propensity:shifted":
             return shifted(truth.propensity, strength)
         case "class prior":
-            return float(truth.reward.mean())
+            return truth.mean_of_shown(truth.reward)
         case "class prior:distorted":
-            return float(min(strength * truth.reward.mean(), 0.99))
+            return float(min(strength * truth.mean_of_shown(truth.reward), 0.99))
         case "labels":
             return _labels(cell, truth, cell.label_share if math.isnan(strength) else strength)
         case "action rate":
-            return float(truth.propensity.mean())
+            return truth.mean_of_shown(truth.propensity)
         case "always acts":
             return truth.always_acts
         case "misclick":

@@ -15,16 +15,20 @@ CONTEXT = ("user_activity", "position")  # then session_1, session_2, ...
 
 
 def log_table(log: FeedbackLog, world: WorldConfig) -> pd.DataFrame:
-    """A log of one replicate as a table with a row for each response.
+    """A log of one replicate as a table with a row for each response that was shown.
 
     Returns
     -------
     DataFrame
-        ``response_id``, ``prompt_id``, ``clicked``; further signals where the world has them (``copied``,
+        ``response_id``, ``prompt_id``, ``user_id`` where users see several pages, ``clicked``; further signals where the world has them (``copied``,
         ``upvoted``, ``regenerated``, or ``clicked_2`` of a second user); context where it is logged
         (``user_activity``, ``position``, ``session_1``, ...); features ``emb_0``, ``emb_1``, ...
     """
-    columns: dict[str, np.ndarray] = {"response_id": np.arange(log.n_rows), "prompt_id": log.groups}
+    number = np.arange(log.n_rows)[log.rows_shown(0)]
+    log = log.only_shown()
+    columns: dict[str, np.ndarray] = {"response_id": number, "prompt_id": log.groups}
+    if log.user is not None:
+        columns["user_id"] = log.user
     signals = log.feedback[:1] if log.signals is None else log.signals[0]
     for name, values in zip(world.signal_names, signals, strict=True):
         columns[_column_of(name)] = values.astype(np.int8)
@@ -34,8 +38,10 @@ def log_table(log: FeedbackLog, world: WorldConfig) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def truth_table(truth: Truth) -> pd.DataFrame:
+def truth_table(truth: Truth, shown: np.ndarray | slice = slice(None)) -> pd.DataFrame:
     """The truth of the same responses as a table with a row for each.
+
+    ``shown`` are the rows that were shown.
 
     Returns
     -------
@@ -53,7 +59,7 @@ def truth_table(truth: Truth) -> pd.DataFrame:
         columns["always_acts"] = truth.always_acts
     if truth.propensity_of_good is not None:
         columns["propensity_of_good"] = truth.propensity_of_good
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns).iloc[shown].reset_index(drop=True)
 
 
 def context_names(width: int) -> list[str]:

@@ -226,6 +226,7 @@ def isotonic(
     seed = seed_of(estimator.get_params().get("seed", 0), "split")
     _, rows = split_by_prompt(holdout.units(log.groups), share, seed)
     seen, labels = model.predict(take_rows(log.features, rows)), preference[:, rows]
+    shown = np.ones(seen.shape, dtype=bool) if log.shown is None else log.shown[:, rows]
     maps = (IsotonicRegression(out_of_bounds="clip", y_min=0, y_max=1) for _ in seen)
-    pairs = zip(maps, seen, labels, predictions, strict=True)
-    return np.stack([one.fit(p, z).predict(new) for one, p, z, new in pairs])
+    pairs = zip(maps, seen, labels, shown, predictions, strict=True)
+    return np.stack([one.fit(p[there], z[there]).predict(new) for one, p, z, there, new in pairs])

@@ -80,9 +80,10 @@ def context_ratio(log: FeedbackLog) -> np.ndarray:
     inputs = np.concatenate([z, z[:, left] * z[:, right]], axis=1)
     estimates = np.empty(log.feedback.shape)
     for replicate, feedback in enumerate(log.feedback):
-        model = LogisticRegression(C=10.0, max_iter=1000).fit(inputs, feedback)
+        shown = log.rows_shown(replicate)
+        model = LogisticRegression(C=10.0, max_iter=1000).fit(inputs[shown], feedback[shown])
         rate = model.predict_proba(inputs)[:, 1]
-        estimates[replicate] = rate / np.quantile(rate, 0.999)
+        estimates[replicate] = rate / np.quantile(rate[shown], 0.999)
     return estimates.clip(SMALLEST, 1)
 
 

@@ -165,7 +165,8 @@ def train_restarts(
     rng = np.random.default_rng(seed_of(estimator.seed, "compared rows"))
     rows = np.sort(rng.permutation(log.n_rows)[:ROWS])
     rewards = model.predict(log.features[rows]).reshape(log.n_replicates, restarts, -1)
-    return Restarts(model, loss.mean(2), indistinguishable(loss), rewards)
+    counted = True if log.shown is None else log.shown[:, None, held_out]
+    return Restarts(model, loss.mean(2, where=counted), indistinguishable(loss, counted), rewards)
 
 
 def click_losses(model: TwoHeaded, log: FeedbackLog, rows: np.ndarray, fits: int) -> np.ndarray:
@@ -205,7 +206,7 @@ def losses_of(click: np.ndarray, feedback: np.ndarray) -> np.ndarray:
     return click_nll(log_p, torch.as_tensor(feedback, dtype=torch.float64)).numpy()
 
 
-def indistinguishable(losses: np.ndarray) -> np.ndarray:
+def indistinguishable(losses: np.ndarray, counted: np.ndarray | bool = True) -> np.ndarray:
     """Which fits have a held-out likelihood within sampling error of the replicate's best.
 
     Differences are paired: two fits are judged on the same responses.
@@ -214,15 +215,18 @@ def indistinguishable(losses: np.ndarray) -> np.ndarray:
     ----------
     losses : ndarray, shape (R, S, n)
         Negative log-likelihood of n responses under S fits of each of R replicates.
+    counted : ndarray of bool, shape (R, 1, n), optional
+        Responses that were shown, if not all were.
 
     Returns
     -------
     ndarray of bool, shape (R, S)
     """
-    best = losses.mean(2).argmin(1)
+    best = losses.mean(2, where=counted).argmin(1)
     difference = losses - np.take_along_axis(losses, best[:, None, None], 1)
-    error = difference.std(2) / np.sqrt(losses.shape[2])
-    return difference.mean(2) <= np.maximum(SAME * error, SLACK)
+    count = losses.shape[2] if counted is True else np.sum(counted, axis=2)
+    error = difference.std(2, where=counted) / np.sqrt(count)
+    return difference.mean(2, where=counted) <= np.maximum(SAME * error, SLACK)
 
 
 def _largest_distance(rewards: np.ndarray) -> float:

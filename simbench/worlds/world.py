@@ -8,14 +8,16 @@ import numpy as np
 from simbench.errors import BadInput
 from simbench.log.feedback import FeedbackLog, Truth
 from simbench.streams import stream
+from simbench.worlds.channel import SignalsLaw
 from simbench.worlds.config import WorldConfig
-from simbench.worlds.law import Drawn
+from simbench.worlds.law import Drawn, Law
 from simbench.worlds.population import Population
 from simbench.worlds.presets import preset
 from simbench.worlds.responses import RatedFile, RatingLink, ResponseSet, from_file, synthetic
 from simbench.worlds.rewards import rewarded
 from simbench.worlds.scene import Scene
 from simbench.worlds.signals import NEGATIVE
+from simbench.worlds.users import UsersLaw, users_of
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,19 @@ class World:
             more = {"signals": signals, "negative_signals": negative}
         if "pages" in self.config.behaviour.logs:
             more |= {"page": train.page, "rank": train.rank}
+        if train.user is not None:
+            more["user"] = train.user
         if drawn[0].shown is not None:
             more["shown"] = np.stack([one.shown for one in drawn if one.shown is not None])
         feedback = np.ascontiguousarray(signals[:, 0])
         log = FeedbackLog(train.features, feedback, train.groups, train.context, **more)
         preference = np.stack([one.preference for one in drawn])
         if drawn[0].propensity is None:
-            return log, Truth(train.reward, train.propensity, preference, train.always_acts)
+            own = (train.reward, train.propensity, preference, train.always_acts)
+            return log, Truth(*own, shown_probability=train.law.shown_probability)
         propensity = np.stack([one.propensity for one in drawn if one.propensity is not None])
-        return log, Truth(train.reward, propensity, preference, train.always_acts, train.propensity)
+        own = (train.reward, propensity, preference, train.always_acts, train.propensity)
+        return log, Truth(*own, train.law.shown_probability)
 
     def drawn(self, replicate: int) -> Drawn:
         """Draw one replicate, by its number: what users thought of the training responses, and did."""
@@ -180,9 +186,16 @@ def _responses(config: WorldConfig, size: int, seed: int) -> ResponseSet:
 def _scene(config: WorldConfig, responses: ResponseSet, seed: int) -> Scene:
     """All responses with their reward, logged and held out."""
     worth = rewarded(config.reward, responses, config.name, seed)
+    context, user = responses.context, None
+    if config.users is not None:
+        rng = stream(seed, "users", config.name)
+        user = users_of(responses.pages.page, config.users, rng)
+        # what the log knows of a user's activity is the same on all of the user's pages
+        context = context.copy()
+        context[:, 0] = rng.standard_normal(int(user.max()) + 1)[user]
     return Scene(
         features=responses.features,
-        context=responses.context,
+        context=context,
         groups=responses.groups,
         reward=worth.reward,
         rating=worth.rating,
@@ -194,6 +207,7 @@ def _scene(config: WorldConfig, responses: ResponseSet, seed: int) -> Scene:
         trait_name=config.responses.trait,
         ratings=worth.ratings,
         always_acts=_who_always_acts(config, responses.groups, seed),
+        user=user,
     )
 
 
@@ -203,9 +217,17 @@ def _population(config: WorldConfig, scene: Scene, bias_level: float) -> Populat
     Test responses get the law of their own population, which is never scored.
     """
     law = config.behaviour.law(scene, bias_level, config.channel)
+    if config.users is not None and scene.user is not None:
+        law = UsersLaw(_independent(law), config.users, scene.user)
     context = scene.context if config.logs_context else None
     own = (scene.features, context, scene.groups, law, scene.page, scene.rank)
-    return Population(*own, scene.always_acts, scene.trait)
+    return Population(*own, scene.always_acts, scene.trait, scene.user)
+
+
+def _independent(law: Law) -> SignalsLaw:
+    if type(law) is not SignalsLaw:
+        raise BadInput("users who differ cannot yet act on ratings that are drawn: leave out `users`.")
+    return law
 
 
 def _who_always_acts(config: WorldConfig, groups: np.ndarray, seed: int) -> np.ndarray | None:

@@ -151,6 +151,7 @@ def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **paramete
         raise BadInput(f"a diagnosis takes a log of one replicate, got {log.n_replicates}.")
     if log.propensity is not None:
         raise BadInput("the propensity is told, so that the reward is identified: fit implicitrm-known.")
+    log = log.only_shown()
     estimator = likelihood(propensity_is_told=False)(**parameters, seed=seed)
     restarts = train_restarts(estimator, log, [0], RESTARTS)
     inputs = log.features if log.context is None else log.context
