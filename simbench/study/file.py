@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from simbench.errors import BadInput
+from simbench.files.yaml_file import read_yaml
 from simbench.study import library
 from simbench.study.config import StudyConfig
 from simbench.study.names import everyone, grants
@@ -141,13 +141,20 @@ def settings_of(source: Source | None) -> dict[str, Any]:
         return dict(source)
     path = Path(source)
     is_path = path.name != str(source) or path.suffix in SUFFIXES or path.is_file()
-    return _read_yaml(path if is_path else library.find(path.name))
+    path = path if is_path else library.find(path.name)
+    value = read_yaml(path)
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise BadInput(f"{path} must hold a mapping of study settings, such as `replicates: 20`.")
+    return value
 
 
 def _estimators(raw: dict[str, Any], over: Overrides) -> list[str] | None:
     """The names of the estimators to run; None if neither study nor overrides name any."""
     more = list(over.more_estimators)
-    base = list(over.estimators or raw.get("estimators") or (StudyConfig().estimators if more else ()))
+    own = raw.get("estimators")
+    if own is not None and not (isinstance(own, list | tuple) and all(isinstance(name, str) for name in own)):
+        raise BadInput(f"estimators must be a list of names, such as [naive, ips], got {own!r}.")
+    base = list(over.estimators or own or (StudyConfig().estimators if more else ()))
     base = everyone() if base == ["all"] else base
     return list(dict.fromkeys([*base, *more])) or None
 
@@ -189,15 +196,3 @@ def _world(world: str | Mapping[str, Any]) -> WorldConfig:
     changes = dict(world)
     start = preset(changes.pop("preset")) if "preset" in changes else WorldConfig()
     return start.changed(**changes)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        value = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from error
-    if not isinstance(value, dict):
-        raise BadInput(f"{path} must hold a mapping of study settings, such as `replicates: 20`.")
-    return value
