@@ -16,7 +16,8 @@ import pandas as pd
 
 from simbench.estimator.registry import find
 from simbench.log.feedback import FeedbackLog
-from simbench.log.rated_responses import read_features, read_frame
+from simbench.log.rated_responses import read_features
+from simbench.log.source import open_table
 from simbench.reward.diagnosis.diagnose import diagnose
 from simbench.reward.diagnosis.report import as_text
 
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("captions", type=Path)
     parser.add_argument("embeddings", type=Path)
     arguments = parser.parse_args()
-    frame = read_frame(arguments.captions)
+    frame = open_table(arguments.captions).frame
     features = read_features(arguments.embeddings, len(frame))
     shown = (frame.n_adaptive > 0).to_numpy()
     log = adaptive_log(frame[shown], features[shown])

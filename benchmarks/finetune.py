@@ -21,11 +21,11 @@ from scipy.special import logit
 from simbench.cli.progress import TrainingProgress
 from simbench.estimator.registry import find
 from simbench.log.feedback import FeedbackLog
-from simbench.log.rated_responses import read_frame
+from simbench.log.source import open_table
 from simbench.log.user_log import LogColumns
 from simbench.reward.language.embed import embed_texts, texts_of
 from simbench.reward.language.encoder import TextEncoder
-from simbench.reward.language.finetune import finetune, frame_tokens
+from simbench.reward.language.finetune import finetune, table_tokens
 from simbench.reward.language.settings import Settings
 from simbench.score.ranking import (
     expected_auroc,
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     world, train, test = sampled_world(arguments.responses, out)
-    frame = read_frame(arguments.responses)
+    frame = open_table(arguments.responses).frame
     replicates = [int(number) for number in arguments.replicates.split(",")]
     for number in replicates:
         log, truth = world.draw(range(number, number + 1))
@@ -111,7 +111,7 @@ def sampled_world(responses: Path, out: Path) -> tuple[World, np.ndarray, np.nda
     The world's features are row numbers: in ``exclusive`` nothing but the rating's link and the context
     decides who clicks, so that they are never read.
     """
-    frame = read_frame(responses)
+    frame = open_table(responses).frame
     # the judge's probability is near 0 or 1 for most: its logit is the rating
     rating = logit(frame.rating.clip(1e-5, 1 - 1e-5))
     numbers = np.column_stack([np.arange(len(frame)), np.ones(len(frame))]).astype(np.float32)
@@ -151,7 +151,7 @@ def frozen_heads(out: Path, number: int, model: Path) -> None:
         return
     encoder = TextEncoder.load(str(model), max_tokens=TOKENS)
     for name in (f"log-{number}", "test"):
-        texts = texts_of(pd.read_parquet(out / f"{name}.parquet"), out / name, "response", "prompt")
+        texts = texts_of(open_table(out / f"{name}.parquet"), "response", "prompt")
         where = out / f"{'train' if name != 'test' else name}.safetensors"
         embed_texts(texts, encoder, where, batch_size=32, normalise=True)
     table = pd.read_parquet(out / f"log-{number}.parquet")
@@ -204,8 +204,7 @@ def fine_tuned(out: Path, number: int, name: str, arguments: argparse.Namespace)
             seed=number,
             validation_share=SHARE,
         )
-    table = pd.read_parquet(out / "test.parquet")
-    reward = model.predict_reward(frame_tokens(model.parts, table, out / "test.parquet", model.card))
+    reward = model.predict_reward(table_tokens(model.parts, open_table(out / "test.parquet"), model.card))
     (out / f"tuned-{run_name}.json").write_text(json.dumps(model.card))
     save_file({"reward": reward}, path)
 

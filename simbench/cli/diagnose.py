@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from simbench.cli.log_options import FeaturesOption, LogOptions
+from simbench.cli.log_options import FeaturesOption, LogOptions, say_left_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +28,11 @@ def diagnose(options: DiagnoseOptions) -> None:
     from simbench.reward.diagnosis.diagnose import diagnose as examine
     from simbench.reward.diagnosis.report import as_html, as_text
 
-    log = read_log(options.log, options.columns(options.features)).log
-    found = examine(log, **options.parameters())
+    user = read_log(options.table(), options.columns(options.features))
+    say_left_out(options.features, user.left_out)
+    found = examine(user.log, **options.parameters())
     print(as_text(found))
     if options.report is not None:
-        page = as_html(found, options.log.name)
+        page = as_html(found, Path(options.log).name)
         write_whole(options.report, lambda to: to.write_text(page))
         print(f"report: {options.report}", file=sys.stderr)

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from simbench.cli.options import ForceOption, Model, PromptTextColumn, Responses, Revision, TextColumn
+from simbench.cli.options import (
+    EncodingOption,
+    ForceOption,
+    Model,
+    PromptTextColumn,
+    Responses,
+    Revision,
+    SeparatorOption,
+    TextColumn,
+)
 from simbench.errors import BadInput
 
 BATCHES = {"cpu": 32, "cuda": 128}
@@ -52,6 +61,8 @@ class EmbedOptions:
     ] = False
     text_column: TextColumn = None
     prompt_column: PromptTextColumn = None
+    encoding: EncodingOption = None
+    separator: SeparatorOption = None
     gguf_file: Annotated[
         str | None, typer.Option(help="A GGUF file in the model's folder (default: none).")
     ] = None
@@ -70,17 +81,17 @@ def embed(options: EmbedOptions) -> None:
     if options.force:
         _forget(out)
     from simbench.log.embedding_card import card_path
-    from simbench.log.rated_responses import read_frame
+    from simbench.log.source import open_table
 
-    frame = read_frame(options.responses)
+    table = open_table(options.responses, encoding=options.encoding, separator=options.separator)
     # these import torch and transformers, so they come after all that can be wrong with the file
     from simbench.cli.progress import TextProgress
     from simbench.cli.text_warnings import text_warnings
     from simbench.reward.language.embed import embed_texts, texts_of
     from simbench.reward.language.encoder import TextEncoder
 
-    texts = texts_of(frame, options.responses, options.text_column, options.prompt_column)
-    del frame
+    texts = texts_of(table, options.text_column, options.prompt_column)
+    del table
     names = ("pooling", "dtype", "device", "max_tokens", "truncation", "revision", "gguf_file")
     encoder = TextEncoder.load(options.model, **{name: getattr(options, name) for name in names})
     batch_size = options.batch_size or BATCHES.get(encoder.device.type, 32)

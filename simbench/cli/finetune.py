@@ -165,7 +165,7 @@ def finetune(options: FinetuneOptions, training: TrainingOptions) -> None:
     own = {"text_column": options.text_column, "prompt_column": options.prompt_column}
     with TrainingProgress() as progress:
         model = train(
-            options.log, columns, options.estimator, settings, out, **own, progress=progress, **parameters
+            options.table(), columns, options.estimator, settings, out, **own, progress=progress, **parameters
         )
     print(_summary(model.card))
     for warning in text_warnings(model.card["log"]["texts"], model.card["encoder"]["max_tokens"]):

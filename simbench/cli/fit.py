@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from simbench.cli.log_options import FeaturesOption, TrainingLogOptions
+from simbench.cli.log_options import FeaturesOption, TrainingLogOptions, say_left_out
 from simbench.cli.options import ForceOption
 from simbench.errors import BadInput
 from simbench.reward import DEFAULT_ESTIMATOR
@@ -27,13 +27,15 @@ class FitOptions(TrainingLogOptions):
 
 def fit(options: FitOptions) -> None:
     """Fit a reward on your own log, and save it with a card that says what it was told."""
+    from simbench.estimator.registry import configured
     from simbench.reward.model import CARD, fit_log
 
-    out, log = options.out, options.log
+    out = options.out
     if (out / CARD).exists() and not options.force:
         raise BadInput(f"{out} holds a model already: choose another --out, or say --force.")
     columns = options.columns(options.features)
-    model = fit_log(log, columns, options.estimator, **options.parameters())
+    configured(options.estimator, options.parameters())  # said before anything is read
+    model = fit_log(options.table(), columns, options.estimator, **options.parameters())
     model.save(out)
     facts, told = model.card["log"], ", ".join(model.card["told"]) or "nothing"
     print(
@@ -41,7 +43,8 @@ def fit(options: FitOptions) -> None:
         f"feedback rate {facts['feedback_rate']:.3f}; held-out loss {model.card['held_out_loss']:.4f} "
         f"after {model.card['epochs']} epochs"
     )
+    say_left_out(options.features, model.card["features"]["left_out"])
     if model.card["warning"]:
         print(f"simbench: {model.card['warning']}", file=sys.stderr)
     print(f"model: {out}", file=sys.stderr)
-    print("can it be believed? simbench diagnose", log, "...", file=sys.stderr)
+    print("can it be believed? simbench diagnose", options.log, "...", file=sys.stderr)

@@ -1,24 +1,32 @@
 """Options that describe the user's own log, for the commands that read one."""
 
 import ast
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simbench.cli.options import SeedOption, split
+from simbench.cli.options import EncodingOption, SeedOption, SeparatorOption, split
 from simbench.errors import BadInput
 
 if TYPE_CHECKING:
+    from simbench.files.tables.table import Table
     from simbench.log.user_log import LogColumns
 
+LogArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Your log: a .parquet, .csv, .tsv, .jsonl (these also with .gz) or .feather file, a folder of "
+        "parquet files, or a URL."
+    ),
+]
 FeaturesOption = Annotated[
     str,
     typer.Option(
         help="Embeddings of the responses: a .safetensors or .npy file with one row a response, or "
-        "col:PREFIX for the columns of the log whose names begin so."
+        "col:PREFIX for the columns of the log named PREFIX and a number, or its one column PREFIX of lists."
     ),
 ]
 
@@ -27,7 +35,7 @@ FeaturesOption = Annotated[
 class LogOptions:
     """Options for the user's own log: which column holds what, and what else is known."""
 
-    log: Annotated[Path, typer.Argument(help="Your log: a .parquet, .csv, .jsonl or .jsonl.gz file.")]
+    log: LogArgument
     feedback: Annotated[str, typer.Option(help="Column of clicks: 0 or 1, true or false, yes or no.")] = (
         "clicked"
     )
@@ -35,7 +43,8 @@ class LogOptions:
         list[str] | None,
         typer.Option(
             help="Columns that move only whether users act, such as activity or position; separated by "
-            "commas (default: none)."
+            "commas (default: none). NAME:hour and NAME:weekday read a timestamp, NAME:missing makes empty "
+            "cells a level, NAME:levels and NAME:number say how a column is meant."
         ),
     ] = None
     groups: Annotated[
@@ -66,6 +75,8 @@ class LogOptions:
             help="Column that marks responses shown to users who act on every good response (default: none)."
         ),
     ] = None
+    encoding: EncodingOption = None
+    separator: SeparatorOption = None
     seed: SeedOption = 0
     parameter: Annotated[
         list[str] | None,
@@ -73,6 +84,12 @@ class LogOptions:
             help="A parameter of the estimator as NAME=VALUE; repeatable (default: the estimator's own)."
         ),
     ] = None
+
+    def table(self) -> "Table":
+        """The log as a table."""
+        from simbench.log.source import open_table
+
+        return open_table(self.log, encoding=self.encoding, separator=self.separator)
 
     def columns(self, features: str) -> "LogColumns":
         """The columns of the log, as these options describe them."""
@@ -126,3 +143,13 @@ def parameters_of(given: Iterable[str] | None) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             parameters[name.strip()] = value
     return parameters
+
+
+def say_left_out(features: str, names: Sequence[str]) -> None:
+    """Say on stderr which columns begin as ``--features col:PREFIX`` does and are no features."""
+    if names:
+        few = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+        print(
+            f"simbench: not read as features, since no number follows {features!r} in their names: {few}.",
+            file=sys.stderr,
+        )

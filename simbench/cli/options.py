@@ -27,8 +27,23 @@ class Format(StrEnum):
 
 FormatOption = Annotated[Format, typer.Option(help="How to print the table.")]
 Responses = Annotated[
-    Path,
-    typer.Argument(help="File of responses (.jsonl, .jsonl.gz, .csv or .parquet), or hub:OWNER/DATASET."),
+    str,
+    typer.Argument(
+        help="Responses: a .parquet, .csv, .tsv, .jsonl (these also with .gz) or .feather file, a folder of "
+        "parquet files, a URL, or hub:OWNER/DATASET."
+    ),
+]
+EncodingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Encoding of a text file, such as latin-1 (default: UTF-8, or what its first bytes say)."
+    ),
+]
+SeparatorOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Separator of the cells of a .csv or .tsv file, such as ';' or tab (default: recognised)."
+    ),
 ]
 SeedOption = Annotated[int, typer.Option(help="Random seed.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]

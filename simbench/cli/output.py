@@ -1,22 +1,17 @@
 """Prints tables on stdout, for people or for programs; writes tables to files, whole or not at all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from simbench.errors import BadInput
-from simbench.files.write import write_whole
+from simbench.files.tables.kinds import kind_of
+from simbench.files.tables.write import write_frame
 from simbench.study.table import to_json
 
 MINIMUM_WIDTH = 132  # of the printed tables in a pipe
-WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
-    ".parquet": lambda frame, to: frame.to_parquet(to, index=False),
-    ".csv": lambda frame, to: frame.to_csv(to, index=False),
-    ".jsonl": lambda frame, to: frame.to_json(to, orient="records", lines=True, double_precision=15),
-}
 
 
 def console() -> Console:
@@ -54,12 +49,6 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def check_suffix(path: Path) -> None:
-    """Raise :class:`BadInput` unless :func:`write_tables` can write a file of this name."""
-    if path.suffix not in WRITERS:
-        raise BadInput(f"{path} must end in {', '.join(WRITERS)}.")
-
-
 def write_tables(tables: Mapping[Path, pd.DataFrame]) -> None:
     """Write tables in the formats that their suffixes name: each whole, and either all of them or none.
 
@@ -69,12 +58,6 @@ def write_tables(tables: Mapping[Path, pd.DataFrame]) -> None:
         If a suffix is unknown, or a place cannot be written.
     """
     for path in tables:
-        check_suffix(path)
+        kind_of(str(path))
     (path, table), *others = tables.items()
-
-    def write(to: Path) -> None:
-        WRITERS[path.suffix](table, to)
-        if others:  # before this one gets its name
-            write_tables(dict(others))
-
-    write_whole(path, write)
+    write_frame(table, path, before=lambda: write_tables(dict(others)) if others else None)

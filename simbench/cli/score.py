@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simbench.cli.options import EncodingOption, Responses, SeparatorOption
 from simbench.errors import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
+
+    from simbench.files.tables.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,54 +20,58 @@ class ScoreOptions:
     """Arguments of ``simbench score``."""
 
     model: Annotated[Path, typer.Argument(help="Folder that simbench fit or simbench finetune wrote.")]
-    responses: Annotated[Path, typer.Argument(help="Responses: a .parquet, .csv, .jsonl or .jsonl.gz file.")]
-    out: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .jsonl.")]
+    responses: Responses
+    out: Annotated[
+        str,
+        typer.Option(
+            help="File or URL to write: .parquet, .feather, .csv, .tsv or .jsonl (these three also with "
+            ".gz); never the file that is read."
+        ),
+    ]
     features: Annotated[
         str | None,
         typer.Option(
-            help="Embeddings of the responses: a file, or col:PREFIX for columns (default: none, for a "
-            "fine-tuned language model, which reads the text)."
+            help="Embeddings of the responses: a file, or col:PREFIX for columns (default: the columns that "
+            "the model was fitted on; a fine-tuned language model reads the text)."
         ),
     ] = None
+    column: Annotated[
+        str, typer.Option(help="Name of the column of rewards; the responses must not have it yet.")
+    ] = "reward"
+    encoding: EncodingOption = None
+    separator: SeparatorOption = None
 
 
 def score(options: ScoreOptions) -> None:
-    """Write the reward of every response, in a column `reward` beside what the file holds."""
-    from simbench.cli.output import check_suffix, write_tables
+    """Write the reward of every response, in a column beside what the file holds, which stays as it is."""
+    from simbench.files.tables.write import check_output, write_with_column
+    from simbench.log.source import open_table
 
-    check_suffix(options.out)
-    frame, reward = _rewards(options)
-    write_tables({options.out: frame.assign(reward=reward)})
+    table = open_table(options.responses, encoding=options.encoding, separator=options.separator)
+    check_output(table, options.column, options.out, "--column")
+    reward = _rewards(options, table)
+    write_with_column(table, options.column, reward, options.out)
     print(
         f"{len(reward):,} rewards, mean {reward.mean():.3f}, from {reward.min():.3f} to "
         f"{reward.max():.3f}: {options.out}"
     )
 
 
-def _rewards(options: ScoreOptions) -> "tuple[pd.DataFrame, np.ndarray]":
-    """The responses and their rewards, shape (n,)."""
-    from simbench.log.encoding import raw_features
-    from simbench.log.rated_responses import read_frame
+def _rewards(options: ScoreOptions, table: "Table") -> "np.ndarray":
+    """The rewards of the responses, shape (n,)."""
     from simbench.reward.model import is_language_folder, load_model
 
     if is_language_folder(options.model):
-        return _rewards_of_text(options)
-    fitted = load_model(options.model)
-    if options.features is None:
-        raise BadInput(f"{options.model} reads features: say --features.")
-    frame = read_frame(options.responses)
-    return frame, fitted.predict_reward(raw_features(options.features, frame, options.responses))
+        return _rewards_of_text(options, table)
+    return load_model(options.model).score_table(table, options.features)
 
 
-def _rewards_of_text(options: ScoreOptions) -> "tuple[pd.DataFrame, np.ndarray]":
-    """The responses and their rewards by a fine-tuned language model."""
-    from simbench.log.rated_responses import read_frame
-    from simbench.reward.language.finetune import frame_tokens
+def _rewards_of_text(options: ScoreOptions, table: "Table") -> "np.ndarray":
+    """The rewards of the responses by a fine-tuned language model."""
+    from simbench.reward.language.finetune import table_tokens
     from simbench.reward.language.model import load_language_model
 
     if options.features is not None:
         raise BadInput(f"{options.model} reads text, not features: leave out --features.")
     reader = load_language_model(options.model)
-    frame = read_frame(options.responses)
-    tokens = frame_tokens(reader.parts, frame, options.responses, reader.card)
-    return frame, reader.predict_reward(tokens)
+    return reader.predict_reward(table_tokens(reader.parts, table, reader.card))

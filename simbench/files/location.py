@@ -65,6 +65,16 @@ class Location:
         return Path(self._path) if self._remote is None else None
 
     @property
+    def path(self) -> PurePosixPath:
+        """The path within its file system."""
+        return self._path
+
+    @property
+    def system(self) -> Any:
+        """The file system of fsspec that a remote location is on; None for this disk."""
+        return self._remote
+
+    @property
     def is_private(self) -> bool:
         """Whether only this process can read the location (``memory://``)."""
         return self._remote is not None and bool(_protocols(self._remote) & PRIVATE)

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from simbench.errors import BadInput
+from simbench.files.tables.table import Table
+from simbench.log.messages import prompts_of, responses_of
 
 
 def card_path(features: Path) -> Path:
@@ -50,19 +50,17 @@ def hash_of_texts(responses: Iterable[Any], prompts: Iterable[Any] | None) -> st
     return total.hexdigest()
 
 
-def check_same_texts(features: Path, frame: pd.DataFrame, path: Path) -> None:
+def check_same_texts(features: Path, table: Table) -> None:
     """Refuse embeddings whose card says that they were made from other texts.
 
-    Nothing is checked if there is no card, or if the file of responses no longer holds the embedded columns.
+    Nothing is checked if there is no card, or if the table no longer has the embedded columns.
 
     Parameters
     ----------
     features : Path
         The file of embeddings.
-    frame : DataFrame
+    table : Table
         The responses.
-    path : Path
-        Where the responses were read from, for the message.
 
     Raises
     ------
@@ -72,13 +70,14 @@ def check_same_texts(features: Path, frame: pd.DataFrame, path: Path) -> None:
     if not card_path(features).exists():
         return
     known = read_card(card_path(features))["input"]
-    columns = [known["text_column"], known["prompt_column"]]
-    if any(name is not None and name not in frame for name in columns):
+    text, prompt = known["text_column"], known["prompt_column"]
+    if any(name is not None and name not in table for name in (text, prompt)):
         return
-    text, prompt = (None if name is None else frame[name] for name in columns)
-    if text is None or hash_of_texts(text, prompt) == known["sha256"]:
+    responses = [] if text is None else responses_of(table, text, after_prompt=prompt is not None)
+    prompts = None if prompt is None else prompts_of(table, prompt)
+    if text is None or hash_of_texts(responses, prompts) == known["sha256"]:
         return
     raise BadInput(
-        f"{features} was embedded from other texts than those of {path}, or in another order: "
-        f"run simbench embed on {path}."
+        f"{features} was embedded from other texts than those of {table.name}, or in another order: "
+        f"run simbench embed on {table.name}."
     )

@@ -1,6 +1,5 @@
 """How columns of a log become features and context; stored with a model, so that scoring does the same."""
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -9,7 +8,6 @@ from pydantic import BaseModel
 
 from simbench.errors import BadInput
 from simbench.files.matrix import MappedMatrix, Matrix, mean_square
-from simbench.log.rated_responses import read_features
 
 LEVELS = 50  # of a text column at most: beyond it, it is an identifier and not a context
 
@@ -45,7 +43,7 @@ class ContextColumn(BaseModel, frozen=True, extra="forbid"):
         if len(levels) > LEVELS:
             raise BadInput(
                 f"context column {name!r} holds {len(levels):,} different texts: at most {LEVELS} levels "
-                "can be told apart; give numbers, or group them."
+                f"can be told apart; group them, give numbers, or say {name}:hour of a timestamp."
             )
         return cls(name=name, kind="levels", levels=levels)
 
@@ -56,37 +54,6 @@ class ContextColumn(BaseModel, frozen=True, extra="forbid"):
         return np.stack([values.astype(str).to_numpy() == level for level in self.levels], 1).astype(
             np.float32
         )
-
-
-def raw_features(source: str, frame: pd.DataFrame, path: Path) -> Matrix:
-    """Read unscaled features, shape (n, d), float32.
-
-    Parameters
-    ----------
-    source : str
-        A file of embeddings (a large one stays on disk), or ``col:PREFIX`` for columns of ``frame``.
-    frame : DataFrame
-        The log.
-    path : Path
-        Where the log was read from, for messages.
-
-    Raises
-    ------
-    BadInput
-        If there is no such file or column, or a value is missing.
-    """
-    if not source.startswith("col:"):
-        return read_features(Path(source), len(frame))
-    prefix = source.removeprefix("col:")
-    names = [name for name in frame.columns if str(name).startswith(prefix)]
-    names = [name for name in names if pd.api.types.is_numeric_dtype(frame[name])]
-    if not names:
-        raise BadInput(f"{path} has no column of numbers whose name begins with {prefix!r}.")
-    matrix = frame[names].to_numpy(dtype=np.float32)
-    if not np.isfinite(matrix).all():
-        row, column = np.argwhere(~np.isfinite(matrix))[0]
-        raise BadInput(f"{path}, row {row}, column {names[column]!r}: a feature is missing or not finite.")
-    return matrix
 
 
 def feature_scale(matrix: Matrix) -> float:

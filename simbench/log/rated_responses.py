@@ -1,14 +1,12 @@
 """Real rated responses from a file or the hub: features, prompts, and a true reward made of the rating."""
 
-import gzip
 import json
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.special import expit
 
 from simbench.errors import BadInput
@@ -20,8 +18,11 @@ from simbench.files.matrix import (
     mean_square,
     take_rows,
 )
+from simbench.files.tables.table import Table
+from simbench.log.columns import as_numbers, identifiers, numbers, shown
 from simbench.log.embedding_card import check_same_texts
-from simbench.log.hub import is_hub, read_hub
+from simbench.log.messages import responses_of
+from simbench.log.source import open_table
 from simbench.log.text import text_features
 
 PROMPTS = ("group", "prompt_id", "prompt", "question", "instruction")
@@ -61,7 +62,7 @@ class Responses:
 
 
 def load_responses(
-    path: str | Path,
+    source: str | Path | Any,
     *,
     features: str | Path | None = None,
     prompt_column: str | None = None,
@@ -80,8 +81,9 @@ def load_responses(
 
     Parameters
     ----------
-    path : str or Path
-        .jsonl, .jsonl.gz, .csv or .parquet, one response per row; or ``hub:OWNER/DATASET``.
+    source : str, Path, DataFrame, or a table of Arrow or polars
+        One response per row, as :func:`simbench.log.source.open_table` opens it: a file, a folder, a URL,
+        ``hub:OWNER/DATASET``. Prompts and responses may be chat messages.
     features : str or Path, optional
         .safetensors (one matrix, or key ``embeddings``) or .npy, one row per response in file order;
         by default TF-IDF and truncated SVD of the text.
@@ -110,27 +112,24 @@ def load_responses(
     BadInput
         Naming the file, the row or column, and what to do.
     """
-    path = Path(path)
-    frame = read_frame(path)
-    votes_name = votes_column or next((name for name in VOTES if name in frame), None)
+    table = open_table(source)
+    votes_name = votes_column or next((name for name in VOTES if name in table), None)
     link = ("votes" if votes_name else "logistic") if link == "auto" else link
-    prompts = column_of(frame, prompt_column, PROMPTS, "prompt", path)
-    rating, reward_of = _rating(frame, path, link, rating_column, votes_name, slope, threshold)
+    prompts = usual_column(table, prompt_column, PROMPTS, "prompt")
+    rating, reward_of = _rating(table, link, rating_column, votes_name, slope, threshold)
     usable = np.isfinite(rating)
     if not usable.any():
-        raise BadInput(f"{path}: no row has a usable rating.")
-    groups = pd.factorize(prompts)[0].astype(np.int64)
+        raise BadInput(f"{table.name}: no row has a usable rating.")
+    groups = identifiers(table, prompts)
     rows = _choose(np.flatnonzero(usable), groups, size, seed)
     if features is not None:
-        check_same_texts(Path(features), frame, path)
-        matrix, how = take_rows(read_features(Path(features), len(frame)), rows), Path(features).name
+        check_same_texts(Path(features), table)
+        matrix, how = take_rows(read_features(Path(features), len(table)), rows), Path(features).name
     else:
-        texts = column_of(frame, text_column, TEXTS, "text", path).to_numpy()[rows]
-        matrix, empty = text_features(texts, text_dimensions)
-        how = f"TF-IDF + SVD, {matrix.shape[1]} dimensions ({empty:,} empty texts)"
+        matrix, how = text_features(_texts(table, text_column)[rows], text_dimensions)
     root = np.sqrt(mean_square(matrix))
     if root == 0:
-        raise BadInput(f"{path}: every feature of the chosen rows is 0: embed the responses again.")
+        raise BadInput(f"{table.name}: every feature of the chosen rows is 0: embed the responses again.")
     if isinstance(matrix, MappedMatrix):
         matrix = matrix.scaled(float(1 / root))
     else:
@@ -138,59 +137,12 @@ def load_responses(
     groups = np.unique(groups[rows], return_inverse=True)[1].astype(np.int64)
     dropped = int((~usable).sum())
     description = (
-        f"{path.name}: {len(rows):,} of {len(frame):,} responses to {groups.max() + 1:,} prompts, "
+        f"{table.short_name}: {len(rows):,} of {len(table):,} responses to {groups.max() + 1:,} prompts, "
         f"{dropped:,} dropped for want of a rating; link {link}; features {how}"
     )
     reward = reward_of(rows)
-    named = None if trait is None else _trait(frame, trait, text_column, path)[rows]
+    named = None if trait is None else _trait(table, trait, text_column)[rows]
     return Responses(matrix, reward, rating[rows], groups, description, named)
-
-
-def read_frame(path: Path) -> pd.DataFrame:
-    """Read a jsonl, jsonl.gz, csv or parquet file, or a data set (see :mod:`simbench.log.hub`).
-
-    Raises
-    ------
-    BadInput
-        If it is missing, empty, of another kind, or malformed (with the line).
-    """
-    if is_hub(path):
-        return read_hub(path)
-    if not path.exists():
-        raise BadInput(f"{path} does not exist: give a file of responses, or hub:OWNER/DATASET.")
-    name = path.name
-    try:
-        if name.endswith((".jsonl", ".jsonl.gz")):
-            frame = _read_jsonl(path)
-        elif name.endswith(".csv"):
-            frame = pd.read_csv(path)
-        elif name.endswith(".parquet"):
-            frame = pd.read_parquet(path)
-        else:
-            raise BadInput(f"{path} must end in .jsonl, .jsonl.gz, .csv or .parquet.")
-    except BadInput:
-        raise
-    except (OSError, EOFError, ValueError, zlib.error) as error:  # ValueError: pandas, pyarrow, no UTF-8
-        raise BadInput(f"{path} cannot be read: {str(error).strip().rstrip('.')}.") from error
-    if frame.empty:
-        raise BadInput(f"{path} holds no responses.")
-    return frame
-
-
-def _read_jsonl(path: Path) -> pd.DataFrame:
-    rows = []
-    with gzip.open(path, "rt") if path.name.endswith(".gz") else path.open() as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise BadInput(f"{path}, line {number}: not valid JSON ({error.msg}).") from error
-            if not isinstance(row, dict):
-                raise BadInput(f"{path}, line {number}: must be a JSON object, one response a line.")
-            rows.append(row)
-    return pd.DataFrame(rows)
 
 
 def read_features(path: Path, n_rows: int) -> Matrix:
@@ -217,14 +169,12 @@ def read_features(path: Path, n_rows: int) -> Matrix:
     return matrix[:] if matrix.nbytes <= IN_MEMORY else matrix
 
 
-def column_of(
-    frame: pd.DataFrame, given: str | None, usual: tuple[str, ...], what: str, path: Path
-) -> pd.Series:
-    """Return the column that was named, or else the first usual one that is present.
+def usual_column(table: Table, given: str | None, usual: tuple[str, ...], what: str) -> str:
+    """Return the name of the column that was named, or else of the first usual one that is present.
 
     Parameters
     ----------
-    frame : DataFrame
+    table : Table
         The responses.
     given : str or None
         Name that the user gave.
@@ -232,40 +182,37 @@ def column_of(
         Names to look for otherwise.
     what : str
         What the column holds; the message names the flag ``--WHAT-column``.
-    path : Path
-        Where the responses were read from, for the message.
 
     Raises
     ------
     BadInput
         If there is none.
     """
-    name = given or next((name for name in usual if name in frame), None)
-    if name is None or name not in frame:
+    name = given or next((name for name in usual if name in table), None)
+    if name is None or name not in table:
         wanted = f"column {name!r}" if name else f"column for the {what}"
-        columns = ", ".join(map(str, frame.columns))
-        raise BadInput(f"{path} has no {wanted}; it has: {columns}. Name one with --{what}-column.")
-    return frame[name]
+        columns = ", ".join(table.columns)
+        raise BadInput(f"{table.name} has no {wanted}; it has: {columns}. Name one with --{what}-column.")
+    return name
 
 
-def _trait(frame: pd.DataFrame, trait: str, text_column: str | None, path: Path) -> np.ndarray:
+def _texts(table: Table, text_column: str | None) -> np.ndarray:
+    name = usual_column(table, text_column, TEXTS, "text")
+    return responses_of(table, name, after_prompt=True).to_numpy(dtype=object)
+
+
+def _trait(table: Table, trait: str, text_column: str | None) -> np.ndarray:
     """Return the named property of every row."""
     if trait == "length":
-        return column_of(frame, text_column, TEXTS, "text", path).str.len().fillna(0).to_numpy(dtype=float)
-    if trait not in frame:
-        raise BadInput(f"{path} has no column {trait!r} to take the trait from: name one, or `length`.")
-    values = pd.to_numeric(frame[trait], errors="coerce").to_numpy(dtype=float)
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise BadInput(
-            f"{path}, row {row}, column {trait!r}: the trait must be a finite number in every row."
-        )
-    return values
+        texts = _texts(table, text_column)
+        return np.array([len(text) if isinstance(text, str) else 0 for text in texts], dtype=float)
+    if trait not in table:
+        raise BadInput(f"{table.name} has no column {trait!r} to take the trait from: name one, or `length`.")
+    return numbers(table, trait)
 
 
 def _rating(
-    frame: pd.DataFrame,
-    path: Path,
+    table: Table,
     link: str,
     rating_column: str | None,
     votes_name: str | None,
@@ -274,40 +221,30 @@ def _rating(
 ) -> tuple[np.ndarray, RewardOfRows]:
     """Return the rating of every row (NaN where there is none), and a function from rows to their reward."""
     if link == "votes":
-        return _from_votes(frame, path, votes_name, threshold)
+        return _from_votes(table, votes_name, threshold)
     if link not in ("logistic", "threshold"):
         raise BadInput(f"link must be auto, votes, logistic or threshold, got {link!r}.")
-    column = column_of(frame, rating_column, RATINGS, "rating", path)
-    rating = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
+    rating = as_numbers(table.column(usual_column(table, rating_column, RATINGS, "rating")))
     known = rating[np.isfinite(rating)]
     if len(known) and np.ptp(known) == 0:
-        raise BadInput(f"{path}: every rating is {known[0]:g}, so there is nothing to rank by.")
+        raise BadInput(f"{table.name}: every rating is {known[0]:g}, so there is nothing to rank by.")
     if link == "logistic":
         return rating, lambda rows: expit(slope * (rating[rows] - known.mean()) / known.std())
     cut = float(np.median(known)) if threshold is None else threshold
     share = (known > cut).mean() if len(known) else 0.5
     if share in (0, 1):
         which = "no" if share == 0 else "every"
-        raise BadInput(f"{path}: {which} rating is above {cut:g}: name another --threshold.")
+        raise BadInput(f"{table.name}: {which} rating is above {cut:g}: name another --threshold.")
     return rating, lambda rows: (rating[rows] > cut).astype(float)
 
 
-def _from_votes(
-    frame: pd.DataFrame, path: Path, name: str | None, threshold: float | None
-) -> tuple[np.ndarray, RewardOfRows]:
-    column = column_of(frame, name, VOTES, "votes", path)
-    counts = [json.loads(v) if isinstance(v, str) else v for v in column]
-    if len({len(row) for row in counts}) != 1:
-        raise BadInput(f"{path}: the rows of column {name!r} hold different numbers of vote levels.")
-    votes = np.array([list(row) for row in counts], dtype=float)
-    if (votes < 0).any():
-        row = int(np.argwhere(votes < 0)[0, 0])
-        raise BadInput(f"{path}, row {row}, column {name!r}: a vote count is negative.")
+def _from_votes(table: Table, name: str | None, threshold: float | None) -> tuple[np.ndarray, RewardOfRows]:
+    votes = _votes(table, usual_column(table, name, VOTES, "votes"))
     total = votes.sum(1)
     above, highest = threshold or 0, votes.shape[1] - 1
     if not 0 <= above < highest:
         raise BadInput(
-            f"{path}: the votes have levels 0 to {highest}, so none, or all, are above {above:g}: "
+            f"{table.name}: the votes have levels 0 to {highest}, so none, or all, are above {above:g}: "
             "name another --threshold."
         )
     level = int(above)
@@ -315,6 +252,31 @@ def _from_votes(
         rating = votes @ np.arange(votes.shape[1]) / total
         share = votes[:, level + 1 :].sum(1) / total
     return rating, lambda rows: share[rows]
+
+
+def _votes(table: Table, name: str) -> np.ndarray:
+    """Counts of votes, shape (n, levels), float64."""
+    counts = []
+    for row, cell in enumerate(table.column(name)):
+        try:
+            levels = json.loads(cell) if isinstance(cell, str) else cell
+            votes = np.array([float(count) for count in levels if not isinstance(count, str)])
+            is_counts = len(votes) == len(levels) > 0 and np.isfinite(votes).all()
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            is_counts, votes = False, np.empty(0)
+        if not is_counts:
+            raise BadInput(
+                f"{table.place(row, name)}: must be the counts of votes by level, such as [3, 1, 0], got "
+                f"{shown(cell)}."
+            )
+        if (votes < 0).any():
+            raise BadInput(f"{table.place(row, name)}: a vote count is negative.")
+        if counts and len(votes) != len(counts[0]):
+            raise BadInput(
+                f"{table.place(row, name)}: has {len(votes)} vote levels, the first row {len(counts[0])}."
+            )
+        counts.append(votes)
+    return np.stack(counts)
 
 
 def _choose(usable: np.ndarray, groups: np.ndarray, size: int | None, seed: int) -> np.ndarray:

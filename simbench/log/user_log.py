@@ -1,23 +1,23 @@
 """Reading a user's log: from a file and the names of its columns to a :class:`FeedbackLog`."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from simbench.errors import BadInput, did_you_mean
+from simbench.errors import BadInput
 from simbench.files.matrix import Matrix
-from simbench.log.encoding import ContextColumn, feature_scale, raw_features, scaled_features
+from simbench.files.tables.table import Table
+from simbench.log.columns import clicks, context_values, identifiers, labels, probabilities
+from simbench.log.encoding import ContextColumn, feature_scale, scaled_features
+from simbench.log.features import features_of
 from simbench.log.feedback import FeedbackLog
-from simbench.log.rated_responses import read_frame
+from simbench.log.source import open_table
 
 TOLD = (
     *("context", "propensity", "labels", "always_acts", "signals"),
     *("class_prior", "misclick", "action_rate"),
 )
-YES, NO = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,14 @@ class LogColumns:
     Parameters
     ----------
     feedback : str
-        Column of clicks: 0/1, true/false or yes/no.
+        Column of clicks: 0/1, true/false, t/f or yes/no.
     features : str
-        A file of embeddings (.safetensors, .npy; one row per response), or ``col:PREFIX`` for columns.
+        A file of embeddings (.safetensors, .npy; one row per response), or ``col:PREFIX`` for the columns
+        whose names are the prefix and a number, or the one column of that name that holds lists.
     context : tuple of str
-        Columns that affect only whether users act: activity, position, device.
+        Columns that affect only whether users act: activity, position, device. ``NAME:missing`` makes a level
+        of empty cells, ``NAME:hour`` and ``NAME:weekday`` read a timestamp, ``NAME:number`` and
+        ``NAME:levels`` say how a column is meant.
     groups : str, optional
         Column of the prompt; by default every row is a prompt of its own.
     propensity, labels, always_acts : str, optional
@@ -60,17 +63,19 @@ class LogColumns:
 
     def told(self) -> list[str]:
         """Return the names, in words, of what the log tells beyond features and feedback."""
-        known = (
-            "context",
-            "propensity",
-            "labels",
-            "always_acts",
-            "signals",
-            "class_prior",
-            "misclick",
-            "action_rate",
-        )
-        return [name.replace("_", " ") for name in known if getattr(self, name) not in (None, ())]
+        return [name.replace("_", " ") for name in TOLD if getattr(self, name) not in (None, ())]
+
+    def roles(self) -> dict[str, str]:
+        """Return, for every column that cannot be a feature, what it holds, in words."""
+        several = {name: "a signal" for name in self.signals}
+        one = {
+            self.always_acts: "the mark of users who always act",
+            self.propensity: "the propensity",
+            self.labels: "the label",
+            self.groups: "the prompt",
+            self.feedback: "the feedback",
+        }
+        return several | {name: said for name, said in one.items() if name is not None}
 
 
 @dataclass(frozen=True)
@@ -85,134 +90,99 @@ class UserLog:
         Factor by which the features were multiplied.
     context : tuple of ContextColumn
         How each column of context was encoded.
-    frame : DataFrame
-        The file as read.
+    table : Table
+        The table as read.
+    feature_columns : tuple of str, optional
+        Names of the columns of features; None for a file of embeddings.
+    left_out : tuple of str
+        Columns whose names begin as those of the features do, and that are none.
     """
 
     log: FeedbackLog
     scale: float
     context: tuple[ContextColumn, ...]
-    frame: pd.DataFrame
+    table: Table
+    feature_columns: tuple[str, ...] | None
+    left_out: tuple[str, ...]
 
 
-def read_log(path: Path, columns: LogColumns) -> UserLog:
-    """Read a log from parquet, csv, jsonl or jsonl.gz.
+def read_log(
+    source: Any, columns: LogColumns, *, encoding: str | None = None, separator: str | None = None
+) -> UserLog:
+    """Read a log from a file, a folder of parquet files, a URL, or a table in memory.
+
+    Parameters
+    ----------
+    source : str, Path, DataFrame, Table, or a table of Arrow or polars
+        As in :func:`simbench.log.source.open_table`.
+    columns : LogColumns
+        Which columns hold what.
+    encoding, separator : str, optional
+        Of a text file; by default they are recognised.
 
     Raises
     ------
     BadInput
         Naming the file, the row or column, and what to do.
     """
-    frame = read_frame(path)
-    matrix = raw_features(columns.features, frame, path)
-    scale = feature_scale(matrix)
-    log, context = log_of_frame(frame, columns, scaled_features(matrix, scale), path)
-    return UserLog(log, scale, context, frame)
+    table = open_table(source, encoding=encoding, separator=separator)
+    found = features_of(columns.features, table, columns.roles())
+    scale = feature_scale(found.matrix)
+    log, context = log_of_table(table, columns, scaled_features(found.matrix, scale))
+    return UserLog(log, scale, context, table, found.columns, found.left_out)
 
 
-def log_of_frame(
-    frame: pd.DataFrame, columns: LogColumns, features: Matrix, path: Path
+def log_of_table(
+    table: Table, columns: LogColumns, features: Matrix
 ) -> tuple[FeedbackLog, tuple[ContextColumn, ...]]:
-    """Make the log of a frame and its features, and say how its context was encoded.
+    """Make the log of a table and its features, and say how its context was encoded.
 
     Parameters
     ----------
-    frame : DataFrame
+    table : Table
         One response per row.
     columns : LogColumns
         Which columns hold what.
     features : ndarray or MappedMatrix, shape (n, d), float32
         Scaled features of the rows.
-    path : Path
-        Where the frame was read from, for messages.
 
     Raises
     ------
     BadInput
         Naming the file, the row or column, and what to do.
     """
-    context = tuple(ContextColumn.of(_filled(frame, name, path)) for name in columns.context)
-    encoded = [column.encode(frame[column.name]) for column in context]
-    groups = np.arange(len(frame))
-    if columns.groups is not None:
-        groups = pd.factorize(_filled(frame, columns.groups, path))[0]
+    values = [context_values(table, name) for name in columns.context]
+    context = tuple(ContextColumn.of(column) for column in values)
+    encoded = [column.encode(own) for column, own in zip(context, values, strict=True)]
+    groups = np.arange(len(table)) if columns.groups is None else identifiers(table, columns.groups)
     log = FeedbackLog(
         features=features,
-        feedback=_clicks(frame, columns.feedback, path)[None],
+        feedback=clicks(table, columns.feedback)[None],
         groups=groups.astype(np.int64),
         context=np.concatenate(encoded, axis=1) if encoded else None,
-        propensity=None if columns.propensity is None else _numbers(frame, columns.propensity, path),
+        propensity=None if columns.propensity is None else probabilities(table, columns.propensity),
         class_prior=columns.class_prior,
-        labels=None if columns.labels is None else _labels(frame, columns.labels, path)[None],
+        labels=None if columns.labels is None else labels(table, columns.labels)[None],
         misclick=columns.misclick,
         action_rate=columns.action_rate,
-        always_acts=None
-        if columns.always_acts is None
-        else _clicks(frame, columns.always_acts, path).astype(bool),
-        **_signals(frame, columns, path),
+        always_acts=None if columns.always_acts is None else clicks(table, columns.always_acts).astype(bool),
+        **_signals(table, columns),
     )
     return log, context
 
 
-def _signals(frame: pd.DataFrame, columns: LogColumns, path: Path) -> dict[str, Any]:
+def _signals(table: Table, columns: LogColumns) -> dict[str, Any]:
     names = (columns.feedback, *columns.signals)
     wrong = sorted(set(columns.negative_signals) - set(columns.signals))
     if wrong:
         raise BadInput(f"the negative signal {wrong[0]!r} is not among the signals.")
+    twice = [name for name in columns.signals if names.count(name) > 1]
+    if twice:
+        raise BadInput(f"column {twice[0]!r} is named twice: every signal must be a column of its own.")
     if not columns.signals:
         return {}
-    signals = np.stack([_clicks(frame, name, path) for name in names])[None]
+    signals = np.stack([clicks(table, name) for name in names])[None]
     return {
         "signals": signals,
         "negative_signals": tuple(names.index(name) for name in columns.negative_signals),
     }
-
-
-def column_of(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:
-    """Return a column by its name.
-
-    Raises
-    ------
-    BadInput
-        If there is none; the message suggests the nearest name, or lists all.
-    """
-    if name in frame:
-        return frame[name]
-    columns = [str(column) for column in frame.columns]
-    hint = did_you_mean(name, columns) or f" It has: {', '.join(columns)}."
-    raise BadInput(f"{path} has no column {name!r}.{hint}")
-
-
-def _filled(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:
-    values = column_of(frame, name, path)
-    if values.isna().any():
-        row = int(np.flatnonzero(values.isna())[0])
-        raise BadInput(f"{path}, row {row}, column {name!r}: the value is missing.")
-    return values
-
-
-def _clicks(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    """0 or 1, float32, from numbers, truth values, or yes and no."""
-    text = _filled(frame, name, path).astype(str).str.strip().str.lower()
-    clicked = text.isin(YES)
-    wrong = ~(clicked | text.isin(NO))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise BadInput(f"{path}, row {row}, column {name!r}: must be 0 or 1, got {frame[name].iloc[row]!r}.")
-    return clicked.to_numpy(dtype=np.float32)
-
-
-def _labels(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    """0, 1 or NaN where there is no label, float32."""
-    values = column_of(frame, name, path)
-    known = values.notna() & (values.astype(str).str.strip() != "")
-    whole = frame.assign(**{name: values.astype(object).where(known, 0)})  # rows keep their numbers
-    return np.where(known, _clicks(whole, name, path), np.nan).astype(np.float32)
-
-
-def _numbers(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    values = pd.to_numeric(_filled(frame, name, path), errors="coerce").to_numpy(dtype=float, copy=True)
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise BadInput(f"{path}, row {row}, column {name!r}: must be a finite number.")
-    return values

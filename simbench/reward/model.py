@@ -15,11 +15,12 @@ from safetensors.torch import load, save
 from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.estimator.registry import configured
-from simbench.files.checksum import file_sha256
 from simbench.files.matrix import Matrix
 from simbench.files.write import write_json, write_whole
 from simbench.log.embedding_card import card_path, read_card
 from simbench.log.encoding import scaled_features
+from simbench.log.features import PREFIX, features_of, matching_columns, matrix_of
+from simbench.log.source import open_table
 from simbench.log.user_log import LogColumns, UserLog, read_log
 from simbench.reward import DEFAULT_ESTIMATOR
 from simbench.training.contract import Network
@@ -28,7 +29,7 @@ from simbench.training.restarts import Restarts
 from simbench.training.stacked_model import StackedModel
 
 WEIGHTS, CARD = "model.safetensors", "card.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,34 @@ class RewardModel:
             raise BadInput(f"the model reads {width} features, got an array of shape {features.shape}.")
         return self.fitted.predict(scaled_features(features, self.card["features"]["scale"]))[self.row]
 
+    def score_table(self, source: Any, features: str | None = None) -> np.ndarray:
+        """Predict the rewards of the responses of a table, whose features are found by the names of the fit.
+
+        Parameters
+        ----------
+        source : str, Path, DataFrame, Table, or a table of Arrow or polars
+            As :func:`simbench.log.source.open_table` opens it.
+        features : str, optional
+            A file of embeddings, or ``col:PREFIX``; by default the columns that the model was fitted on.
+
+        Returns
+        -------
+        ndarray, shape (n,), float64, in [0, 1]
+
+        Raises
+        ------
+        BadInput
+            If columns are missing, or there are more of them than the model was fitted on.
+        """
+        table, known = open_table(source), self.card["features"]["columns"]
+        by_column = features is None or features.startswith(PREFIX)
+        if features is None and known is None:
+            raise BadInput("the model was fitted on a file of embeddings: say --features.")
+        if known is not None and by_column:
+            return self.predict_reward(matrix_of(matching_columns(known, features, table), table))
+        roles = {self.card["log"]["feedback"]: "the feedback"}
+        return self.predict_reward(features_of(features or "", table, roles).matrix)
+
     def save(self, folder: str | Path) -> None:
         """Write the weights, then the card that holds their hash: without a card there is no model."""
         folder = Path(folder)
@@ -86,14 +115,14 @@ class RewardModel:
 
 
 def fit_log(
-    path: str | Path, columns: LogColumns, estimator: str = DEFAULT_ESTIMATOR, **parameters: Any
+    source: Any, columns: LogColumns, estimator: str = DEFAULT_ESTIMATOR, **parameters: Any
 ) -> RewardModel:
     """Fit a reward on a log file.
 
     Parameters
     ----------
-    path : str or Path
-        A .parquet, .csv, .jsonl or .jsonl.gz file.
+    source : str, Path, DataFrame, Table, or a table of Arrow or polars
+        As :func:`simbench.log.source.open_table` opens it: a .parquet, .csv or .jsonl file, a URL, a frame.
     columns : LogColumns
         Which column holds what.
     estimator : str
@@ -111,20 +140,17 @@ def fit_log(
         If the log cannot be used, or the estimator is not a network, whose weights could be saved.
     """
     configured(estimator, parameters)  # what is wrong with them is said before anything is read
-    user = read_log(Path(path), columns)
-    return fit_read_log(user, Path(path), columns, estimator, parameters)
+    return fit_read_log(read_log(source, columns), columns, estimator, parameters)
 
 
 def fit_read_log(
-    user: UserLog, path: Path, columns: LogColumns, name: str, parameters: dict[str, Any]
+    user: UserLog, columns: LogColumns, name: str, parameters: dict[str, Any]
 ) -> RewardModel:
     """Fit a reward on a log that was read already, as :func:`fit_log` does.
 
     Parameters
     ----------
     user : UserLog
-    path : Path
-        File that the log was read from, for the card.
     columns : LogColumns
     name : str
         Name of the estimator.
@@ -160,14 +186,16 @@ def fit_read_log(
         ],
         "features": {
             "source": columns.features,
+            "columns": None if user.feature_columns is None else list(user.feature_columns),
+            "left_out": list(user.left_out),
             "width": user.log.features.shape[1],
             "scale": user.scale,
             "encoder": encoder_of(columns.features),
         },
         "context": [column.model_dump() for column in user.context],
         "log": {
-            "file": path.name,
-            "sha256": file_sha256(path),
+            "file": user.table.short_name,
+            "sha256": user.table.sha256,
             "rows": user.log.n_rows,
             "prompts": len(np.unique(user.log.groups)),
             "feedback": columns.feedback,

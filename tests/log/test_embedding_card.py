@@ -11,6 +11,7 @@ import pytest
 from simbench.errors import BadInput
 from simbench.log.embedding_card import card_path, check_same_texts, hash_of_texts, read_card
 from simbench.log.rated_responses import load_responses
+from simbench.log.source import open_table
 
 
 @pytest.mark.parametrize(
@@ -83,12 +84,12 @@ def test_embeddings_of_the_same_texts_are_taken_and_of_others_refused(prompt, tm
 
 
 def test_where_nothing_can_be_compared_nothing_is_refused(tmp_path):
-    features, path = carded(tmp_path, FRAME.assign(response="else")), Path("a.csv")
+    features = carded(tmp_path, FRAME.assign(response="else"))
     with pytest.raises(BadInput, match="other texts"):
-        check_same_texts(features, FRAME, path)
-    check_same_texts(features, FRAME.drop(columns="response"), path)
-    check_same_texts(features, FRAME.drop(columns="prompt"), path)
+        check_same_texts(features, open_table(FRAME))
+    check_same_texts(features, open_table(FRAME.drop(columns="response")))
+    check_same_texts(features, open_table(FRAME.drop(columns="prompt")))
     carded(tmp_path, FRAME.assign(response="else"), text_column=None)
-    check_same_texts(features, FRAME, path)
+    check_same_texts(features, open_table(FRAME))
     (tmp_path / "x.card.json").unlink()
-    check_same_texts(features, FRAME, path)
+    check_same_texts(features, open_table(FRAME))

@@ -12,7 +12,8 @@ from simbench.cli import main
 from simbench.errors import BadInput
 from simbench.files import network
 from simbench.log import hub
-from simbench.log.rated_responses import load_responses, read_frame
+from simbench.log.rated_responses import load_responses
+from simbench.log.source import open_table
 
 datasets = pytest.importorskip("datasets", reason="needs the extra [hub]")
 
@@ -117,36 +118,36 @@ def saferlhf(folder):
 def test_helpsteer(tmp_path):
     rows = helpsteer(tmp_path / "HelpSteer")
     source = f"hub:{tmp_path / 'HelpSteer'}"
-    frame = read_frame(source)
+    frame = open_table(source).frame
     assert frame.rating.tolist() == [row["helpfulness"] for row in rows]
     assert frame.response.tolist() == [row["response"] for row in rows]
     assert frame.group.nunique() == 10 and (frame.group == frame.prompt).all()
-    assert len(read_frame(f"{source}:validation")) == 8
+    assert len(open_table(f"{source}:validation")) == 8
     found = load_responses(source, features=_npy(tmp_path, 40))
     assert np.argsort(found.reward[:5]).tolist() == [0, 1, 2, 3, 4]  # more helpful, more reward
     assert found.groups.tolist() == [i // 4 for i in range(40)]
     assert "40 of 40 responses to 10 prompts" in found.description
     with pytest.raises(BadInput, match="has no split 'test'; it has: train, validation"):
-        read_frame(f"{source}:test")
+        open_table(f"{source}:test")
 
 
 def test_ultrafeedback_binarized(tmp_path):
     pairs = [(f"why {i}?", f"good {i}", 5 + i % 5, f"bad {i}", 1 + i % 4) for i in range(6)]
     ultrafeedback(tmp_path / "uf", pairs)
-    frame = read_frame(f"hub:{tmp_path / 'uf'}")
+    frame = open_table(f"hub:{tmp_path / 'uf'}").frame
     assert frame.columns.tolist() == ["prompt", "response", "rating", "group", "role"]
     rows = list(frame.itertuples(index=False, name=None))
     assert rows[0] == ("why 0?", "good 0", 5.0, f"{0:064x}", "chosen")
     assert rows[1] == ("why 0?", "bad 0", 1.0, f"{0:064x}", "rejected")
     assert frame.rating.tolist() == [score for _, _, best, _, worst in pairs for score in (best, worst)]
     assert frame.group.value_counts().eq(2).all() and len(frame) == 12
-    assert len(read_frame(f"hub:{tmp_path / 'uf'}:test_prefs")) == 4
+    assert len(open_table(f"hub:{tmp_path / 'uf'}:test_prefs")) == 4
 
 
 def test_saferlhf_rewards_the_harmless(tmp_path):
     lines = saferlhf(tmp_path / "PKU")
     source = f"hub:{tmp_path / 'PKU'}"
-    frame = read_frame(source)
+    frame = open_table(source).frame
     assert frame.rating[0::2].tolist() == [3 - row["response_0_severity_level"] for row in lines]
     assert frame.rating[1::2].eq(3).all() and len(frame) == 2 * len(lines)
     assert frame.response[0::2].tolist() == [row["response_0"] for row in lines]
@@ -159,13 +160,13 @@ def test_saferlhf_rewards_the_harmless(tmp_path):
 
 
 def test_the_ratings_of_ultrafeedback_survive_the_hubs_layout(shared_data, tmp_path):
-    known = read_frame(shared_data / "ultrafeedback1200.jsonl.gz")
+    known = open_table(shared_data / "ultrafeedback1200.jsonl.gz").frame
     by_role = known.drop_duplicates(["group", "role"]).pivot(index="group", columns="role")
     both = by_role.dropna(subset=[("rating", "chosen"), ("rating", "rejected")])
     columns = [("prompt", "chosen"), ("response", "chosen"), ("rating", "chosen")]
     columns += [("response", "rejected"), ("rating", "rejected")]
     ultrafeedback(tmp_path / "uf", list(both[columns].itertuples(index=False, name=None)))
-    frame = read_frame(f"hub:{tmp_path / 'uf'}")
+    frame = open_table(f"hub:{tmp_path / 'uf'}").frame
     assert len(frame) == 2 * len(both) > 2300
     assert frame.rating.between(1, 10).all() and frame.rating.nunique() > 10
     assert np.array_equal(frame.rating[0::2], both[("rating", "chosen")])
@@ -217,12 +218,12 @@ def _refused(*_, **__):
 )
 def test_names_that_can_be_none(source, message):
     with pytest.raises(BadInput, match=message):
-        read_frame(source)
+        open_table(source)
 
 
 def test_an_empty_folder_and_a_missing_library(tmp_path, monkeypatch):
     with pytest.raises(BadInput, match="cannot be read as a data set"):
-        read_frame(f"hub:{tmp_path}")
+        open_table(f"hub:{tmp_path}")
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
     with pytest.raises(BadInput, match=r"pip install 'simbench-rm\[hub\]'"):
-        read_frame("hub:nvidia/HelpSteer")
+        open_table("hub:nvidia/HelpSteer")

@@ -3,7 +3,6 @@
 import gzip
 import json
 from math import ceil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,8 @@ import pytest
 
 from simbench.errors import BadInput
 from simbench.log import rated_responses as responses
-from simbench.log.rated_responses import column_of, load_responses, read_features, read_frame
+from simbench.log.rated_responses import load_responses, read_features, usual_column
+from simbench.log.source import open_table
 
 
 @pytest.fixture
@@ -42,35 +42,39 @@ def test_lines_are_read_as_they_stand_and_blank_ones_count(tmp_path):
     with gzip.open(tmp_path / "a.jsonl.gz", "wt") as file:
         file.write("\n".join(lines))
     for name in ("a.jsonl", "a.jsonl.gz"):
-        frame = read_frame(tmp_path / name)
+        frame = open_table(tmp_path / name).frame
         assert frame.columns.tolist() == ["a", "b", "c"] and frame.b.tolist() == ["é", "x"]
         assert frame.a.isna().tolist() == [False, True]
     for broken, said in (("{", "not valid JSON"), ("[1]", "must be a JSON object, one response a line")):
         (tmp_path / "b.jsonl").write_text("\n".join([*lines, broken]))
         with pytest.raises(BadInput, match=f"b.jsonl, line 5: {said}"):
-            read_frame(tmp_path / "b.jsonl")
+            open_table(tmp_path / "b.jsonl")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.csv", b"", "cannot be read: No columns"),
-        ("a.csv", b"a,b\n1,2\n3,4,5\n", r"cannot be read: .* Expected 2 fields in line 3, saw 3\.$"),
+        ("a.csv", b"", "is empty"),
+        (
+            "a.csv",
+            b"a,b\n1,2\n3,4,5\n",
+            r"row 2: has 3 cells, the first line 2 \(the separator read is the comma\)\.$",
+        ),
         ("a.csv", b"a,b\n", "holds no responses"),
-        ("a.csv", b"\xff\xfe\n", "cannot be read: 'utf-8' codec"),
-        ("a.parquet", b"", r"cannot be read: .* file size is 0 bytes\.$"),
-        ("a.parquet", b"PAR1 half a file", r"cannot be read: .* not a parquet file\.$"),
+        ("a.csv", b"\xff\n", "line 1: byte 0xff is not UTF-8 text: name its encoding"),
+        ("a.parquet", b"", r"cannot be read: Parquet file size is 0 bytes; write it again\.$"),
+        ("a.parquet", b"PAR1 half a file", r"cannot be read: .* not a parquet file; write it again\.$"),
         ("a.jsonl", b"\n", "holds no responses"),
-        ("a.jsonl", b"\xff\xfe\n", "cannot be read: 'utf-8' codec"),
-        ("a.jsonl.gz", b"{}", "cannot be read: Not a gzipped file"),
-        ("a.jsonl.gz", gzip.compress(b'{"a": 1}', mtime=0)[:-9], "cannot be read: Compressed file ended"),
-        ("a.jsonl.gz", gzip.compress(b"", mtime=0)[:10] + b"\xff" * 9, "cannot be read: Error -3"),
+        ("a.jsonl", b"\xff\xfe\n", "line 1: byte 0x0a is not utf-16-le text: name another --encoding"),
+        ("a.jsonl.gz", b"{}", "cannot be read: it is not compressed by gzip"),
+        ("a.jsonl.gz", gzip.compress(b'{"a": 1}', mtime=0)[:-9], "cannot be read: it ends too early"),
+        ("a.jsonl.gz", gzip.compress(b"", mtime=0)[:10] + b"\xff" * 9, "cannot be read: it is damaged"),
     ],
 )
 def test_a_damaged_file_is_one_sentence(name, content, said, tmp_path):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(BadInput, match=f"{name} {said}"):
-        read_frame(tmp_path / name)
+    with pytest.raises(BadInput, match=f"{name},? {said}"):
+        open_table(tmp_path / name)
 
 
 def test_the_first_usual_column_is_taken_unless_one_is_named():
@@ -83,14 +87,14 @@ def test_the_first_usual_column_is_taken_unless_one_is_named():
     for what, (names, expected) in usual.items():
         for first in range(len(expected)):
             frame = pd.DataFrame({name: [name] for name in [*reversed(expected[first:]), "other"]})
-            assert column_of(frame, None, names, what, Path("a")).tolist() == [expected[first]]
-            assert column_of(frame, "other", names, what, Path("a")).tolist() == ["other"]
+            assert usual_column(open_table(frame), None, names, what) == expected[first]
+            assert usual_column(open_table(frame), "other", names, what) == "other"
         with pytest.raises(
-            BadInput, match=rf"^a has no column 'no'; it has: other\. Name .*--{what}-column\.$"
+            BadInput, match=rf"^the table has no column 'no'; it has: other\. Name .*--{what}-column\.$"
         ):
-            column_of(frame[["other"]], "no", names, what, Path("a"))
-        with pytest.raises(BadInput, match=rf"^a has no column for the {what}; it has: other\."):
-            column_of(frame[["other"]], None, names, what, Path("a"))
+            usual_column(open_table(frame[["other"]]), "no", names, what)
+        with pytest.raises(BadInput, match=rf"^the table has no column for the {what}; it has: other\."):
+            usual_column(open_table(frame[["other"]]), None, names, what)
 
 
 def test_prompts_are_numbered_in_the_order_in_which_they_first_stand(load):
@@ -219,9 +223,7 @@ def test_the_trait_is_that_of_the_rows_that_are_kept(load):
     with pytest.raises(BadInput, match=r"a.parquet has no column 'size' to take the trait from"):
         load(frame, trait="size")
     for value in ("inf", "old", ""):
-        with pytest.raises(
-            BadInput, match=r"a.parquet, row 2, column 'age': the trait must be a finite number"
-        ):
+        with pytest.raises(BadInput, match=r"a.parquet, row 3, column 'age': must be a finite number"):
             load(frame.assign(age=["3", "4", value, "x"]), trait="age")
 
 

@@ -1,16 +1,12 @@
 """How columns become features and context: every entry by hand, also of data that the fit did not see."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from simbench.errors import BadInput
 from simbench.files.matrix import MappedMatrix
-from simbench.log.encoding import ContextColumn, feature_scale, raw_features, scaled_features
-
-PATH = Path("log.parquet")
+from simbench.log.encoding import ContextColumn, feature_scale, scaled_features
 
 
 def test_numbers_are_standardised_by_the_mean_and_spread_of_the_log():
@@ -52,38 +48,6 @@ def test_fifty_levels_are_a_context_and_one_more_an_identifier():
     assert len(ContextColumn.of(texts).levels) == 50
     with pytest.raises(BadInput, match="51 different texts: at most 50 levels"):
         ContextColumn.of(pd.concat([texts, pd.Series(["one more"])]).rename("device"))
-
-
-FRAME = pd.DataFrame(
-    {
-        "emb_1": [1.0, 2.0],
-        "other": [9.0, 9.0],
-        "emb_0": [3, 4],
-        "emb_name": ["a", "b"],
-        "my_emb_2": [7.0, 7.0],
-    }
-)
-
-
-def test_features_are_the_columns_of_numbers_whose_name_begins_so_in_the_order_of_the_file():
-    found = raw_features("col:emb_", FRAME, PATH)
-    assert found.tolist() == [[1, 3], [2, 4]] and found.dtype == np.float32
-    with pytest.raises(BadInput, match="begins with 'emb_n'"):
-        raw_features("col:emb_n", FRAME, PATH)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_feature_that_is_not_finite_is_named(value):
-    frame = FRAME.assign(emb_0=[3, value])
-    with pytest.raises(BadInput, match="row 1, column 'emb_0': a feature is missing or not finite"):
-        raw_features("col:emb_", frame, PATH)
-
-
-def test_features_of_a_file_have_one_row_a_response(tmp_path):
-    np.save(tmp_path / "e.npy", np.array([[1, 2], [3, 4]], np.float32))
-    assert raw_features(str(tmp_path / "e.npy"), FRAME, PATH).tolist() == [[1, 2], [3, 4]]
-    with pytest.raises(BadInput, match="one row each"):
-        raw_features(str(tmp_path / "e.npy"), FRAME.iloc[:1], PATH)
 
 
 def test_one_factor_brings_the_mean_square_to_1():

@@ -52,7 +52,10 @@ def test_the_card_says_what_was_fitted_on_what(fitted, path):
     frame = pd.read_parquet(path)
     assert card["estimator"] == "implicitrm" and card["told"] == ["context", "labels"]
     assert card["parameters"] == {**find("implicitrm")().get_params(), **TOLD_PARAMETERS}
-    assert card["features"] == {"source": "col:f_", "width": 3, "scale": user.scale, "encoder": None}
+    assert card["features"] == {
+        **{"source": "col:f_", "columns": ["f_0", "f_1", "f_2"], "left_out": []},
+        **{"width": 3, "scale": user.scale, "encoder": None},
+    }
     assert card["context"] == [column.model_dump() for column in user.context]
     assert [column["name"] for column in card["context"]] == ["age", "device"]
     assert card["networks"] == [
@@ -135,7 +138,7 @@ def test_a_calibration_is_kept_with_the_weights(path, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "is of format 2, this simbench reads 1"),
+        ({"format": 1}, "is of format 1, this simbench reads 2"),
         ({"weights_sha256": "0" * 64}, "weights and card differ"),
         ({"weights_sha256": None}, "weights and card differ"),
         ({"kind": "language"}, "reads text and no features"),

@@ -1,16 +1,15 @@
 """From columns to a log: every field holds what its column says, and nothing else."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from simbench.errors import BadInput
-from simbench.log.user_log import LogColumns, log_of_frame, read_log
+from simbench.log.source import open_table
+from simbench.log.user_log import LogColumns, log_of_table, read_log
 
-PATH = Path("log.parquet")
 FRAME = pd.DataFrame(
     {
         "f_0": [1.0, 2.0, 3.0, 4.0],
@@ -31,12 +30,12 @@ FEATURES = np.arange(8, dtype=np.float32).reshape(4, 2)
 
 
 def read(**columns):
-    return log_of_frame(FRAME, replace(BARE, **columns), FEATURES, PATH)[0]
+    return log_of_table(open_table(FRAME), replace(BARE, **columns), FEATURES)[0]
 
 
 def test_a_bare_log_has_features_feedback_and_a_prompt_a_row():
     log = read()
-    assert log.features is FEATURES
+    assert np.shares_memory(log.features, FEATURES)
     assert log.feedback.tolist() == [[0, 1, 1, 0]] and log.feedback.dtype == np.float32
     assert log.groups.tolist() == [0, 1, 2, 3] and log.groups.dtype == np.int64
     for name in ("context", "propensity", "class_prior", "labels", "misclick", "action_rate"):
@@ -49,7 +48,7 @@ def test_equal_prompts_are_one_group():
 
 
 def test_context_columns_stand_side_by_side_in_the_order_given():
-    log, context = log_of_frame(FRAME, replace(BARE, context=("device", "age")), FEATURES, PATH)
+    log, context = log_of_table(open_table(FRAME), replace(BARE, context=("device", "age")), FEATURES)
     assert log.context.tolist() == [[0, 1, -1], [1, 0, 1], [0, 1, -1], [0, 1, 1]]
     assert [column.name for column in context] == ["device", "age"]
 
@@ -89,33 +88,33 @@ def test_signals_begin_with_the_feedback_and_the_negative_ones_are_numbered():
 )
 def test_clicks_are_words_or_numbers(word, click):
     frame = FRAME.assign(clicked=[word, "1", "0", "1"])
-    assert log_of_frame(frame, BARE, FEATURES, PATH)[0].feedback[0].tolist() == [click, 1, 0, 1]
+    assert log_of_table(open_table(frame), BARE, FEATURES)[0].feedback[0].tolist() == [click, 1, 0, 1]
 
 
 @pytest.mark.parametrize(
     ("change", "columns", "message"),
     [
-        ({"clicked": [0, 1, "maybe", 0]}, {}, "row 2, column 'clicked': must be 0 or 1, got 'maybe'"),
-        ({"clicked": [0, 1, 2, 3]}, {}, "row 2, column 'clicked': must be 0 or 1, got"),
+        ({"clicked": [0, 1, "maybe", 0]}, {}, "row 3, column 'clicked': must be 0 or 1, got 'maybe'"),
+        ({"clicked": [0, 1, 2, 3]}, {}, "row 3, column 'clicked': must be 0 or 1, got"),
         (
             {"prompt": ["a", None, "b", None]},
             {"groups": "prompt"},
-            "row 1, column 'prompt': the value is",
+            "row 2, column 'prompt': the value is",
         ),
         (
             {"alpha": [0.5, 0.5, "high", "low"]},
             {"propensity": "alpha"},
-            "row 2, column 'alpha': must be a finite number",
+            "row 3, column 'alpha': must be a finite number",
         ),
         (
             {"alpha": [0.5, np.inf, 1, 1]},
             {"propensity": "alpha"},
-            "row 1, column 'alpha': must be a finite number",
+            "row 2, column 'alpha': must be a finite number",
         ),
         (
             {"label": [np.nan, 1, 0.5, 0]},
             {"labels": "label"},
-            "row 2, column 'label': must be 0 or",
+            "row 3, column 'label': must be 0 or",
         ),
         ({}, {"context": ("devise",)}, "no column 'devise'. Did you mean 'device'"),
         ({}, {"context": ("xyzxyz",)}, "It has: f_0, clicked"),
@@ -123,7 +122,7 @@ def test_clicks_are_words_or_numbers(word, click):
 )
 def test_what_is_wrong_is_named_with_its_row(change, columns, message):
     with pytest.raises(BadInput, match=message):
-        log_of_frame(FRAME.assign(**change), replace(BARE, **columns), FEATURES, PATH)
+        log_of_table(open_table(FRAME.assign(**change)), replace(BARE, **columns), FEATURES)
 
 
 def test_a_file_is_read_with_its_features_scaled(tmp_path):
@@ -132,7 +131,7 @@ def test_a_file_is_read_with_its_features_scaled(tmp_path):
     scale = 1 / np.sqrt(30 / 4)
     assert found.scale == pytest.approx(scale)
     assert found.log.features[:, 0] == pytest.approx(np.array([1, 2, 3, 4]) * scale)
-    assert found.frame.equals(FRAME) and [column.name for column in found.context] == ["age"]
+    assert found.table.frame.equals(FRAME) and [column.name for column in found.context] == ["age"]
 
 
 @pytest.mark.parametrize(

@@ -126,12 +126,12 @@ def test_a_damaged_model_is_refused(path, tmp_path, frame):
     ("changes", "columns", "message"),
     [
         ({}, {"feedback": "clickd"}, "Did you mean 'clicked'"),
-        ({"clicked": 3}, {}, "row 0, column 'clicked': must be 0 or 1, got"),
+        ({"clicked": 3}, {}, "row 1, column 'clicked': must be 0 or 1, got"),
         ({"clicked": 0}, {}, "all zero"),
-        ({"activity": np.nan}, {}, "row 0, column 'activity': the value is missing"),
-        ({"emb_2": np.inf}, {}, "row 0, column 'emb_2'"),
-        ({"alpha": 0.0}, {"propensity": "alpha"}, "propensity must lie in"),
-        ({}, {"features": "col:nothing"}, "no column of numbers"),
+        ({"activity": np.nan}, {}, "row 1, column 'activity': the value is missing"),
+        ({"emb_2": np.inf}, {}, "row 1, column 'emb_2'"),
+        ({"alpha": 0.0}, {"propensity": "alpha"}, "row 1, column 'alpha': must lie in"),
+        ({}, {"features": "col:nothing"}, "no columns of numbers"),
         ({}, {"negative_signals": ("label",)}, "not among the signals"),
         ({"device": [f"d{i}" for i in range(600)]}, {}, "at most 50 levels"),
     ],
@@ -188,4 +188,7 @@ def test_scores_need_the_width_of_the_fit(path, tmp_path, capsys):
     with pytest.raises(SystemExit):
         out = str(tmp_path / "r.csv")
         main(["score", str(tmp_path / "model"), str(path), "--features", "col:alpha", "--out", out])
-    assert "reads 6 features" in capsys.readouterr().err and not (tmp_path / "r.csv").exists()
+    assert (
+        "lacks 6 columns that the model was fitted on: 'alpha0'" in capsys.readouterr().err
+        and not (tmp_path / "r.csv").exists()
+    )

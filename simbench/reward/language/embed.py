@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from simbench._compat import VERSION
 from simbench.errors import BadInput
+from simbench.files.tables.table import Table
 from simbench.files.tensor_file import write_blocks
 from simbench.files.write import write_json, write_whole
 from simbench.log.embedding_card import card_path, hash_of_texts, read_card
-from simbench.log.rated_responses import TEXTS, column_of
+from simbench.log.messages import prompts_of, responses_of
+from simbench.log.rated_responses import TEXTS, usual_column
 from simbench.reward.language.batches import equal_width_batches
 from simbench.reward.language.encoder import TextEncoder
 
@@ -54,36 +55,37 @@ class Texts:
     source: dict[str, Any]
 
 
-def texts_of(frame: pd.DataFrame, path: Path, text_column: str | None, prompt_column: str | None) -> Texts:
-    """The responses of a table and their prompts.
+def texts_of(table: Table, text_column: str | None, prompt_column: str | None) -> Texts:
+    """The responses of a table and their prompts; chat messages are read as texts.
 
     Parameters
     ----------
-    frame : DataFrame
-    path : Path
-        File that it was read from, for the card and for messages.
+    table : Table
     text_column, prompt_column : str or None
         None takes the first usual name that the table has; the prompt column ``none`` reads responses alone.
 
     Raises
     ------
     BadInput
-        If a named column is missing, or no column for the text is named and none has a usual name.
+        If a named column is missing, no column for the text is named and none has a usual name, or a prompt
+        is missing.
     """
-    text = column_of(frame, text_column, TEXTS, "text", path)
+    text = usual_column(table, text_column, TEXTS, "text")
     if prompt_column is None:
-        prompt_column = next((name for name in PROMPT_TEXTS if name in frame), "none")
-    prompt = None
+        prompt_column = next((name for name in PROMPT_TEXTS if name in table), "none")
+    prompts, name = None, None
     if prompt_column != "none":
-        prompt = column_of(frame, prompt_column, (), "prompt", path)
+        name = usual_column(table, prompt_column, (), "prompt")
+        prompts = prompts_of(table, name)
+    responses = responses_of(table, text, after_prompt=prompts is not None)
     source = {
-        "file": str(path),
-        "rows": len(frame),
-        "text_column": text.name,
-        "prompt_column": None if prompt is None else prompt.name,
-        "sha256": hash_of_texts(text, prompt),
+        "file": table.name,
+        "rows": len(table),
+        "text_column": text,
+        "prompt_column": name,
+        "sha256": hash_of_texts(responses, prompts),
     }
-    return Texts(text.tolist(), None if prompt is None else prompt.tolist(), source)
+    return Texts(responses.tolist(), None if prompts is None else prompts.tolist(), source)
 
 
 def embed_texts(

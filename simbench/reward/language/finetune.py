@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import configured
-from simbench.files.checksum import file_sha256
+from simbench.files.tables.table import Table
 from simbench.log.feedback import FeedbackLog
-from simbench.log.rated_responses import read_frame
-from simbench.log.user_log import LogColumns, log_of_frame
+from simbench.log.source import open_table
+from simbench.log.user_log import LogColumns, log_of_table
 from simbench.reward.language.checkpoint import Checkpoints
 from simbench.reward.language.embed import MARKS, Texts, texts_of
 from simbench.reward.language.model import LanguageReward, link_of, versions
@@ -35,7 +34,7 @@ CHECKPOINT = "checkpoint"
 
 
 def finetune(
-    path: str | Path,
+    source: Any,
     columns: LogColumns,
     estimator: str,
     settings: Settings,
@@ -52,8 +51,8 @@ def finetune(
 
     Parameters
     ----------
-    path : str or Path
-        A .parquet, .csv, .jsonl or .jsonl.gz file.
+    source : str, Path, DataFrame, Table, or a table of Arrow or polars
+        As :func:`simbench.log.source.open_table` opens it; its texts may be chat messages.
     columns : LogColumns
         Which column holds what. Its ``features`` are not read; without ``groups``, equal prompts are a group.
     estimator : str
@@ -77,13 +76,13 @@ def finetune(
     BadInput
         If the log cannot be used, the estimator has no pointwise loss, or ``out`` holds another run.
     """
-    path, out = Path(path), Path(out)
+    out = Path(out)
     loss = pointwise(configured(estimator, parameters))
-    frame = read_frame(path)
-    texts = texts_of(frame, path, text_column, prompt_column)
+    table = open_table(source)
+    texts = texts_of(table, text_column, prompt_column)
     if columns.groups is None and texts.prompts is not None:
         columns = replace(columns, groups=texts.source["prompt_column"])
-    log, context = log_of_frame(frame, columns, np.zeros((len(frame), 1), dtype=np.float32), path)
+    log, context = log_of_table(table, columns, np.zeros((len(table), 1), dtype=np.float32))
     loss.require(log)
     parts = load_reward_model(
         settings.model,
@@ -107,7 +106,7 @@ def finetune(
         "settings": settings.model_dump(),
         "told": columns.told(),
         "columns": {name: getattr(columns, name) for name in LogColumns.__dataclass_fields__},
-        "log": _log_facts(path, columns, log, texts, tokens),
+        "log": _log_facts(table, columns, log, texts, tokens),
         "encoder": {**parts.encoder.describe(), "pooling": parts.pooling, "parameters": size, "lora": rank},
     }
     run = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
@@ -187,17 +186,17 @@ def _at_rest(model: Any, settings: Settings) -> Any:
 
 
 def _log_facts(
-    path: Path, columns: LogColumns, log: FeedbackLog, texts: Texts, tokens: Tokens
+    table: Table, columns: LogColumns, log: FeedbackLog, texts: Texts, tokens: Tokens
 ) -> dict[str, Any]:
     marks = {name: int(getattr(tokens, name).sum()) for name in MARKS}
     return {
-        "file": path.name,
-        "sha256": file_sha256(path),
+        "file": table.short_name,
+        "sha256": table.sha256,
         "rows": log.n_rows,
         "prompts": len(np.unique(log.groups)),
         "feedback": columns.feedback,
         "feedback_rate": float(log.feedback.mean()),
-        "texts": {**texts.source, **marks, "file": path.name, "tokens": sum(map(len, tokens.ids))},
+        "texts": {**texts.source, **marks, "file": table.short_name, "tokens": sum(map(len, tokens.ids))},
     }
 
 
@@ -205,18 +204,16 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-def frame_tokens(parts: RewardModelParts, frame: pd.DataFrame, path: Path, card: dict[str, Any]) -> Tokens:
+def table_tokens(parts: RewardModelParts, table: Table, card: dict[str, Any]) -> Tokens:
     """Tokens of the responses of a table, from the columns that the model was trained on.
 
     Parameters
     ----------
     parts : RewardModelParts
-    frame : DataFrame
-    path : Path
-        File that it was read from, for messages.
+    table : Table
     card : dict
         Card of the model.
     """
     source = card["log"]["texts"]
-    texts = texts_of(frame, path, source["text_column"], source["prompt_column"] or "none")
+    texts = texts_of(table, source["text_column"], source["prompt_column"] or "none")
     return parts.encoder.tokenise(texts.responses, texts.prompts)

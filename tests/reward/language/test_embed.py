@@ -16,7 +16,8 @@ from safetensors.numpy import load_file
 from simbench.cli import main
 from simbench.errors import BadInput
 from simbench.log.embedding_card import card_path
-from simbench.log.rated_responses import load_responses, read_features, read_frame
+from simbench.log.rated_responses import load_responses, read_features
+from simbench.log.source import open_table
 from simbench.reward.language import embed as module
 from simbench.reward.language.encoder import TextEncoder
 
@@ -94,7 +95,7 @@ def test_a_killed_run_goes_on_where_it_was(llama, tmp_path):
         return lambda count: advanced.append(count)
 
     encoder = TextEncoder.load(llama)
-    columns = module.texts_of(read_frame(path), path, None, None)
+    columns = module.texts_of(open_table(path), None, None)
     real = module._assemble
     try:
         seen = {}
@@ -146,7 +147,7 @@ def test_another_model_or_input_is_refused(responses, llama, minilm, tmp_path, c
 def test_embeddings_of_other_texts_are_refused_by_the_study(responses, llama, tmp_path):
     out = tmp_path / "e.safetensors"
     embed(responses, "--model", llama, "--out", out)
-    frame = read_frame(responses)
+    frame = open_table(responses).frame
     assert load_responses(responses, features=out).features.shape == (94, 64)
     shuffled = tmp_path / "b.jsonl"
     shuffled.write_text("".join(json.dumps(row) + "\n" for row in ODD + ROWS))
@@ -162,7 +163,7 @@ def test_embeddings_of_other_texts_are_refused_by_the_study(responses, llama, tm
 
 def test_what_is_not_finite_is_named(responses, llama, tmp_path, monkeypatch):
     encoder = TextEncoder.load(llama)
-    texts = module.texts_of(pd.DataFrame(ROWS), responses, None, None)
+    texts = module.texts_of(open_table(pd.DataFrame(ROWS)), None, None)
     monkeypatch.setattr(encoder, "pool", lambda hidden, mask: hidden[:, 0].float() / 0.0)
     with pytest.raises(BadInput, match="embedding of row 0 is not finite"):
         module.embed_texts(texts, encoder, tmp_path / "e.safetensors", batch_size=8)

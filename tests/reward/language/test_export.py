@@ -16,12 +16,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 from simbench.cli.export import ExportOptions
 from simbench.cli.export import export as export_command
 from simbench.errors import BadInput
-from simbench.log.rated_responses import read_frame
+from simbench.log.source import open_table
 from simbench.log.user_log import LogColumns
 from simbench.reward.language.embed import embed_texts, texts_of
 from simbench.reward.language.encoder import TextEncoder
 from simbench.reward.language.export import export
-from simbench.reward.language.finetune import finetune, frame_tokens
+from simbench.reward.language.finetune import finetune, table_tokens
 from simbench.reward.language.settings import Settings
 from simbench.reward.model import fit_log, load_model
 
@@ -68,7 +68,7 @@ def test_a_fine_tuned_model_is_read_by_plain_transformers(name, sides, texts, mo
     known = {"context": ("activity",)}
     model = finetune(texts, LogColumns("clicked", "text", **known), "implicitrm", settings, tmp_path / "m")
     frame = few(texts)
-    own = model.logits(frame_tokens(model.parts, frame, texts, model.card))
+    own = model.logits(table_tokens(model.parts, open_table(frame), model.card))
     export(tmp_path / "m", tmp_path / "hf", "hf")
     assert not list((tmp_path / "hf").glob("*.py"))
     for side in sides:
@@ -86,10 +86,9 @@ def test_a_fine_tuned_model_is_read_by_plain_transformers(name, sides, texts, mo
 
 def fitted_on(texts: Path, model: Path, folder: Path, pooling: str, normalise=False, **parameters) -> Path:
     """A head on the frozen embeddings of that model."""
-    frame = read_frame(texts)
     encoder = TextEncoder.load(str(model), pooling=pooling)
     features = folder / "emb.safetensors"
-    embed_texts(texts_of(frame, texts, None, None), encoder, features, batch_size=8, normalise=normalise)
+    embed_texts(texts_of(open_table(texts), None, None), encoder, features, batch_size=8, normalise=normalise)
     columns = LogColumns("clicked", str(features), context=("activity",), groups="prompt")
     fit_log(texts, columns, "implicitrm", epochs=4, **parameters).save(folder / "head")
     return folder / "head"

@@ -18,8 +18,9 @@ from scipy.stats import spearmanr
 from simbench.cli import main
 from simbench.errors import BadInput
 from simbench.estimator.registry import find
-from simbench.log.user_log import LogColumns, log_of_frame
-from simbench.reward.language.finetune import finetune, frame_tokens
+from simbench.log.source import open_table
+from simbench.log.user_log import LogColumns, log_of_table
+from simbench.reward.language.finetune import finetune, table_tokens
 from simbench.reward.language.model import LanguageReward, load_language_model
 from simbench.reward.language.reward_networks import RewardNetworks, load_reward_model
 from simbench.reward.language.settings import Settings
@@ -43,7 +44,7 @@ def trained(texts: Path, model: Path, out: Path, estimator="naive", *, progress=
 
 def logits_of(model: LanguageReward, texts: Path) -> np.ndarray:
     frame = pd.read_parquet(texts)
-    return model.logits(frame_tokens(model.parts, frame, texts, model.card))
+    return model.logits(table_tokens(model.parts, open_table(frame), model.card))
 
 
 def simbench(*arguments: str, code: int = 0) -> None:
@@ -78,7 +79,7 @@ def test_held_out_loss_is_the_estimators_own_on_the_saved_model(estimator, known
     trained(texts, models["bert"], tmp_path, estimator, known=known)
     model = load_language_model(tmp_path)
     frame = pd.read_parquet(texts)
-    log, _ = log_of_frame(frame, columns(**known), np.zeros((len(frame), 1), np.float32), texts)
+    log, _ = log_of_table(open_table(frame), columns(**known), np.zeros((len(frame), 1), np.float32))
     loss = find(estimator)()
     _, held_out = split_by_prompt(log.groups, loss.validation_share, seed_of(0, "split"))
     from simbench.training.device_log import DeviceLog

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from simbench.errors import BadInput
+from simbench.log.source import open_table
 from simbench.reward.language import export as module
 from simbench.reward.language.embed import Texts, embed_texts, texts_of
 from simbench.reward.language.encoder import TextEncoder
@@ -143,13 +144,13 @@ def test_causal_models_are_those_with_a_causal_head_alone(kind, causal):
         assert is_causal(SimpleNamespace(model_type=kind, is_decoder=True))
 
 
-def test_texts_are_read_from_the_columns_and_prompts_only_where_there_are_some(tmp_path):
+def test_texts_are_read_from_the_columns_and_prompts_only_where_there_are_some():
     frame = pd.DataFrame({"question": ["q"], "response": ["r"], "other": ["o"]})
-    usual = texts_of(frame, tmp_path, None, None)
+    usual = texts_of(open_table(frame), None, None)
     assert (usual.responses, usual.prompts) == (["r"], ["q"])
     assert usual.source["text_column"] == "response" and usual.source["prompt_column"] == "question"
-    assert texts_of(frame, tmp_path, "other", "none").prompts is None
-    named = texts_of(frame, tmp_path, "other", "response")
+    assert texts_of(open_table(frame), "other", "none").prompts is None
+    named = texts_of(open_table(frame), "other", "response")
     assert (named.responses, named.prompts, named.source["rows"]) == (["o"], ["r"], 1)
 
 

@@ -9,7 +9,8 @@ import torch
 
 from simbench.errors import BadInput
 from simbench.estimator.registry import find
-from simbench.log.user_log import LogColumns, log_of_frame
+from simbench.log.source import open_table
+from simbench.log.user_log import LogColumns, log_of_table
 from simbench.reward.language.checkpoint import Checkpoints
 from simbench.reward.language.reward_networks import (
     RewardNetworks,
@@ -29,7 +30,7 @@ def trainer(texts, models, tmp_path):
     def make(name="implicitrm", estimator=None, **changes) -> EncoderTrainer:
         frame = pd.read_parquet(texts).iloc[:50]
         columns = LogColumns("clicked", "text", context=("activity",), groups="prompt", propensity="alpha")
-        log, _ = log_of_frame(frame, columns, np.zeros((50, 1), np.float32), texts)
+        log, _ = log_of_table(open_table(frame), columns, np.zeros((50, 1), np.float32))
         parts = load_reward_model(str(models["bert"]))
         ids = parts.encoder.tokenise(frame.response.tolist(), frame.prompt.tolist()).ids
         estimator = estimator or find(name)(seed=2)

@@ -1,0 +1,1 @@
+"""Tables: read whole and as they stand, and written with one more column and nothing else changed."""
