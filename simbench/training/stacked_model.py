@@ -71,8 +71,8 @@ class StackedModel:
         block = torch.zeros(ROWS, inputs.shape[1], device=network.device, dtype=network.dtype)
         with products_in(self.precision):
             for start in range(0, len(inputs), ROWS):
-                part = np.ascontiguousarray(inputs[start : start + ROWS], dtype=np.float32)
-                block[: len(part)] = torch.as_tensor(part)
+                part = np.array(inputs[start : start + ROWS], dtype=np.float32, order="C")
+                block[: len(part)] = torch.from_numpy(part)
                 block[len(part) :] = 0
                 logit = network.forward(block)[output, : self.n_replicates, : len(part)]
                 found[:, start : start + len(part)] = link(logit.double()).cpu().numpy()

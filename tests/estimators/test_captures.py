@@ -1,5 +1,7 @@
 """Capture-recapture: which signals are fitted, on what, and what is made of the fits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -112,7 +114,9 @@ def test_without_a_context_the_features_are_read_alone(fits):
 
 def test_a_pair_that_no_response_shows_is_named(fits):
     log = log_of()
-    log.signals[1, 2] = 1 - log.signals[1, 1]  # in one replicate alone
+    signals = log.signals.copy()
+    signals[1, 2] = 1 - signals[1, 1]  # in one replicate alone
+    log = replace(log, signals=signals)
     with pytest.raises(BadInput, match="carries both signal 1 and signal 2"):
         CaptureRecapture().fit_replicates(log)
 
@@ -142,9 +146,10 @@ def test_every_signal_has_a_propensity_network_of_its_own_that_reads_the_context
 def test_responses_that_are_praised_and_refused_are_counted():
     log = log_of()
     assert ImplicitRMSignals().prepare(log) is log
-    log.signals[:, 3] = 0
-    log.signals[0, 3, :5] = 1
-    count = int(log.signals[0, :3, :5].max(0).sum())
+    signals = log.signals.copy()
+    signals[:, 3] = 0
+    signals[0, 3, :5] = 1
+    count, log = int(signals[0, :3, :5].max(0).sum()), replace(log, signals=signals)
     with pytest.raises(BadInput, match=f"^{count} responses carry a positive and a negative signal"):
         ImplicitRMSignals().prepare(log)
 

@@ -1,5 +1,6 @@
 """Several signals: posteriors against enumeration, EM's identities, capture-recapture, refusals."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -199,10 +200,10 @@ def test_contradictory_and_missing_pairs_are_refused():
     log, _ = build(SMALL.changed(signals=1, regenerate=True), 1.0, 400, 0).draw(range(1))
     with pytest.raises(BadInput, match="needs two positive signals"):
         CaptureRecapture().fit_replicates(log)
-    log.signals[0, 1] = log.signals[0, 0]
+    both = replace(log, signals=log.signals[:, [0, 0]])
     with pytest.raises(BadInput, match="carry a positive and a negative signal"):
-        ImplicitRMSignals().fit_replicates(log)
+        ImplicitRMSignals().fit_replicates(both)
     pair, _ = build(SMALL, 1.0, 400, 0).draw(range(1))
-    pair.signals[0, 1] = 1 - pair.signals[0, 0]
+    apart = np.stack([pair.feedback, 1 - pair.feedback], axis=1)
     with pytest.raises(BadInput, match="no response carries both"):
-        CaptureRecapture().fit_replicates(pair)
+        CaptureRecapture().fit_replicates(replace(pair, signals=apart))

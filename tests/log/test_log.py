@@ -1,5 +1,7 @@
 """A log refuses what cannot be used, and has no way to the truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -169,3 +171,18 @@ def test_a_log_holds_nothing_of_the_truth(small_world):
         assert not any(np.shares_memory(secret, value) for value in held)
     assert log.signals is None
     assert log.propensity is None and log.class_prior is None and log.labels is None
+
+
+def test_arrays_of_a_log_are_read_only_and_those_of_its_maker_are_not():
+    log = full_log()
+    arrays = {name: value for name, value in vars(log).items() if isinstance(value, np.ndarray)}
+    assert {"features", "feedback", "groups", "propensity", "labels", "signals"} <= arrays.keys()
+    for array in arrays.values():
+        with pytest.raises(ValueError, match="read-only"):
+            array += array
+    with pytest.raises(ValueError, match="read-only"):
+        replace(log).rows(np.arange(2)).features[0] = 0
+    own = np.ones((3, 2), dtype=np.float32)
+    kept = FeedbackLog(own, np.array([[0, 1, 1.0]], dtype=np.float32), np.arange(3)).features
+    own[0] = 2  # whoever made the log may still change what is theirs
+    assert kept[0, 0] == 2 and np.shares_memory(kept, own)
