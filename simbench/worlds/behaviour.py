@@ -28,7 +28,8 @@ class Behaviour(BaseModel, ABC):
     scar_at_0 : bool
         Declares that at bias level 0 every response has the same propensity.
     composes : frozenset of str
-        Settings of :class:`simbench.worlds.channel.Channel` that it can be combined with.
+        Settings of :class:`simbench.worlds.channel.Channel` that it can be combined with, and "users" if it
+        can be combined with :class:`simbench.worlds.users.Users`.
     """
 
     # not as keywords of the class, which type checkers would ask of every subclass again
@@ -94,7 +95,7 @@ class Behaviour(BaseModel, ABC):
 class PointwiseBehaviour(Behaviour):
     """A behaviour whose users act on every response by itself: all that it states is a propensity."""
 
-    composes: ClassVar[frozenset[str]] = frozenset(Channel.model_fields)
+    composes: ClassVar[frozenset[str]] = frozenset({*Channel.model_fields, "users"})
 
     @abstractmethod
     def propensity(self, scene: Scene, bias_level: float, action_rate: float, signal: str) -> np.ndarray:

@@ -85,6 +85,8 @@ class SignalsLaw(Law):
     channel : Channel
     bad_click : ndarray, shape (n,), optional
         ``P(a_1 = 1 | r* = 0)``, where it differs from ``propensities[0]``.
+    slip : float or ndarray of shape (n,), in [0, 1], optional
+        Probability that an active user clicks a bad response, where it is not the channel's.
     """
 
     def __init__(
@@ -93,9 +95,11 @@ class SignalsLaw(Law):
         propensities: np.ndarray,
         channel: Channel,
         bad_click: np.ndarray | None = None,
+        slip: float | np.ndarray | None = None,
     ):
         self._reward, self.propensities, self.channel = reward, propensities, channel
         self.bad_click: np.ndarray = propensities[0] if bad_click is None else bad_click
+        self.slip: np.ndarray = np.broadcast_to(channel.misclick if slip is None else slip, reward.shape)
 
     @property
     def reward(self) -> np.ndarray:
@@ -111,7 +115,7 @@ class SignalsLaw(Law):
     def signal_probabilities(self) -> np.ndarray:
         """``P(s_k = 1)``, shape (K, n)."""
         rates = self.propensities * self.reward
-        rates[0] = rates[0] + self.bad_click * (1 - self.reward) * self.channel.misclick
+        rates[0] = rates[0] + self.bad_click * (1 - self.reward) * self.slip
         if self.channel.regenerate:
             rates[-1] = self.propensities[-1] * (1 - self.reward)
         return rates
@@ -119,7 +123,7 @@ class SignalsLaw(Law):
     @property
     def is_one_click(self) -> bool:
         """Whether nothing but one click is logged, and no one slips."""
-        return len(self.propensities) == 1 and self.channel.misclick == 0
+        return len(self.propensities) == 1 and not self.slip.any()
 
     def action_correlation(self) -> float:
         """Mean correlation of two positive actions on one response, over responses and pairs of signals."""
@@ -144,7 +148,7 @@ class SignalsLaw(Law):
         acts = dependent_actions(uniform, propensities, self.channel.signal_dependence)
         preference = draws[0] < self.reward
         signals = acts & preference
-        signals[0] = acts[0] & (preference | (draws[2] < self.channel.misclick))
+        signals[0] = acts[0] & (preference | (draws[2] < self.slip))
         if self.channel.regenerate:
             signals[-1] = acts[-1] & ~preference
         per_replicate = None if propensities is self.propensities else propensities[0]
@@ -161,7 +165,7 @@ class SignalsLaw(Law):
 
     def _patterns(self, row: int) -> np.ndarray:
         """Probability of each of the 2^K patterns of signals on one response; signal k is bit k."""
-        count, gamma, slip = len(self.propensities), self.reward[row], self.channel.misclick
+        count, gamma, slip = len(self.propensities), self.reward[row], self.slip[row]
         acts = action_probabilities(self._given(row, good=True), self.channel.signal_dependence)
         not_good = action_probabilities(self._given(row, good=False), self.channel.signal_dependence)
         negative = 1 << (count - 1) if self.channel.regenerate else 0

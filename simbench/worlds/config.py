@@ -11,6 +11,7 @@ from simbench.worlds.channel import Channel
 from simbench.worlds.registry import AnyBehaviour, find
 from simbench.worlds.responses import RatedFile, RatingLink, Responses, Synthetic
 from simbench.worlds.rewards import LinearReward, Reward
+from simbench.worlds.users import Users
 
 
 class WorldConfig(BaseModel, frozen=True, extra="forbid"):
@@ -28,6 +29,8 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
         How users act on it; ``kind`` names an installed behaviour, or a class in a module or file.
     channel : Channel
         What is logged of their actions.
+    users : Users, optional
+        Who they are; by default every page has a user of its own, and users are alike.
     default_size : int
         Number of logged responses, where a study names none.
     """
@@ -37,6 +40,7 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
     reward: Reward = LinearReward()
     behaviour: AnyBehaviour = Logit()
     channel: Channel = Channel()
+    users: Users | None = None
     default_size: int = Field(default=10_000, ge=10)
 
     @model_validator(mode="after")
@@ -47,6 +51,8 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
         alien = [name for name in self.channel.used() if name not in self.behaviour.composes]
         if alien:
             raise ValueError(f"the behaviour {self.behaviour.kind} cannot have {alien[0]}")
+        if self.users is not None and "users" not in self.behaviour.composes:
+            raise ValueError(f"the behaviour {self.behaviour.kind} cannot have users")
         if self.behaviour.reads_trait and self.responses.trait is None:
             what = "length, or a numeric column" if self.responses.kind == "file" else "such as feature:31"
             raise ValueError(f"the behaviour reads a trait that the responses lack: give `trait`, {what}")
@@ -72,7 +78,8 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
         for name in changes.keys() - loose.keys():
             described[name] = _laid_over(name, described[name], changes[name])
         for name, value in loose.items():
-            described[_part_with(described, name)][name] = value
+            part = _part_with(described, name)
+            described[part] = {**(described[part] or {}), name: value}
         try:
             return WorldConfig.model_validate(described)
         except ValidationError as error:
@@ -95,7 +102,7 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
         return self.behaviour.scar_at_0 and self.channel.always_share == 0
 
 
-PARTS = ("responses", "reward", "behaviour", "channel")
+PARTS = ("responses", "reward", "behaviour", "channel", "users")
 
 
 def first_error(error: ValidationError) -> tuple[str, str]:
@@ -110,8 +117,9 @@ def _laid_over(part: str, start: Any, change: Any) -> Any:
     """A part's settings after a change; those that a new kind shares with the old one are kept."""
     if part not in PARTS:
         return change
-    if isinstance(change, BaseModel):
-        return change.model_dump()
+    if change is None or isinstance(change, BaseModel):
+        return None if change is None else change.model_dump()
+    start = start or {}
     if isinstance(change, str):
         change = {"kind": change}
     if not isinstance(change, Mapping):
@@ -122,7 +130,7 @@ def _laid_over(part: str, start: Any, change: Any) -> Any:
 
 def _part_with(described: Mapping[str, Any], setting: str) -> str:
     """The part that has a setting of this name."""
-    fields = {part: _fields(part, described[part].get("kind")) for part in PARTS}
+    fields = {part: _fields(part, (described[part] or {}).get("kind")) for part in PARTS}
     for part, names in fields.items():
         if setting in names:
             return part
@@ -135,11 +143,10 @@ def _fields(part: str, kind: Any) -> list[str]:
     """Names of the settings of a part of this kind; a kind that does not exist has none of its own."""
     if part == "behaviour":
         return list(find(kind).model_fields) if isinstance(kind, str) else ["kind"]
-    if part == "channel":
-        return list(Channel.model_fields)
+    if part in ("channel", "users"):
+        return list((Channel if part == "channel" else Users).model_fields)
     union = get_args(get_args(Responses if part == "responses" else Reward)[0])
     for model in union:
         if model.model_fields["kind"].default == kind:
             return list(model.model_fields)
     return ["kind"]
-

@@ -28,6 +28,8 @@ class Population:
         Responses whose users always act.
     trait : ndarray, shape (n,), optional
         The world's named property of the responses, in its own unit.
+    user : ndarray of int64, shape (n,), optional
+        User who is shown the response, where users see several pages.
     """
 
     features: Matrix
@@ -38,6 +40,7 @@ class Population:
     rank: np.ndarray
     always_acts: np.ndarray | None = None
     trait: np.ndarray | None = None
+    user: np.ndarray | None = None
 
     @property
     def reward(self) -> np.ndarray:

@@ -55,6 +55,8 @@ def described(world: WorldConfig) -> str:
     else:
         said = ", ".join([f"behaviour {world.behaviour.kind}", *_settings(world.behaviour)])
     changed = [one for one in _settings(world.channel) if one not in _settings(start.channel)]
+    if world.users is not None and world.users != start.users:
+        changed += [f"users of {world.users.pages_per_user} pages each", *_settings(world.users)]
     return ", ".join([said, *changed])
 
 

@@ -42,6 +42,8 @@ class Scene:
         The distribution of ratings, where they are drawn per log.
     always_acts : ndarray of bool, shape (n,), optional
         Responses whose users always act when satisfied.
+    user : ndarray of int64, shape (n,), optional
+        User who is shown the response, where users see several pages.
     """
 
     features: Matrix
@@ -57,6 +59,7 @@ class Scene:
     trait_name: str | None = None
     ratings: Ratings | None = None
     always_acts: np.ndarray | None = None
+    user: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:
@@ -65,7 +68,7 @@ class Scene:
 
     def take(self, rows: np.ndarray) -> "Scene":
         """Return the scene of some of the responses, given by their numbers."""
-        own = ("context", "groups", "reward", "rating", "page", "rank", "trait", "always_acts")
+        own = ("context", "groups", "reward", "rating", "page", "rank", "trait", "always_acts", "user")
         parts = {name: value[rows] for name in own if (value := getattr(self, name)) is not None}
         ratings = None if self.ratings is None else self.ratings.take(rows)
         return replace(self, features=take_rows(self.features, rows), ratings=ratings, **parts)

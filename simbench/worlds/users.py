@@ -1,0 +1,151 @@
+"""Users: people who see several pages, and differ in how active, how lenient and how careful they are."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.polynomial.hermite_e import hermegauss
+from pydantic import BaseModel, Field
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+
+from simbench.worlds.channel import SignalsLaw
+from simbench.worlds.law import Drawn, Law, Outcomes
+
+_NODES, _WEIGHTS = hermegauss(40)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+class Users(BaseModel, frozen=True, extra="forbid"):
+    """Who sees the pages. Every replicate draws its users anew: what a study measures is over users too.
+
+    Parameters
+    ----------
+    pages_per_user : int
+        How many pages one user sees.
+    activity : float
+        Standard deviation of a user's effect on the logit of the propensity, beside what the log holds.
+    leniency : float
+        Standard deviation of a user's effect on the logit of the reward. The true reward of a response is
+        the mean over users.
+    careless : float in [0, 1)
+        Share of the users who click without regard to the response: on a bad one as on a good one.
+    """
+
+    pages_per_user: int = Field(default=5, ge=1)
+    activity: float = Field(default=0.0, ge=0)
+    leniency: float = Field(default=0.0, ge=0)
+    careless: float = Field(default=0.0, ge=0, lt=1)
+
+
+@dataclass(frozen=True)
+class _Effects:
+    """Effects of users on responses: floats for all alike, or arrays of shape (n,)."""
+
+    activity: np.ndarray | float
+    leniency: np.ndarray | float
+    careless: np.ndarray | bool
+
+
+def users_of(page: np.ndarray, users: Users, rng: np.random.Generator) -> np.ndarray:
+    """Deal the pages to users at random; returns the user of every response, shape (n,), int64."""
+    numbers, code = np.unique(page, return_inverse=True)
+    return rng.permutation(len(numbers))[code] // users.pages_per_user
+
+
+class UsersLaw(Law):
+    """A law of independent responses, made dependent by the users whom they share.
+
+    Parameters
+    ----------
+    base : SignalsLaw
+        What a user without effects would do.
+    users : Users
+    user : ndarray of int64, shape (n,)
+        User of every response.
+    """
+
+    def __init__(self, base: SignalsLaw, users: Users, user: np.ndarray):
+        self.base, self.users = base, users
+        _, self.user = np.unique(user, return_inverse=True)
+        # users differ in who acts, and not in how many act
+        self._shift = np.array([_shift(alpha, users.activity) for alpha in base.propensities])[:, None]
+        self._reward = _mean(logit(base.reward), users.leniency)
+        self.propensities = _mean(logit(base.propensities) + self._shift, users.activity)
+
+    @property
+    def reward(self) -> np.ndarray:
+        """Mean of ``γ`` over users, shape (n,)."""
+        return self._reward
+
+    @property
+    def propensity(self) -> np.ndarray:
+        """Mean of ``α`` over users, shape (n,): activity and leniency are independent."""
+        return self.propensities[0]
+
+    @property
+    def signal_probabilities(self) -> np.ndarray:
+        """``P(s_k = 1)`` over users, shape (K, n)."""
+        slip = self.users.careless + (1 - self.users.careless) * self.base.channel.misclick
+        law = SignalsLaw(self.reward, self.propensities, self.base.channel, slip=slip)
+        return law.signal_probabilities
+
+    def action_correlation(self) -> float:
+        """Mean correlation of two positive actions of a user without effects."""
+        return self.base.action_correlation()
+
+    def draw(self, rng: np.random.Generator) -> Drawn:
+        """Draw users, then what they do."""
+        count = int(self.user.max()) + 1
+        normal, uniform = rng.standard_normal((2, count)), rng.random(count)
+        careless = uniform < self.users.careless
+        return self._given(_Effects(*normal[:, self.user], careless[self.user])).draw(rng)
+
+    def outcomes(self, rows: np.ndarray) -> Outcomes:
+        """Enumerate one page, which one user sees: the mean over users of what they leave."""
+        found = [
+            (self._given(effects, rows).outcomes(np.arange(len(rows))), weight)
+            for effects, weight in self._kinds_of_user()
+        ]
+        probability = sum(outcomes.probability * weight for outcomes, weight in found)
+        first = found[0][0]
+        return Outcomes(first.signals, first.shown, np.asarray(probability))
+
+    def _given(self, effects: _Effects, rows: np.ndarray | slice = slice(None)) -> SignalsLaw:
+        """The law of these responses for users of these effects."""
+        reward = expit(logit(self.base.reward[rows]) + self.users.leniency * effects.leniency)
+        active = self._shift + self.users.activity * np.asarray(effects.activity)
+        alphas = expit(logit(self.base.propensities[:, rows]) + active)
+        slip = np.where(effects.careless, 1.0, self.base.channel.misclick)
+        return SignalsLaw(reward, alphas, self.base.channel, slip=slip)
+
+    def _kinds_of_user(self) -> Iterator[tuple[_Effects, float]]:
+        """Quadrature over users: effects, and their weights."""
+        alike = [(0.0, 1.0)]
+        normal = list(zip(_NODES, _WEIGHTS, strict=True))
+        activity = normal if self.users.activity > 0 else alike
+        leniency = normal if self.users.leniency > 0 else alike
+        share = self.users.careless
+        care = [(False, 1 - share), (True, share)] if share > 0 else [(False, 1.0)]
+        for (a, of_a), (b, of_b), (c, of_c) in product(activity, leniency, care):
+            yield _Effects(a, b, c), of_a * of_b * of_c
+
+
+def _mean(logits: np.ndarray, spread: float) -> np.ndarray:
+    """``E[σ(logit + spread u)]`` with ``u ~ N(0, 1)``, of the shape of the logits."""
+    if spread == 0:
+        return expit(logits)
+    total = np.zeros(np.shape(logits))
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        total += weight * expit(logits + spread * node)
+    return total
+
+
+def _shift(alpha: np.ndarray, spread: float) -> float:
+    """``c`` such that ``mean E[σ(logit α + c + spread u)]`` is ``mean α``."""
+    if spread == 0:
+        return 0.0
+    logits, target = logit(alpha), alpha.mean()
+    bound = 40.0 + 10 * spread
+    return float(brentq(lambda c: _mean(logits + c, spread).mean() - target, -bound, bound, xtol=1e-12))
