@@ -12,7 +12,7 @@ DEEPEST, MOST_VALUES, MOST_BYTES = 50, 100_000, 1_000_000
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's plain values, without dates (``2024-01-01`` stays a text); a name that stands twice is an error."""
+    """Plain values, without dates (``2024-01-01`` stays a text); a name that stands twice is an error."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012  (a class attribute of PyYAML)
         first: [(tag, pattern) for tag, pattern in known if not tag.endswith(":timestamp")]
