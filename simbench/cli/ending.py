@@ -18,9 +18,9 @@ CommandLineError = next(kind for kind in typer.BadParameter.__mro__ if kind.__na
 def run_command(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run a command line, and return its exit code.
 
-    Bad input is one sentence on stderr and exit code 2, as is what the machine refuses (a file name that is too
-    long, memory that it has not). Any other error is one sentence and exit code 1. With ``--debug`` errors are
-    raised.
+    Bad input is one sentence on stderr and exit code 2, and so is what the machine refuses (a file name that
+    is too long, memory that it has not). Any other error is one sentence and exit code 1. With ``--debug``
+    errors are raised.
     """
     try:
         _check_arguments(arguments)
@@ -40,7 +40,7 @@ def in_one_sentence(error: Exception) -> tuple[int, str]:
     if isinstance(error, BadInput):
         return BAD_INPUT, str(error)
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        return BAD_INPUT, f"this takes more memory than there is ({first_line(error)}): ask for less at a time."
+        return BAD_INPUT, f"this takes more memory than there is ({first_line(error)}): ask for less."
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
         return BAD_INPUT, f"{where}{error.strerror}."

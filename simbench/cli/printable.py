@@ -1,7 +1,7 @@
 """What a person's text looks like when it is printed: no control characters, and one line for a sentence.
 
-Names of columns, estimators and worlds come from files. Printed as they are, they could move the cursor, clear
-the screen or colour it.
+Names of columns, estimators and worlds come from files. Printed as they are, they could move the cursor,
+clear the screen or colour it.
 """
 
 import unicodedata
