@@ -44,22 +44,24 @@ def source_of(name: str, group: str) -> str | None:
     if point is None and ".py:" in name:
         path = Path(name.rsplit(":", 1)[0])
         return _digest(path.resolve()) if path.is_file() else None
-    if point is None and ":" in name:
-        point = EntryPoint(name, name, group)
-    return None if point is None else _of_package(point)
+    if point is not None:
+        return _of_package(point.module.split(".")[0], point)
+    return _of_package(name.split(":")[0].split(".")[0], None) if ":" in name else None
 
 
-def _of_package(point: EntryPoint) -> str | None:
-    package = point.module.split(".")[0]
+def _of_package(package: str, point: EntryPoint | None) -> str | None:
     if package in OWN:
         return None
-    spec = find_spec(package) if package.isidentifier() else None
+    try:
+        spec = find_spec(package)
+    except ValueError:  # no name of a package, or a module that was made and not imported
+        spec = None
     if spec is None:
         return None
     places = [Path(place) for place in spec.submodule_search_locations or ()]
     if not places and spec.origin is not None and Path(spec.origin).is_file():
         places = [Path(spec.origin)]
-    found = " ".join([*_versions(point, package), *(_digest(place) for place in places)])
+    found = " ".join([*_versions(package, point), *(_digest(place) for place in places)])
     if _first.setdefault(package, found) != found and package in sys.modules:
         raise BadInput(
             f"{package} was edited after this process imported it, and its old code would run: start Python "
@@ -68,8 +70,8 @@ def _of_package(point: EntryPoint) -> str | None:
     return found
 
 
-def _versions(point: EntryPoint, package: str) -> list[str]:
-    if point.dist is not None:
+def _versions(package: str, point: EntryPoint | None) -> list[str]:
+    if point is not None and point.dist is not None:
         return [f"{point.dist.name} {point.dist.version}"]
     names = sorted(set(packages_distributions().get(package, ())))
     try:

@@ -65,7 +65,8 @@ OTHER = {
 
 
 @pytest.mark.parametrize(
-    "field", [name for name in Cell.model_fields if name not in ("memory_budget", "replicates", "label_share")]
+    "field",
+    [name for name in Cell.model_fields if name not in ("memory_budget", "replicates", "label_share")],
 )
 def test_every_field_is_part_of_the_key(field):
     assert changed(**{field: OTHER[field]}).key != AT.key

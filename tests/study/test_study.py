@@ -18,14 +18,16 @@ from simbench.study import run as study
 from simbench.study.cell import Outcome
 from simbench.study.config import StudyConfig, cells_of, under, validate
 from simbench.study.executors.local import Local
-from simbench.study.executors.worker import died, fixed_threads
+from simbench.study.executors.worker import died
 from simbench.study.finished import read_study, situations
+from simbench.study.folder import describe, environment, is_of
 from simbench.study.interrupt import remembered
 from simbench.study.policy_settings import Downstream
 from simbench.study.protocol import EvaluationProtocol
-from simbench.study.run import environment, is_of, run
+from simbench.study.run import run
 from simbench.study.shards import Shards
 from simbench.study.table import read_table
+from simbench.training.threads import fixed_threads
 from simbench.worlds.presets import PRESETS
 
 SMALL = {"test_size": 100, "n_features": 3, "n_context": 2}
@@ -198,12 +200,22 @@ def test_a_study_says_how_it_was_made(finished):
     assert (other["seed"], other["device"], other["memory_budget"]) == (4, "cuda", 1 << 21)
 
 
-def test_a_folder_is_of_the_very_study_that_began_it(finished, tmp_path):
+def test_a_folder_takes_more_cells_of_its_study_and_not_those_of_another(finished, tmp_path):
     config, out, _, _ = finished
     assert is_of(Location(out), config)
-    assert is_of(Location(out), config.model_copy(update={"memory_budget": 1 << 21}))
-    for changes in ({"margin": 0.1}, {"seed": 1}, {"level": 0.9}, {"downstream": None}):
-        with pytest.raises(BadInput, match=rf"another study \(it differs in: {next(iter(changes))}\)"):
+    for changes in (
+        {"memory_budget": 1 << 21}, {"margin": 0.1}, {"level": 0.9}, {"downstream": None},
+        {"device": "cpu:1"}, {"estimators": ("naive",)}, {"replicates": 3}, {"worlds": (SECOND,)}, {"sizes": (70,)},
+        {"parameters": {}}, {"grant": ()}, {"protocols": (EvaluationProtocol(name="other"),)},
+        {"label_share": 0.5},
+    ):  # fmt: skip
+        assert is_of(Location(out), config.model_copy(update=changes))
+    for changes, theirs, ours in (
+        ({"seed": 1}, "seed 0", "seed 1"),
+        ({"device": "cuda"}, "device cpu", "device cuda"),
+        ({"precision": "bf16", "seed": 2}, "seed 0 and precision fp32", "seed 2 and precision bf16"),
+    ):
+        with pytest.raises(BadInput, match=rf"holds a study with {theirs}, and this one has {ours}: choose"):
             is_of(Location(out), config.model_copy(update=changes))
     assert not is_of(Location(tmp_path / "new"), config)
     (tmp_path / ".study.json.abc.tmp").write_text("{")  # left by a kill in the first write
@@ -246,7 +258,7 @@ def test_situations_are_the_finished_cells_of_one_protocol_world_size_and_level(
         "protocols": (EvaluationProtocol(), EvaluationProtocol(name="other")),
     })  # fmt: skip
     folder = Location(tmp_path)
-    study._claim(folder, config)
+    describe(folder, config)
     with pytest.raises(BadInput, match="no finished cell"):
         list(situations(folder))
     cells = cells_of(config)

@@ -230,7 +230,15 @@ def test_replicates_before_the_first_are_not_fitted_and_the_others_keep_their_nu
     log, truth = WORLD.draw(range(5))
     monkeypatch.setattr(supervision, "chunk_size", lambda *_: 2)
     monkeypatch.setattr(Chunked, "calls", [])
-    what = (EvaluationProtocol(oracle_stopping=True), lambda s: Chunked(**s), [{}], log, truth, WORLD.test, True)
+    what = (
+        EvaluationProtocol(oracle_stopping=True),
+        lambda s: Chunked(**s),
+        [{}],
+        log,
+        truth,
+        WORLD.test,
+        True,
+    )
     kept, diagnostics, chosen = fit_under(*what, first=2)
     assert [numbers for numbers, *_ in Chunked.calls] == [[2, 3], [4]] and chosen.tolist() == [0, 0, 0]
     for numbers, part, holdout, _ in Chunked.calls:
