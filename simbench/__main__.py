@@ -1,5 +1,38 @@
-"""``python -m simbench``."""
+"""The command ``simbench``, also ``python -m simbench``: its process, signals and end."""
+
+import os
+import sys
 
 from simbench.cli import main
+from simbench.study.interrupt import end_within, heed
 
-main()
+GRACE = 2.0  # seconds in which the interpreter closes what is open
+
+
+def command() -> None:
+    """Run the command line in this process, and end the process whatever threads a plug-in left."""
+    heed()
+    code = 1
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        end_within(GRACE, code)
+    sys.exit(code if _all_is_read() else 1)
+
+
+def _all_is_read() -> bool:
+    """Write what is still to be written; False if its reader has gone, as ``head`` does."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)  # else the interpreter would write once more, and complain
+        os.dup2(nowhere, sys.stdout.fileno())
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    command()

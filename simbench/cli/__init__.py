@@ -24,8 +24,10 @@ from simbench.cli import (
     simulate,
     tune,
 )
-from simbench.cli.ending import print_anywhere, run_command
+from simbench.cli.ending import print_anywhere, run_command, say
 from simbench.cli.options import parsed
+from simbench.cli.stopped import stopped
+from simbench.study.interrupt import exit_code
 
 BENCH, OWN = "Measure estimators in simulated worlds", "Work on your own log"
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
@@ -72,7 +74,8 @@ def root(
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line, and exit.
 
-    Bad input is printed on stderr as one sentence, with exit code 2; Ctrl-C exits with 130.
+    Bad input is printed on stderr as one sentence, with exit code 2. Ctrl-C exits with 130; in the process of
+    a command (:mod:`simbench.__main__`), SIGTERM exits with 143 and SIGHUP with 129.
 
     Parameters
     ----------
@@ -86,5 +89,6 @@ def main(arguments: list[str] | None = None) -> Any:
     except KeyboardInterrupt:
         code = 130
     if code == 130:  # typer makes an exit with 130 of Ctrl-C
-        print("simbench: stopped; finished cells are kept, run the same command again.", file=sys.stderr)
+        say(stopped(arguments))
+        code = exit_code()
     sys.exit(code)

@@ -1,6 +1,8 @@
 """Runs cells in processes of this machine."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import cast
 
@@ -11,8 +13,10 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from simbench.errors import BadInput
 from simbench.study.cell import Cell, Outcome
 from simbench.study.executors.executor import RETRIES
-from simbench.study.executors.worker import THREADS, died, run_alone
+from simbench.study.executors.worker import died, run_alone
+from simbench.study.orphan import end_with
 from simbench.study.shards import Shards
+from simbench.training.threads import THREADS
 
 
 class Local:
@@ -26,6 +30,7 @@ class Local:
 
     def __init__(self, jobs: int = 1):
         self.jobs = jobs
+        self.running: Generator[Outcome, None, None] | None = None
 
     def __enter__(self) -> "Local":
         return self
@@ -33,7 +38,8 @@ class Local:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        pass
+        if self.running is not None:
+            self.running.close()  # ends the workers, if cells are left
 
     def check(self, device: str, shards: Shards) -> None:
         """Check that PyTorch can use the device, and that all processes can reach the shards."""
@@ -47,6 +53,10 @@ class Local:
 
     def run(self, cells: Sequence[Cell], shards: Shards) -> Iterator[Outcome]:
         """Run all cells, and yield the outcome of each as it ends."""
+        self.running = self._run(cells, shards)
+        return self.running
+
+    def _run(self, cells: Sequence[Cell], shards: Shards) -> Generator[Outcome, None, None]:
         if self.jobs == 1:
             yield from (run_alone(cell, shards) for cell in cells)
             return
@@ -59,15 +69,17 @@ class Local:
             if (yield from self._together({cell.key: cell}, shards)):
                 yield died(cell)
 
-    def _together(self, left: dict[str, Cell], shards: Shards) -> Iterator[Outcome]:
+    def _together(self, left: dict[str, Cell], shards: Shards) -> Generator[Outcome, None, dict[str, Cell]]:
         """Run the cells and remove from ``left`` those that end; returns what is left when a worker dies."""
-        with parallel_config("loky", inner_max_num_threads=THREADS):
+        own = {"initializer": end_with, "initargs": (os.getpid(),)}
+        with parallel_config("loky", inner_max_num_threads=THREADS, **own):
             pool = Parallel(n_jobs=self.jobs, return_as="generator_unordered")
         results = pool(delayed(run_alone)(cell, shards) for cell in list(left.values()))
         try:
-            for outcome in cast(Iterator[Outcome], results):
-                del left[outcome.cell.key]
-                yield outcome
+            with closing(cast(Generator[Outcome, None, None], results)) as ended:
+                for outcome in ended:
+                    del left[outcome.cell.key]
+                    yield outcome
         except TerminatedWorkerError:
             pass  # the pool is gone, and with it what ran beside the cell
         return left

@@ -18,6 +18,7 @@ from simbench.errors import BadInput
 from simbench.study.cell import Cell, Outcome
 from simbench.study.executors.executor import RETRIES
 from simbench.study.executors.worker import died, run_alone
+from simbench.study.interrupt import handlers_kept
 from simbench.study.shards import Shards
 
 try:
@@ -61,7 +62,8 @@ class Ray:
         address = self.address or os.environ.get("RAY_ADDRESS", "auto")
         try:
             _listens(address)  # Ray itself would try for a minute
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+            with handlers_kept():
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # ConnectionError, or a version of Ray or Python that does not match
             where = "" if address == "auto" else f" at {address}"
             lines = str(error).splitlines() or [type(error).__name__]
