@@ -11,6 +11,10 @@ class BadInput(ValueError):
     """
 
 
+class NotTrained(BadInput):
+    """A fit whose loss was never finite, so that nothing was learned."""
+
+
 class NotIdentified(UserWarning):
     """Warning that the log does not determine the reward: several rewards reach the same likelihood."""
 

@@ -23,6 +23,7 @@ class LabellingEM(ImplicitRM):
     """
 
     optional = frozenset()
+    also_reads = frozenset()
     reads_marginals = False
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
@@ -69,7 +70,7 @@ class SAREM(LabellingEM):
         r, rate = batch.feedback, batch.feedback_rate
         label = (r * (1 - rate) + (1 - r) * rate) * cross_entropy(out.reward, r)
         preference = r + (1 - r) * torch.sigmoid(out.reward).detach()
-        return (label + self.labelling_loss(out, batch, preference)).mean(-1)
+        return batch.mean(label + self.labelling_loss(out, batch, preference))
 
 
 class LBE(LabellingEM):
@@ -90,9 +91,8 @@ class LBE(LabellingEM):
 
     def initial_objective(self, out: Outputs, batch: Batch) -> Tensor:
         even = torch.full_like(out.head("propensity"), 0.5)
-        return (cross_entropy(out.reward, batch.feedback) + cross_entropy(out.head("propensity"), even)).mean(
-            -1
-        )
+        naive = cross_entropy(out.reward, batch.feedback)
+        return batch.mean(naive + cross_entropy(out.head("propensity"), even))
 
 
 class ReCRec(ImplicitRM):
@@ -113,6 +113,7 @@ class ReCRec(ImplicitRM):
     source = "Lin et al., ACM TOIS 2024 (ReCRec-F)"
     networks = (Network(), Network(("propensity",)))
     optional = frozenset()
+    also_reads = frozenset()
     reads_marginals = False
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:

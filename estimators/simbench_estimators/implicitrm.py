@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
 from simbench.log.feedback import FeedbackLog
 from simbench.training.contract import FittedReplicates, Network
@@ -28,6 +29,7 @@ from simbench.training.losses import (
 from simbench.training.parameters import Count
 from simbench.training.restarts import train_restarts
 from simbench.training.samples import Batch, Outputs
+from simbench.training.trained import require_trained
 from simbench.training.trainer import Execution
 
 NEVER = -1e3  # log of a probability of 0 that stays finite
@@ -72,7 +74,9 @@ def group_posteriors(
     )
 
 
-def marginal_loss(log_probability: Tensor, log_complement: Tensor, told: Tensor | float) -> Tensor:
+def marginal_loss(
+    log_probability: Tensor, log_complement: Tensor, told: Tensor | float, batch: Batch
+) -> Tensor:
     """Cross-entropy of a told marginal against the batch's mean probability, shape (...,).
 
     It weighs as much as one anonymous answer per response would, and is smallest if both are equal.
@@ -83,10 +87,10 @@ def marginal_loss(log_probability: Tensor, log_complement: Tensor, told: Tensor 
         Log of each response's probability, and of its complement.
     told : Tensor or float, in [0, 1]
         The marginal.
+    batch : Batch
+        Its mean is over what was shown, by the weights.
     """
-    log_n = math.log(log_probability.shape[-1])
-    log_mean = torch.logsumexp(log_probability, -1) - log_n
-    log_rest = torch.logsumexp(log_complement, -1) - log_n
+    log_mean, log_rest = batch.log_mean_exp(log_probability), batch.log_mean_exp(log_complement)
     return -(told * log_mean + (1 - told) * log_rest)
 
 
@@ -147,7 +151,9 @@ class ImplicitRM(Estimator):
     source = "ImplicitRM, arXiv 2603.23184, section 3.2"
     networks = (Network(), Network(("propensity",), "context"))
     optional = frozenset({"labels", "misclick", "action rate", "always acts"})
+    also_reads = frozenset({"class prior"})
     reads_marginals = True
+    weighs_rows = True
 
     e_step: Literal["batch", "epoch", "likelihood"] = "batch"
     restarts: Count = 1
@@ -169,8 +175,12 @@ class ImplicitRM(Estimator):
         if self.restarts == 1 or "propensity" not in self.heads():
             return super().fit_replicates(log, replicates, holdout, execution)
         self.require(log)
+        if log.weights is not None:
+            raise BadInput("restarts are compared on rows that count alike: give no weights, or restarts=1.")
         numbers = replicates or range(log.n_replicates)
-        return train_restarts(self, log, numbers, self.restarts, holdout, execution)
+        found = train_restarts(self, log, numbers, self.restarts, holdout, execution)
+        require_trained(found, self.name)
+        return found
 
     @property
     def has_epoch_state(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -212,9 +222,10 @@ class ImplicitRM(Estimator):
             return loss
         if batch.class_prior is not None:
             good, bad = logsigmoid(out.reward), logsigmoid(-out.reward)
-            loss = loss + marginal_loss(good, bad, batch.class_prior.squeeze(-1))
+            loss = loss + marginal_loss(good, bad, batch.class_prior.squeeze(-1), batch)
         if batch.action_rate is not None and out.propensity is not None:
-            loss = loss + marginal_loss(*self.log_propensity(out, batch), batch.action_rate)
+            told = self.log_propensity(out, batch)
+            loss = loss + marginal_loss(*told, batch.action_rate, batch)
         return loss
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
@@ -227,7 +238,7 @@ class ImplicitRM(Estimator):
         nll = observed_nll(out.reward, log_alpha, batch.feedback, batch.misclick)
         if batch.labels is not None:
             nll = _labelled_nll(nll, out.reward, log_alpha, log_passive, batch)
-        return nll.mean(-1) + self.marginals(out, batch)
+        return batch.mean(nll) + self.marginals(out, batch)
 
     def epoch_state(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         preference, action = self.posteriors(out, batch)

@@ -11,10 +11,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from simbench.errors import BadInput, NotIdentified
+from simbench.estimator.arrays import classes_and_codes, log_of_arrays
 from simbench.log.feedback import FeedbackLog
 from simbench.training.contract import FittedReplicates, Trainable
 from simbench.training.holdout import Holdout
 from simbench.training.train import train
+from simbench.training.trained import require_trained
 from simbench.training.trainer import Execution
 
 if TYPE_CHECKING:
@@ -33,6 +35,12 @@ if TYPE_CHECKING:
 
 else:
     from sklearn.base import BaseEstimator, ClassifierMixin
+
+
+OVER_ROWS = (  # methods that may compute something of many rows
+    *("fit_replicates", "prepare", "calibration"),
+    *("risk", "objective", "initial_objective", "selection_loss"),
+)
 
 
 class Estimator(Trainable, ClassifierMixin, BaseEstimator):
@@ -77,7 +85,10 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
         """
         self.check_parameters()
         self.require(log)
-        return train(self, log, replicates or range(log.n_replicates), holdout=holdout, execution=execution)
+        numbers = replicates or range(log.n_replicates)
+        model = train(self, log, numbers, holdout=holdout, execution=execution)
+        require_trained(model, self.name or type(self).__name__)
+        return model
 
     # -- the scikit-learn face --------------------------------------------------------------
 
@@ -90,7 +101,13 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
         groups: ArrayLike | None = None,
         propensity: ArrayLike | None = None,
         class_prior: float | None = None,
+        labels: ArrayLike | None = None,
+        misclick: float | None = None,
+        action_rate: float | None = None,
+        always_acts: ArrayLike | None = None,
         signals: ArrayLike | None = None,
+        negative_signals: Sequence[int] = (),
+        sample_weight: ArrayLike | None = None,
     ) -> Self:
         """Fit the reward on one log.
 
@@ -99,7 +116,8 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
         X : array, shape (n, d)
             Response features.
         y : array, shape (n,)
-            Feedback of two classes; the larger class counts as "clicked".
+            Feedback of two classes; the larger class counts as "clicked", of an ordered categorical the later
+            one in its order.
         context : array, shape (n, k), optional
             What the propensity depends on besides the response.
         groups : array, shape (n,), optional
@@ -107,9 +125,21 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
         propensity : array, shape (n,), in (0, 1], optional
             Probability ``α`` that the user acts.
         class_prior : float in (0, 1), optional
-            Mean reward ``π = E[γ]``.
+            Mean reward ``π = E[γ]``; not below the share of clicks.
+        labels : array, shape (n,), in {0, 1}, optional
+            Explicit labels of ``r*``; NaN or None where there is none.
+        misclick : float in [0, 1), optional
+            ``ε = P(r=1 | r*=0, a=1)``.
+        action_rate : float in (0, 1), optional
+            Mean propensity ``E[α]``; not below the share of clicks.
+        always_acts : array, shape (n,), bool, optional
+            Responses shown to users who are known to act whenever satisfied.
         signals : array, shape (n, K), in {0, 1}, optional
-            Several positive signals in place of the feedback alone; the first column is ``y``.
+            Several signals in place of the feedback alone; the first column is ``y``.
+        negative_signals : sequence of int
+            Which columns of ``signals`` express dissatisfaction; never the first.
+        sample_weight : array, shape (n,), at least 0, optional
+            How much each row counts in the mean loss; only for estimators whose loss is such a mean.
 
         Returns
         -------
@@ -121,9 +151,9 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
             If the input cannot be used.
         """
         self.check_parameters()
-        x, labels = validate_data(self, X, y, dtype=np.float32)
-        check_classification_targets(labels)
-        self.classes_, code = np.unique(labels, return_inverse=True)
+        x, clicked = validate_data(self, X, y, dtype=np.float32)
+        check_classification_targets(clicked)
+        self.classes_, code = classes_and_codes(y, clicked)
         if len(self.classes_) > 2:
             raise BadInput(
                 "Only binary classification is supported. The type of the target is multiclass: "
@@ -131,20 +161,39 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
             )
         if len(self.classes_) == 1:
             raise BadInput("feedback has one class only: a click and a missing click are needed at least.")
-        log = FeedbackLog(
-            features=x,
-            feedback=code[None].astype(np.float32),
-            groups=np.arange(len(x)) if groups is None else _as_codes(groups),
-            context=None if context is None else np.asarray(context, dtype=np.float32),
-            propensity=None if propensity is None else np.asarray(propensity, dtype=float),
+        log = log_of_arrays(
+            x,
+            code,
+            groups,
+            context=context,
+            propensity=propensity,
             class_prior=class_prior,
-            signals=None if signals is None else np.asarray(signals, dtype=np.float32).T[None],
+            labels=labels,
+            misclick=misclick,
+            action_rate=action_rate,
+            always_acts=always_acts,
+            signals=signals,
+            negative_signals=tuple(negative_signals),
+            weights=sample_weight,
         )
+        self.require_read(log)
+        if sample_weight is not None and not self._weighs_rows():
+            raise BadInput(
+                f"{self.name or type(self).__name__} takes no sample_weight: its loss is no mean over rows "
+                "that could count differently."
+            )
         self.model_ = self.fit_replicates(log)
         advice = getattr(self.model_, "warning", None)
         if advice is not None:
             warnings.warn(f"{type(self).__name__}: {advice}", NotIdentified, stacklevel=2)
         return self
+
+    def _weighs_rows(self) -> bool:
+        """Whether rows may have weights, see ``weighs_rows``."""
+        if self.weighs_rows is not None:
+            return self.weighs_rows
+        usual = all(getattr(type(self), name) is getattr(Estimator, name) for name in OVER_ROWS)
+        return usual and self.sums_over_samples and not self.reads_pairs
 
     def predict_reward(self, X: ArrayLike) -> np.ndarray:
         """Estimated reward ``γ̂(x) = P(r* = 1 | x)`` of each row, shape (m,), float64 in [0, 1]."""
@@ -170,10 +219,6 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
     if TYPE_CHECKING:
         model_: FittedReplicates = field(init=False)  # set by fit
         classes_: np.ndarray = field(init=False)
-
-
-def _as_codes(groups: ArrayLike) -> np.ndarray:
-    return np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
 
 
 def grant(log: FeedbackLog, **known: Any) -> FeedbackLog:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from simbench.errors import BadInput
+from simbench.errors import BadInput, NotTrained
 from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import find
 from simbench.log.feedback import FeedbackLog
@@ -103,13 +103,16 @@ def tune(cell: Cell, trials: int, storage: Path | None = None) -> Tuned:
 
 def held_out_criterion(estimator: Estimator, log: FeedbackLog) -> float:
     """Fit an estimator, and return the criterion of the search: a mean over replicates, lower is better."""
-    model = estimator.fit_replicates(log)
+    try:
+        model = estimator.fit_replicates(log)
+    except NotTrained:
+        return np.inf
     assert isinstance(model, StackedModel | ModelChunks)
     prepared = estimator.prepare(log)
     propensity = prepared.propensity
     if propensity is None and prepared.class_prior is not None:
         # the label frequency is the propensity that SCAR with this prior amounts to
-        rate = prepared.feedback.mean(axis=1, keepdims=True)
+        rate = prepared.feedback_rate[:, None]
         propensity = rate / np.reshape(prepared.class_prior, (-1, 1))
     if propensity is None or estimator.ranks_only:
         return float(model.held_out_loss.mean())
@@ -117,7 +120,8 @@ def held_out_criterion(estimator: Estimator, log: FeedbackLog) -> float:
     alpha = np.broadcast_to(propensity, log.feedback.shape)[:, rows]
     p = np.clip(model.predict(log.features[rows]) * alpha, 1e-6, 1 - 1e-6)
     r = log.feedback[:, rows]
-    return float(-(r * np.log(p) + (1 - r) * np.log1p(-p)).mean())
+    shown = True if log.shown is None else log.shown[:, rows]
+    return float(-(r * np.log(p) + (1 - r) * np.log1p(-p)).mean(where=shown))
 
 
 def tuning_cell(name: str, cell: dict[str, Any], grant: tuple[str, ...]) -> Cell:

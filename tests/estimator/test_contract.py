@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from simbench.errors import BadInput, NotIdentified
 from simbench.estimator.estimator import Estimator, grant
 from simbench.log.feedback import FeedbackLog
-from simbench.training.contract import MEMORY_BUDGET, Network
+from simbench.training.contract import CAN_BE_TOLD, MEMORY_BUDGET, Network
 from simbench.training.holdout import Holdout
 from simbench.training.samples import Batch, Outputs
 from simbench.training.trainer import Execution
@@ -40,6 +40,13 @@ class Noted(Terms):
     def fit_replicates(self, log, replicates=None, holdout=None):
         self.log_ = log
         return SimpleNamespace(predict=lambda x: np.stack([x[:, 0], 1 - x[:, 0]]).astype(float), warning=None)
+
+
+class Reader(Noted):
+    """Reads whatever can be told."""
+
+    optional = frozenset(CAN_BE_TOLD)
+    networks = (Network(), Network(("propensity",), "context"))
 
 
 X = np.array([[0.1, 1], [0.5, 2], [0.500001, 3], [0.9, 4]])
@@ -162,13 +169,18 @@ def test_fit_hands_on_all_that_it_is_told():
     clicks = np.array([0, 1, 1, 0])
     signals = np.column_stack([clicks, [1, 0, 1, 1], [0, 0, 1, 0]])
     context, propensity = np.arange(12.0).reshape(4, 3), np.array([0.1, 0.2, 0.3, 1.0])
-    told = {"context": context, "propensity": propensity, "class_prior": 0.3, "signals": signals}
-    log = Noted().fit(x, y, groups=["b", "a", "b", "c"], **told).log_
+    told = {"context": context, "propensity": propensity, "class_prior": 0.6, "signals": signals}
+    told |= {"labels": [1, None, 0, np.nan], "misclick": 0.1, "action_rate": 0.7}
+    told |= {"always_acts": [[True], [False], [False], [True]], "negative_signals": [2]}
+    log = Reader().fit(x, y, groups=["b", "a", "b", "c"], **told).log_
     assert log.features.tolist() == x.tolist() and log.context.tolist() == context.tolist()
     assert log.feedback.tolist() == [clicks.tolist()] and log.feedback.dtype == np.float32
     assert log.groups.tolist() == [1, 0, 1, 2]
-    assert log.propensity.tolist() == propensity.tolist() and log.class_prior == 0.3
-    assert log.signals.tolist() == [signals.T.tolist()]
+    assert log.propensity.tolist() == propensity.tolist() and log.class_prior == 0.6
+    assert log.signals.tolist() == [signals.T.tolist()] and log.negative_signals == (2,)
+    assert np.array_equal(log.labels, [[1, np.nan, 0, np.nan]], equal_nan=True)
+    assert (log.misclick, log.action_rate) == (0.1, 0.7)
+    assert log.always_acts.tolist() == [True, False, False, True]
 
 
 def test_what_fit_is_not_told_is_not_there_and_every_row_is_its_own_prompt():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from simbench_estimators.inverse_propensity import NNPU
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import (
     check_classifiers_classes,
@@ -24,14 +25,24 @@ def small(names):
     return [find(name)(**(GENTLE if name == "nnpu" else SMALL)) for name in names]
 
 
-# No check is expected to fail, so there is no list of exceptions.
-@parametrize_with_checks(small(CHECKED))
+def not_held(estimator):
+    """The checks that an estimator does not pass, and why."""
+    repeated = "a row of weight 2 and a row that stands twice are split and batched differently"
+    found = {"check_sample_weight_equivalence_on_dense_data": repeated}
+    if isinstance(estimator, NNPU):
+        refused = "its risk is no mean over rows: sample_weight is refused"
+        kinds = ("pandas_series", "not_an_array", "list", "shape", "not_overwritten")
+        found |= {f"check_sample_weights_{kind}": refused for kind in kinds}
+    return found
+
+
+@parametrize_with_checks(small(CHECKED), expected_failed_checks=not_held, xfail_strict=True)
 def test_scikit_learn_accepts(estimator, check):
     check(estimator)
 
 
 @pytest.mark.slow
-@parametrize_with_checks(small(AT_NIGHT))
+@parametrize_with_checks(small(AT_NIGHT), expected_failed_checks=not_held)
 def test_scikit_learn_accepts_the_others(estimator, check):
     check(estimator)
 
