@@ -205,8 +205,8 @@ def test_a_folder_takes_more_cells_of_its_study_and_not_those_of_another(finishe
     assert is_of(Location(out), config)
     for changes in (
         {"memory_budget": 1 << 21}, {"margin": 0.1}, {"level": 0.9}, {"downstream": None},
-        {"device": "cpu:1"}, {"estimators": ("naive",)}, {"replicates": 3}, {"worlds": (SECOND,)}, {"sizes": (70,)},
-        {"parameters": {}}, {"grant": ()}, {"protocols": (EvaluationProtocol(name="other"),)},
+        {"device": "cpu:1"}, {"estimators": ("naive",)}, {"replicates": 3}, {"worlds": (SECOND,)},
+        {"sizes": (70,)}, {"parameters": {}}, {"grant": ()}, {"protocols": (EvaluationProtocol(name="other"),)},
         {"label_share": 0.5},
     ):  # fmt: skip
         assert is_of(Location(out), config.model_copy(update=changes))
