@@ -37,7 +37,7 @@ class Location:
         if isinstance(where, Location):
             self._url, self._remote, self._path = where._url, where._remote, where._path
             return
-        self._url = os.fspath(where)
+        self._url = _in_home(os.fspath(where))
         self._path = PurePosixPath(self._url)
         if isinstance(where, str) and ("://" in where or "::" in where):
             self._open(where)
@@ -200,18 +200,44 @@ class Location:
             raise BadInput(f"{self} cannot be read: {_first_line(error)}.") from error
 
 
-def _rename_into(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(_temporary_name(path.name))
+def _in_home(path: str) -> str:
+    """The path, beginning in the home folder if it begins with ``~``."""
+    if "\0" in path:
+        raise BadInput(f"{path!r} holds a NUL character, which no path does.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        os.replace(temporary, path)
+        return str(Path(path).expanduser()) if path.startswith("~") else path
+    except RuntimeError as error:
+        raise BadInput(f"{path}: there is no such home folder.") from error
+
+
+def _rename_into(given: Path, write: Callable[[Path], object]) -> None:
+    try:
+        path = Path(os.path.realpath(given))  # absolute: some writers take a name such as "col:/x" for a URL
+        missing = [folder for folder in path.parents if not folder.exists()]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, write)
+        finally:
+            for folder in missing:
+                with suppress(OSError):  # something lies in it, as it should
+                    folder.rmdir()
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = "make room and run the same command again" if is_full else "choose another folder"
         raise BadInput(
-            f"cannot write {path}: {error.strerror or error}. Finished cells are kept; {remedy}."
+            f"cannot write {given}: {error.strerror or error}. Finished cells are kept; {remedy}."
         ) from error
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Fill a temporary file beside a path, and give it its name; a device or a pipe stays one."""
+    temporary = path.with_name(_temporary_name(path.name))
+    try:
+        write(temporary)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            path.write_bytes(temporary.read_bytes())
+        else:
+            os.replace(temporary, path)
     finally:
         with suppress(OSError):  # on a disk that cannot be written, there is none
             temporary.unlink()
@@ -219,7 +245,8 @@ def _rename_into(path: Path, write: Callable[[Path], object]) -> None:
 
 def _temporary_name(name: str) -> str:
     """Return a random name: a process id is unique on one machine only, and machines may share the folder."""
-    return f".{name}.{secrets.token_hex(6)}.tmp"
+    short = name.encode()[:60].decode(errors="ignore")  # a name may be as long as the system allows
+    return f".{short}.{secrets.token_hex(6)}.tmp"
 
 
 def _protocols(system: Any) -> set[str]:

@@ -1,0 +1,71 @@
+"""Where a file is written: at home, through a link, into a pipe; and nothing of a failure stays behind."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from simbench.errors import BadInput
+from simbench.files.location import Location
+from simbench.files.write import write_whole
+
+
+def test_a_path_may_begin_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Location("~/out").local == tmp_path / "out" == Location(Path("~/out")).local
+    assert Location("a~/b").local == Path("a~/b")
+    with pytest.raises(BadInput, match="there is no such home folder"):
+        Location("~nobody-of-this-name/out")
+    with pytest.raises(BadInput, match="NUL"):
+        Location("a\0b")
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127])
+def test_a_name_may_be_as_long_as_the_system_allows(name, tmp_path):
+    write_whole(tmp_path / name, lambda to: to.write_text("value"))
+    assert (tmp_path / name).read_text() == "value"
+    for too_long in (f"{name}xx", f"{name}xx/y"):
+        with pytest.raises(BadInput, match="File name too long"):
+            write_whole(tmp_path / too_long, lambda to: to.write_text("value"))
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_what_is_written_through_a_link_lies_where_it_leads(tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_whole(link, lambda to: to.write_text("new"))
+    assert link.is_symlink() and target.read_text() == "new"
+
+
+def test_a_pipe_stays_a_pipe(tmp_path):
+    """So does a device: with /dev/null as a report, a machine would lose its own."""
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()), daemon=True)
+    reader.start()
+    write_whole(pipe, lambda to: to.write_text("value"))
+    reader.join(10)
+    assert pipe.is_fifo() and got == ["value"] and os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_failure_leaves_no_folder_behind(tmp_path):
+    def breaks(to):
+        to.write_text("ne")
+        raise OSError("the cable")
+
+    (tmp_path / "here").mkdir()
+    with pytest.raises(BadInput, match="the cable"):
+        write_whole(tmp_path / "here" / "new" / "value", breaks)
+    assert os.listdir(tmp_path / "here") == []
+    write_whole(tmp_path / "here" / "new" / "value", lambda to: to.write_text("value"))
+    assert (tmp_path / "here" / "new" / "value").read_text() == "value"
+
+
+def test_a_name_that_looks_like_a_url_is_a_file(tmp_path, monkeypatch):
+    import pandas as pd
+
+    monkeypatch.chdir(tmp_path)
+    write_whole(Path("col:/table.parquet"), lambda to: pd.DataFrame({"a": [1]}).to_parquet(to))
+    assert (tmp_path / "col:" / "table.parquet").is_file()
