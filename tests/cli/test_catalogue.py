@@ -31,7 +31,7 @@ def test_grants_are_listed(simbench):
 
 def test_worlds_are_listed_with_the_feedback_that_they_give(simbench):
     rows = {row["world"]: row for row in listed(simbench, "worlds")}
-    assert rows["exclusive"]["law"] == "logit" and "confounded" in rows
+    assert rows["exclusive"]["behaviour"] == "logit" and "confounded" in rows
     assert float(rows["exclusive"]["feedback rate at bias level 0.5"]) == 0.15
 
 

@@ -12,7 +12,7 @@ from simbench.cli import app
 from simbench.cli.run import StudyOptions
 from simbench.study.config import StudyConfig
 from simbench.study.figures import names
-from simbench.worlds.config import RealResponses
+from simbench.worlds.responses import RatingLink
 
 HEAVY = (  # not pydantic: newer versions of typer import it themselves
     *("torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "yaml"),
@@ -61,7 +61,7 @@ def test_every_command_is_described_and_every_option_says_its_default(name):
 
 
 def test_the_stated_defaults_are_those_of_a_study():
-    config, real = StudyConfig(), RealResponses(path="")
+    config, real = StudyConfig(), RatingLink()
     said = {
         field.name: field.type.__metadata__[0].help
         for group in (StudyOptions, *options_of("world_options"), *options_of("run"))
@@ -79,10 +79,18 @@ def test_the_stated_defaults_are_those_of_a_study():
     assert f"(default {config.memory_budget.human_readable().replace('.0', '')})" in said["memory"]
     assert "the oracle and ten others" in said["estimators"] and len(config.estimators) == 11
     assert f"(default {real.slope})" in said["slope"] and f"(default {real.link}:" in said["link"]
-    for name in ("base_rate", "action_rate", "misclick", "confounding", "n_features", "signals"):
-        assert f"(default {getattr(config.worlds[0], name):g} in most worlds)" in said[name]
-    assert f"(default {config.worlds[0].responses_per_prompt} in" in said["responses_per_prompt"]
-    assert f"(default {config.worlds[0].reward})" in said["reward"]
+    world = config.worlds[0]
+    own = {
+        "reward": ("base_rate",),
+        "behaviour": ("action_rate", "confounding"),
+        "channel": ("misclick", "signals", "signal_dependence"),
+        "responses": ("n_features", "responses_per_prompt"),
+    }
+    for part, settings in own.items():
+        for name in settings:
+            default = f"(default {getattr(getattr(world, part), name):g} in most worlds)"
+            assert default in said[name].replace("\n", " ")
+    assert f"(default {world.reward.kind})" in said["reward"]
 
 
 def options_of(module: str) -> list[type]:

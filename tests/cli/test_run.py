@@ -13,7 +13,7 @@ from simbench.cli.run import StudyOptions
 
 RUN = ["run", "--size", "600", "--replicates", "4", "--estimators", "oracle,naive,implicitrm,ips"]
 COLUMNS = [
-    *("world", "law", "bias_level", "size", "estimator", "knows", "metric", "value", "low", "high"),
+    *("world", "behaviour", "bias_level", "size", "estimator", "knows", "metric", "value", "low", "high"),
     *("n_replicates", "status", "reason", "seconds"),
 ]
 

@@ -22,7 +22,7 @@ LEAKS = ("uncapped law", "derived and stored propensity", "oracle stopping", "al
 
 def long(metrics: dict[str, float], **columns) -> pd.DataFrame:
     """Rows of one cell for every estimator; the metrics differ between estimators, and have intervals."""
-    fixed = {"law": "logit", "n_replicates": 20, "status": "ok", "reason": "", "world": "exclusive"}
+    fixed = {"behaviour": "logit", "n_replicates": 20, "status": "ok", "reason": "", "world": "exclusive"}
     fixed |= {"bias_level": 1.0, "size": 10_000} | columns
     rows = []
     for number, (name, knows) in enumerate(ESTIMATORS.items()):

@@ -8,6 +8,7 @@ from simbench.worlds.config import PARTS, WorldConfig
 from simbench.worlds.presets import DESCRIPTIONS, PRESETS
 from simbench.worlds.responses import RatedFile, RatingLink
 from simbench.worlds.rewards import DrawnRatings
+from simbench.worlds.users import Users
 
 RESPONSES = {
     **{"kind": "synthetic", "n_features": 32, "n_context": 4, "responses_per_prompt": 5, "test_size": 5000},
@@ -22,9 +23,10 @@ CHANNEL = {
 }
 DEFAULTS = {
     **{"name": "exclusive", "responses": RESPONSES, "reward": REWARD, "behaviour": LOGIT},
-    **{"channel": CHANNEL, "default_size": 10_000},
+    **{"channel": CHANNEL, "users": None, "default_size": 10_000},
 }
 SHARED = {**LOGIT, "reads": "features"}
+WITH_USERS = WorldConfig(users=Users())
 
 # What each preset has of its own; the twins stand in test_twins.
 OWN = {
@@ -114,12 +116,16 @@ def test_context_is_logged_where_the_propensity_reads_it(changes, logged):
         ("n_context", (2, 99), (1,)),
         ("test_size", (100,), (99,)),
         ("default_size", (10,), (9,)),
+        ("pages_per_user", (1, 99), (0,)),
+        ("activity", (0, 9), (-0.01,)),
+        ("leniency", (0, 9), (-0.01,)),
+        ("careless", (0, 0.999), (-0.01, 1)),
     ],
 )
 def test_every_number_has_its_range(field, inside, outside):
     for value in inside:
         described = WorldConfig().changed(**{field: value}).model_dump()
-        settings = {name: own for part in PARTS for name, own in described[part].items()}
+        settings = {name: own for part in PARTS for name, own in (described[part] or {}).items()}
         assert {**described, **settings}[field] == value
     for value in outside:
         with pytest.raises(BadInput, match=rf"{field}: Input should be .*, got {value}"):
@@ -132,7 +138,7 @@ def test_unknown_fields_and_changes_in_place_are_refused():
     with pytest.raises(ValidationError, match="frozen"):
         WorldConfig().name = "other"
     for part in PARTS:
-        assert type(getattr(WorldConfig(), part)).model_config["frozen"]
+        assert type(getattr(WITH_USERS, part)).model_config["frozen"]
         with pytest.raises(BadInput, match=rf"{part}.*\.biaslevel: Extra inputs are not permitted, got 1"):
             WorldConfig().changed(**{part: {"biaslevel": 1}})
 

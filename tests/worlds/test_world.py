@@ -16,6 +16,7 @@ from simbench.worlds.config import WorldConfig
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.responses import RatedFile, RatingLink, synthetic
 from simbench.worlds.signals import joint_propensity
+from simbench.worlds.users import Users
 from simbench.worlds.world import _scene, build
 
 LEVEL, RATE = 1.3, 0.3
@@ -69,7 +70,7 @@ def test_context_is_logged_only_where_the_propensity_reads_it():
 
 def test_rows_of_a_scene_are_taken_with_all_that_is_known_of_them():
     config = PRESETS["twin:helpsteer"].changed(
-        test_size=100, n_features=8, always_share=0.1, trait="feature:2", n_context=5
+        test_size=100, n_features=8, always_share=0.1, trait="feature:2", users=Users()
     )
     of_all = _scene(config, synthetic(config.responses, config.name, 200, 0), 0)
     rows = np.array([7, 0, 33])
@@ -84,8 +85,8 @@ def test_rows_of_a_scene_are_taken_with_all_that_is_known_of_them():
             assert np.array_equal(own.exceeds, whole.exceeds[:, rows])
         else:
             assert own == whole
-    bare = replace(of_all, trait=None, ratings=None, always_acts=None).take(rows)
-    assert (bare.trait, bare.ratings, bare.always_acts) == (None, None, None)
+    nothing = {"trait": None, "ratings": None, "always_acts": None, "user": None}
+    assert {name: getattr(replace(of_all, **nothing).take(rows), name) for name in nothing} == nothing
 
 
 def test_a_population_has_what_the_log_is_to_hold():
