@@ -117,11 +117,12 @@ class StableDR(DR):
         return torch.sigmoid(out.head("propensity")).clamp_min(self.clip)
 
     def objective(self, out: Outputs, batch: Batch) -> Tensor:
-        return self.risk(out, batch) + self.auxiliary_loss(out, batch).mean(-1) + self.instability(out, batch)
+        of_others = batch.mean(self.auxiliary_loss(out, batch)) + self.instability(out, batch)
+        return self.risk(out, batch) + of_others
 
     def risk(self, out: Outputs, batch: Batch) -> Tensor:
         weight = batch.feedback / self.fitted_propensity(out).detach()
-        total = weight.mean(-1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
+        total = batch.mean(weight, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
         scale = batch.mean(self.imputed(out), keepdim=True) / total
         return batch.mean(cross_entropy(out.reward, weight * scale))
 

@@ -180,7 +180,7 @@ class Batch:
             values = values + share.clamp_min(tiny).log()
         if self.shown is None:
             return torch.logsumexp(values, -1) - math.log(values.shape[-1])
-        count = self._counted(values).sum(-1)
+        count = self._counted(values).sum(-1).to(values.dtype)
         return torch.logsumexp(self.of_shown(values, -torch.inf), -1) - count.log()
 
     def of_shown(self, values: Tensor, fill: float = 0.0) -> Tensor:
