@@ -16,6 +16,8 @@ from simbench.study import notes as module
 from simbench.study.config import StudyConfig
 from simbench.study.protocol import EvaluationProtocol
 from simbench.study.summary import TRUTH_METRICS, number, with_interval
+from simbench.worlds.config import WorldConfig
+from simbench.worlds.presets import PRESETS
 
 NAN = float("nan")
 CONFIG = StudyConfig()
@@ -31,20 +33,20 @@ FACTS = {
 
 def world(name="exclusive", level=0.8, size=100, propensity=None, context=True, **config):
     """What the report reads of a world."""
-    settings = {"name": name, "signal_names": ("click",), "signals": 1, "confounding": 0.0, **config}
+    start = PRESETS.get(name.split(":")[0], WorldConfig())
     train = SimpleNamespace(
         reward=np.full(size, 0.5),
         propensity=np.linspace(0, 1, 101) if propensity is None else np.asarray(propensity),
         context=np.ones((size, 2)) if context else None,
+        law=SimpleNamespace(action_correlation=lambda: 0.3126),
     )
     return SimpleNamespace(
-        config=SimpleNamespace(**settings),
+        config=start.changed(name=name, **config),
         bias_level=level,
         train=train,
         description=f"{size} responses [as drawn]",
         realised=lambda: FACTS,
         signal_rates=lambda: {"click": 0.1234, "copy": 0.0567},
-        realised_dependence=lambda: 0.3126,
         draw=lambda replicates: (SimpleNamespace(n_replicates=len(replicates)), None),
     )
 
@@ -221,9 +223,9 @@ def test_a_situation_says_what_was_realised():
 def test_several_signals_are_told_with_their_rates():
     rates = "signals realised (share of responses): click 0.123, copy 0.057"
     assert report.situation_lines(world())[3:] == []
-    of_one = world(signal_names=("click", "regenerate"))
+    of_one = world(regenerate=True)
     assert report.situation_lines(of_one)[3:] == [rates]
-    of_two = world(signal_names=("click", "copy"), signals=2)
+    of_two = world(signals=2)
     dependence = "; mean correlation of two actions given the response 0.313"
     assert report.situation_lines(of_two)[3:] == [rates + dependence]
 
