@@ -191,8 +191,9 @@ def usual_column(table: Table, given: str | None, usual: tuple[str, ...], what: 
     name = given or next((name for name in usual if name in table), None)
     if name is None or name not in table:
         wanted = f"column {name!r}" if name else f"column for the {what}"
-        columns = ", ".join(table.columns)
-        raise BadInput(f"{table.name} has no {wanted}; it has: {columns}. Name one with --{what}-column.")
+        raise BadInput(
+            f"{table.name} has no {wanted}; it has: {table.listed}. Name one with --{what}-column."
+        )
     return name
 
 

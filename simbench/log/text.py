@@ -58,7 +58,8 @@ def text_features(texts: np.ndarray, dimensions: int) -> tuple[np.ndarray, str]:
     dimensions = min(dimensions, weights.shape[1] - 1)
     if dimensions < 1:
         raise BadInput("the texts share too few words to make features from: give --features.")
-    matrix = TruncatedSVD(dimensions, random_state=0).fit_transform(weights).astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):  # texts may be all alike
+        matrix = TruncatedSVD(dimensions, random_state=0).fit_transform(weights).astype(np.float32)
     said = f"TF-IDF + SVD, {matrix.shape[1]} dimensions ({empty:,} empty texts"
     if by_character:
         said += f"; {unspaced:,} texts without spaces between words, read by characters and pairs of them"

@@ -29,6 +29,20 @@ class Columnar:
         """Return None: such a table has no lines."""
         return None
 
+    def values(self) -> dict[str, list[Any]]:
+        """Return every column as a list of Python's own values, None where one is missing.
+
+        Numbers of 16 and 32 bits become the shortest decimal number that is the same.
+        """
+        found = {}
+        for name, column in zip(self.table.schema.names, self.table.columns, strict=True):
+            values = column.to_pylist()
+            if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
+                short = np.float16 if pa.types.is_float16(column.type) else np.float32
+                values = [None if value is None else float(str(short(value))) for value in values]
+            found[name] = values
+        return found
+
     def with_column(self, name: str, values: np.ndarray) -> Any:
         """Return the table of Arrow with one more column at its end; index and types stay."""
         return self.table.append_column(name, pa.array(values))
@@ -55,9 +69,10 @@ def read_columnar(source: Path | bytes, kind: str, name: str) -> pa.Table:
 
     try:
         opened = pa.BufferReader(source) if isinstance(source, bytes) else pa.OSFile(str(source))
-        if kind == "feather":
-            return pyarrow.feather.read_table(opened, memory_map=False)
-        return pyarrow.parquet.read_table(opened)
+        read = pyarrow.feather.read_table if kind == "feather" else pyarrow.parquet.read_table
+        table = read(opened, memory_map=False)
+        list(table.schema.names)  # names that are no text are found here
+        return table
     except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError) as error:
         raise BadInput(f"{name} cannot be read: {_said(error)}; write it again.") from error
 
@@ -107,8 +122,12 @@ def frame_of_arrow(table: pa.Table, name: str) -> pd.DataFrame:
     Raises
     ------
     BadInput
-        If a column is of a type that pandas does not know, or is damaged.
+        If two columns have one name, or a column is damaged or of a type that pandas does not know.
     """
+    names = table.schema.names
+    if len(set(names)) < len(names):
+        twice = next(one for one in names if names.count(one) > 1)
+        raise BadInput(f"{name} has two columns of the name {twice!r}: rename one.")
     frame = {}
     for number, field in enumerate(table.schema):
         try:

@@ -86,10 +86,6 @@ def _folder(location: Location, name: str) -> Table:
 
 
 def _typed(table: pa.Table, name: str, hashed: Any) -> Table:
-    names = table.schema.names
-    if len(set(names)) < len(names):
-        twice = next(one for one in names if names.count(one) > 1)
-        raise BadInput(f"{name} has two columns of the name {twice!r}: rename one.")
     return Table(frame_of_arrow(table, name), name, True, Columnar(table), hashed)
 
 

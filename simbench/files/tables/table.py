@@ -12,7 +12,7 @@ from simbench.files.tables.columnar import UNNAMED_INDEX, Columnar
 from simbench.files.tables.delimited import Delimited
 from simbench.files.tables.json_lines import JsonLines
 
-MOST_NAMES = 30  # that a message lists
+MOST_NAMES, LONGEST_NAME = 30, 40  # in a message
 
 Original = Delimited | JsonLines | Columnar
 
@@ -81,14 +81,15 @@ class Table:
         """
         if name in self:
             return self.frame[name]
-        raise BadInput(
-            f"{self.name} has no column {name!r}.{did_you_mean(name, self.columns) or self._listed()}"
-        )
+        hint = did_you_mean(name, self.columns) or f" It has: {self.listed}."
+        raise BadInput(f"{self.name} has no column {name!r}.{hint}")
 
-    def _listed(self) -> str:
-        names = self.columns
+    @property
+    def listed(self) -> str:
+        """The names of the columns as a message lists them: the first ones, and long ones cut."""
+        names = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in self.columns]
         more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
-        return f" It has: {', '.join(names[:MOST_NAMES])}{more}."
+        return f"{', '.join(names[:MOST_NAMES])}{more}"
 
     def place(self, row: int, column: str | None = None) -> str:
         """Name a place in the words of a message: ``log.csv, row 3 (line 4), column 'x'``.

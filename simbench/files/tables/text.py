@@ -126,7 +126,7 @@ def known_encoding(encoding: str | None) -> str:
     """
     try:
         found = codecs.lookup(encoding or "utf-8")
-        b"".decode(found.name)  # codecs of other kinds, such as base64, are refused here
+        b"\0\0\0\0".decode(found.name)  # codecs of other kinds, such as base64, are refused here
     except (LookupError, ValueError) as error:
         raise BadInput(
             f"there is no encoding {encoding!r}: name one such as utf-8, utf-16, latin-1 or cp1252."

@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from simbench.files.tables.kinds import kind_of
 from simbench.files.tables.table import Table
 from simbench.files.tables.typed_cells import typed_cells
 from simbench.files.write import write_whole
+
+NUMBERS = np.number | np.bool_
 
 
 def check_output(table: Table, name: str, out: str | Path, flag: str) -> None:
@@ -77,8 +79,17 @@ def write_with_column(table: Table, name: str, values: np.ndarray, out: str | Pa
         added = original.with_column(name, values)
         write_whole(Location(out), lambda to: write_columnar(added, kind, to))
     elif isinstance(original, JsonLines | Delimited) and _is_alike(original, kind, out):
-        content = original.with_column(name, [repr(float(value)) for value in values])
+        try:
+            content = original.with_column(name, [repr(float(value)) for value in values])
+        except UnicodeEncodeError as error:
+            raise BadInput(
+                f"{out}: the column {name!r} cannot be written in {original.text.encoding}, the encoding of "
+                f"{table.name}: choose another name."
+            ) from error
         _write_bytes(content, is_compressed, out)
+    elif isinstance(original, Columnar):
+        columns = {**original.values(), name: values.tolist()}
+        _write_text(columns, out)
     else:
         frame = table.frame if table.is_typed or kind == "csv" else table.frame.apply(typed_cells)
         write_frame(frame.assign(**{name: values}), out)
@@ -107,7 +118,7 @@ def write_frame(frame: pd.DataFrame, out: str | Path, before: Callable[[], objec
     BadInput
         If a value cannot be written to such a file, or the place cannot be written.
     """
-    kind, is_compressed = kind_of(str(out))
+    kind, _ = kind_of(str(out))
     if kind in ("parquet", "feather"):
         try:
             table = pa.Table.from_pandas(frame, preserve_index=False)
@@ -116,7 +127,14 @@ def write_frame(frame: pd.DataFrame, out: str | Path, before: Callable[[], objec
             raise BadInput(f"{out} cannot hold these values ({why}): write .jsonl.") from error
         write_whole(Location(out), lambda to: (write_columnar(table, kind, to), before()))
         return
-    text = _json_lines(frame) if kind == "jsonl" else _delimited(frame, _separator_of(out, None) or ",")
+    _write_text({name: _values(frame[name]) for name in frame}, out, before)
+
+
+def _write_text(
+    columns: Mapping[str, list[Any]], out: str | Path, before: Callable[[], object] = lambda: None
+) -> None:
+    kind, is_compressed = kind_of(str(out))
+    text = _json_lines(columns) if kind == "jsonl" else _delimited(columns, _separator_of(out, None) or ",")
     _write_bytes(text.encode(), is_compressed, out, before)
 
 
@@ -135,60 +153,44 @@ def _separator_of(out: str | Path, original: Delimited | None) -> str | None:
     return None
 
 
-def _delimited(frame: pd.DataFrame, separator: str) -> str:
+def _delimited(columns: Mapping[str, list[Any]], separator: str) -> str:
     out = io.StringIO()
     writer = csv.writer(out, delimiter=separator, lineterminator="\n")
-    writer.writerow(frame.columns)
-    writer.writerows(zip(*(_cells(frame[name]) for name in frame), strict=True))
+    writer.writerow(columns)
+    writer.writerows(zip(*(map(_cell, values) for values in columns.values()), strict=True))
     return out.getvalue()
 
 
-def _cells(column: pd.Series) -> Iterator[Any]:
-    for value in _values(column):
-        if value is None or isinstance(value, str):
-            yield value
-        else:
-            yield repr(value) if isinstance(value, float | bool) else _as_text(value)
+def _cell(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple | dict | np.ndarray):
+        return json.dumps(value, ensure_ascii=False, default=_plain)
+    return repr(value) if isinstance(value, float | bool) else str(_plain(value))
 
 
-def _as_text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_plain) if _is_nested(value) else str(_plain(value))
-
-
-def _json_lines(frame: pd.DataFrame) -> str:
-    names = list(frame.columns)
-    rows = zip(*(_values(frame[name]) for name in names), strict=True)
+def _json_lines(columns: Mapping[str, list[Any]]) -> str:
+    names = list(columns)
     lines = (
-        json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=_plain) for row in rows
+        json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=_plain)
+        for row in zip(*columns.values(), strict=True)
     )
     return "".join(f"{line}\n" for line in lines)
 
 
-def _values(column: pd.Series) -> Iterator[Any]:
+def _values(column: pd.Series) -> list[Any]:
     """The values as Python's own, None where one is missing; of float32 the shortest that is the same."""
-    shortest = column.dtype in (np.float32, np.float16)
-    for value, is_missing in zip(column.astype(object), column.isna(), strict=True):
-        if is_missing:
-            yield None
-        elif shortest:
-            yield float(str(value))
-        else:
-            yield value.item() if isinstance(value, np.generic) and not _is_time(value) else value
-
-
-def _is_time(value: Any) -> bool:
-    return isinstance(value, np.datetime64 | np.timedelta64)
-
-
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, list | tuple | dict | np.ndarray)
+    if column.dtype in (np.float32, np.float16):
+        return [None if np.isnan(value) else float(str(value)) for value in column.to_numpy()]
+    plain = [value.item() if isinstance(value, NUMBERS) else value for value in column.astype(object)]
+    return [None if is_missing else value for value, is_missing in zip(plain, column.isna(), strict=True)]
 
 
 def _plain(value: Any) -> Any:
     """What JSON writes for a value that it does not know."""
     if isinstance(value, np.ndarray):
         return value.tolist()
-    if isinstance(value, np.generic):
+    if isinstance(value, NUMBERS):
         return value.item()
     isoformat: Callable[[], str] | None = getattr(value, "isoformat", None)
     return str(value) if isoformat is None else isoformat()
