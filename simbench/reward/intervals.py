@@ -15,12 +15,14 @@ from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import likelihood
 from simbench.log.feedback import FeedbackLog
+from simbench.reward.clusters import clustered_covariance
 from simbench.score.bound import (
     ParametricModel,
     logistic,
     logit_coefficients,
-    mean_reward_bound,
-    reward_bound,
+    mean_reward_variance,
+    parameter_covariance,
+    reward_variance,
 )
 from simbench.streams import stream
 from simbench.training.contract import FittedReplicates
@@ -106,7 +108,7 @@ def model_at(log: FeedbackLog, reward: np.ndarray, propensity: np.ndarray) -> Pa
     features = np.asarray(log.features)
     context = features if log.context is None else np.asarray(log.context)
     theta = logit_coefficients(features, reward.clip(EDGE, 1 - EDGE), "reward")
-    x, z = (torch.as_tensor(values, dtype=torch.float64) for values in (features, context))
+    x, z = (torch.as_tensor(values.astype(float)) for values in (features, context))
     if log.propensity is None:
         eta = logit_coefficients(context, propensity.clip(EDGE, 1 - EDGE), "propensity")
         return ParametricModel(logistic, logistic, theta, eta, x, z)
@@ -117,7 +119,9 @@ def model_at(log: FeedbackLog, reward: np.ndarray, propensity: np.ndarray) -> Pa
 def at_estimate(model: ParametricModel, log: FeedbackLog, inputs: np.ndarray, level: float) -> Intervals:
     """Intervals from the information of a model at its parameters.
 
-    They are symmetric on the scale of the logit, so that they stay in [0, 1].
+    Where the log names users, responses of one user count as one observation
+    (:func:`simbench.reward.clusters.clustered_covariance`): then the intervals hold for users like these, and
+    else for these very users. They are symmetric on the scale of the logit, so that they stay in [0, 1].
 
     Parameters
     ----------
@@ -132,20 +136,27 @@ def at_estimate(model: ParametricModel, log: FeedbackLog, inputs: np.ndarray, le
     BadInput
         If the information is singular.
     """
-    knows = log.propensity is not None
     reward = model.reward(model.theta, _double(inputs)).numpy().clip(EDGE, 1 - EDGE)
     features = np.asarray(log.features)
     mean = float(model.reward(model.theta, _double(features)).mean())
-    variance = reward_bound(model, inputs, knows)
+    covariance = _covariance(model, log)
+    variance = reward_variance(model, inputs, covariance)
     if not np.isfinite(variance).all():
         raise BadInput(
             "the information is singular: the log does not identify the reward, so no interval is valid."
         )
     low, high = _on_logit(reward, np.sqrt(variance), level)
-    mean_low, mean_high = _on_logit(
-        np.array([mean]), np.sqrt([mean_reward_bound(model, features, knows)]), level
-    )
+    error = np.sqrt([mean_reward_variance(model, features, covariance)])
+    mean_low, mean_high = _on_logit(np.array([mean]), error, level)
     return Intervals(reward, low, high, mean, float(mean_low[0]), float(mean_high[0]))
+
+
+def _covariance(model: ParametricModel, log: FeedbackLog) -> "Tensor | None":
+    """Covariance of the reward parameters: from the information, or by user where the log names users."""
+    knows = log.propensity is not None
+    if log.user is None:
+        return parameter_covariance(model, knows)
+    return clustered_covariance(model, log.feedback[0], log.user, knows)
 
 
 def bootstrap_intervals(
@@ -170,8 +181,13 @@ def bootstrap_intervals(
     Raises
     ------
     BadInput
-        If the log does not identify the reward.
+        If the log does not identify the reward, or names users: the bootstrap redraws every click by itself.
     """
+    if log.user is not None:
+        raise BadInput(
+            "the parametric bootstrap redraws every click by itself, and the clicks of one user are not "
+            "independent: use logistic heads (information_intervals), whose intervals are clustered by user."
+        )
     log = log.only_shown()
     require_identified(
         log, {name: value for name, value in estimator.get_params().items() if name == "hidden"}
@@ -231,4 +247,4 @@ def _basic(estimate: np.ndarray, draws: np.ndarray, level: float) -> tuple[np.nd
 def _double(values: np.ndarray) -> "Tensor":
     import torch
 
-    return torch.as_tensor(values, dtype=torch.float64)
+    return torch.as_tensor(values.astype(float))  # a copy: arrays of a log are read-only

@@ -66,7 +66,7 @@ def logistic_model(world: World) -> ParametricModel:
     separate = features if train.context is None else train.context
     theta = logit_coefficients(features, train.reward, "reward")
     eta = logit_coefficients(separate, train.propensity, "propensity")
-    inputs = (torch.as_tensor(values, dtype=torch.float64) for values in (features, separate))
+    inputs = (torch.as_tensor(values.astype(float)) for values in (features, separate))
     return ParametricModel(logistic, logistic, theta, eta, *inputs)
 
 
@@ -110,6 +110,14 @@ def fisher_information(model: ParametricModel, knows_propensity: bool) -> Tensor
     Tensor, shape (k, k), float64
         ``Σ_i ∇p_i ∇p_iᵀ / (p_i (1 - p_i))``, with gradients by automatic differentiation.
     """
+    gradient, p = click_gradients(model, knows_propensity)
+    # a click that is all but impossible or certain tells as much as its gradient squared says: nothing
+    weight = 1 / (p * (1 - p)).clamp_min(1e-300)
+    return gradient.T @ (weight[:, None] * gradient)
+
+
+def click_gradients(model: ParametricModel, knows_propensity: bool) -> tuple[Tensor, Tensor]:
+    """Gradient of every click's probability ``p = γα``, (n, k), and ``p`` itself, (n,); both float64."""
     count = len(model.theta)
 
     def click(parameters: Tensor, x: Tensor, z: Tensor) -> Tensor:
@@ -118,10 +126,7 @@ def fisher_information(model: ParametricModel, knows_propensity: bool) -> Tensor
 
     at = model.theta if knows_propensity else torch.cat([model.theta, model.eta])
     both = torch.func.vmap(torch.func.grad_and_value(click), in_dims=(None, 0, 0))
-    gradient, p = both(at, model.reward_inputs, model.propensity_inputs)
-    # a click that is all but impossible or certain tells as much as its gradient squared says: nothing
-    weight = 1 / (p * (1 - p)).clamp_min(1e-300)
-    return gradient.T @ (weight[:, None] * gradient)
+    return both(at, model.reward_inputs, model.propensity_inputs)
 
 
 def reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensity: bool) -> np.ndarray:
@@ -140,11 +145,7 @@ def reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensity: b
     ndarray, shape (m,), squared probability
         All infinite if the information is singular, so that the parameters are not identified.
     """
-    covariance = parameter_covariance(model, knows_propensity)
-    if covariance is None:
-        return np.full(len(inputs), np.inf)
-    gradient = _reward_gradient(model, inputs)
-    return ((gradient @ covariance) * gradient).sum(1).numpy()
+    return reward_variance(model, inputs, parameter_covariance(model, knows_propensity))
 
 
 def mean_reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensity: bool) -> float:
@@ -152,7 +153,31 @@ def mean_reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensi
 
     It is in squared probability, and infinite if the parameters are not identified.
     """
-    covariance = parameter_covariance(model, knows_propensity)
+    return mean_reward_variance(model, inputs, parameter_covariance(model, knows_propensity))
+
+
+def reward_variance(model: ParametricModel, inputs: np.ndarray, covariance: Tensor | None) -> np.ndarray:
+    """Variance of ``γ(x)`` at every row of ``inputs`` by the delta method; infinite without a covariance.
+
+    Parameters
+    ----------
+    model : ParametricModel
+    inputs : ndarray, shape (m, d)
+    covariance : Tensor, shape (k, k), or None
+        Of the reward parameters.
+
+    Returns
+    -------
+    ndarray, shape (m,), squared probability
+    """
+    if covariance is None:
+        return np.full(len(inputs), np.inf)
+    gradient = _reward_gradient(model, inputs)
+    return ((gradient @ covariance) * gradient).sum(1).numpy()
+
+
+def mean_reward_variance(model: ParametricModel, inputs: np.ndarray, covariance: Tensor | None) -> float:
+    """Variance of the mean of ``γ(x)`` over the inputs (m, d); infinite without a covariance."""
     if covariance is None:
         return np.inf
     gradient = _reward_gradient(model, inputs).mean(0)
@@ -161,6 +186,13 @@ def mean_reward_bound(model: ParametricModel, inputs: np.ndarray, knows_propensi
 
 def parameter_covariance(model: ParametricModel, knows_propensity: bool) -> Tensor | None:
     """Block of the inverse information that belongs to the reward parameters, (k, k); None if singular."""
+    inverse = inverse_information(model, knows_propensity)
+    count = len(model.theta)
+    return None if inverse is None else inverse[:count, :count]
+
+
+def inverse_information(model: ParametricModel, knows_propensity: bool) -> Tensor | None:
+    """Inverse of :func:`fisher_information`, of its shape; None if that is singular."""
     information = fisher_information(model, knows_propensity)
     # scaled to unit diagonal, so that units of the inputs do not pass for a lack of information
     scale = information.diagonal().clamp_min(1e-300).rsqrt()
@@ -168,14 +200,12 @@ def parameter_covariance(model: ParametricModel, knows_propensity: bool) -> Tens
     eigenvalues = torch.linalg.eigvalsh(scaled)
     if eigenvalues[0] < SINGULAR * eigenvalues[-1]:
         return None
-    covariance = torch.linalg.inv(scaled) * scale[:, None] * scale
-    count = len(model.theta)
-    return covariance[:count, :count]
+    return torch.linalg.inv(scaled) * scale[:, None] * scale
 
 
 def _reward_gradient(model: ParametricModel, inputs: np.ndarray) -> Tensor:
     """``∇_θ γ(x)``, shape (m, k)."""
-    x = torch.as_tensor(inputs, dtype=torch.float64)
+    x = torch.as_tensor(inputs.astype(float))  # a copy: those of a log are read-only
     return torch.func.vmap(torch.func.grad(model.reward), in_dims=(None, 0))(model.theta, x)
 
 

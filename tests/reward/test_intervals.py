@@ -264,7 +264,7 @@ def test_the_bootstrap_agrees_with_the_information(size):
 
 @pytest.mark.parametrize(("size", "features"), [(1000, 4), pytest.param(3000, 32, marks=pytest.mark.slow)])
 def test_where_the_log_does_not_decide_they_are_refused(size, features):
-    config = PRESETS["shared"].changed(n_features=features, test_size=50)
+    config = PRESETS["shared"].changed(n_features=features, test_size=100)
     world = build(config, 2.0, size, 0)
     log, _ = world.draw(range(1))
     with pytest.raises(BadInput, match="no interval is valid"):
