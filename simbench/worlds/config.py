@@ -132,7 +132,7 @@ def _part_with(described: Mapping[str, Any], setting: str) -> str:
     """The part that has a setting of this name."""
     fields = {part: _fields(part, (described[part] or {}).get("kind")) for part in PARTS}
     for part, names in fields.items():
-        if setting in names:
+        if setting in names and setting != "kind":
             return part
     known = [name for names in fields.values() for name in names if name != "kind"]
     hint = did_you_mean(setting, known)
