@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from simbench.errors import BadInput
-from simbench.estimator.registry import find
 from simbench.files.location import Location
 from simbench.score.labels import expected_r2
 from simbench.score.moments import over_replicates
 from simbench.score.ranking import expected_auroc
 from simbench.study.finished import FinishedCell, read_study, situations
+from simbench.study.guests.kinds import find
 from simbench_figures.palette import on
 from simbench_figures.paper import (
     DOUBLE,

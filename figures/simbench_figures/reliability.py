@@ -44,8 +44,8 @@ def read(folder: Path | Location) -> pd.DataFrame:
         A row per estimator, what it was told, and bin: ``predicted`` (mean γ̂), ``value`` with ``low`` and
         ``high`` (mean γ there, with its interval over replicates).
     """
-    from simbench.estimator.registry import find
     from simbench.study.finished import read_study, situations
+    from simbench.study.guests.kinds import find
 
     level = read_study(folder).level
     every = list(situations(folder))

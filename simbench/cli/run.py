@@ -168,10 +168,18 @@ class HowRun:
             help="Memory that the replicates training at once may take, such as 500MB (default 2GiB)."
         ),
     ] = None
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Time that a cell of an estimator from outside may take (default: as long as it will).",
+        ),
+    ] = None
 
     def given(self) -> dict[str, Any]:
         """The fields of :class:`simbench.study.file.Overrides` that these options set."""
-        return {"device": self.device, "precision": self.precision, "memory_budget": self.memory}
+        own = {"device": self.device, "precision": self.precision, "memory_budget": self.memory}
+        return {**own, "timeout": self.timeout}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +255,8 @@ def _executor(how: HowRun) -> "Executor":
 
 
 def _short_hash(config: "StudyConfig") -> str:
-    return hashlib.sha256(config.model_dump_json(exclude={"memory_budget"}).encode()).hexdigest()[:10]
+    described = config.model_dump_json(exclude={"memory_budget", "timeout"})
+    return hashlib.sha256(described.encode()).hexdigest()[:10]
 
 
 def _forecast(config: "StudyConfig", out: "Location", jobs: int | None, format: RunFormat) -> None:

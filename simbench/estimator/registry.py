@@ -71,15 +71,24 @@ def _factory(name: str) -> EntryPoint | None:
     return plugin(GROUP, name.split(":")[0]) if ":" in name else None
 
 
-def configured(name: str, parameters: dict[str, Any]) -> Estimator:
+def configured(
+    name: str, parameters: dict[str, Any], found: Callable[[str], type[Estimator]] | None = None
+) -> Estimator:
     """An estimator with these hyper-parameters, each checked.
+
+    Parameters
+    ----------
+    name : str
+    parameters : dict
+    found : callable, optional
+        Finds the estimator, in place of :func:`find`.
 
     Raises
     ------
     BadInput
         If there is no such estimator, it does not take one of them, or one is out of its range.
     """
-    kind = find(name)
+    kind = (found or find)(name)
     try:
         made = kind(**parameters)
     except TypeError as error:

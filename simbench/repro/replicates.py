@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 from sklearn.isotonic import isotonic_regression
 
-from simbench.estimator.registry import find
 from simbench.files.write import write_whole
 from simbench.score.labels import expected_brier, expected_mae, expected_r2
 from simbench.score.moments import gram_matrix
 from simbench.score.ranking import expected_auroc
 from simbench.study.cell import Cell
 from simbench.study.config import StudyConfig, cells_of
+from simbench.study.guests.kinds import find
 from simbench.study.shards import Shards
 
 COLUMNS = [*("world", "bias_level", "size", "protocol", "estimator", "knows"), "replicate", "metric", "value"]

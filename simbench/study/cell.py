@@ -16,11 +16,12 @@ from pydantic import BaseModel
 from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
-from simbench.estimator.registry import find
 from simbench.log.feedback import FeedbackLog
 from simbench.score.weights import effective_sample_share
 from simbench.study import facts
 from simbench.study.grants import base, granted, unavailable
+from simbench.study.guests.kinds import Guest, find, seed_for_guests
+from simbench.study.guests.process import GuestError, limited
 from simbench.study.inputs import Inputs, code_of, inputs_of_world
 from simbench.study.protocol import EvaluationProtocol
 from simbench.study.shards import Shard, Shards
@@ -83,6 +84,8 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
         Precision of matrix products, see :mod:`simbench.training.precision`.
     memory_budget : int
         Bytes that the replicates training at once may take. It changes no number.
+    timeout : float, optional
+        Seconds that an estimator from outside may take. It changes no number.
     protocol : EvaluationProtocol
     data, code : tuple of (str, str)
         Files that the world is read from, and code from outside that runs: each with its name and the
@@ -101,6 +104,7 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     device: str
     precision: Precision = "fp32"
     memory_budget: int = MEMORY_BUDGET
+    timeout: float | None = None
     protocol: EvaluationProtocol = EvaluationProtocol()
     data: Inputs = ()
     code: Inputs = ()
@@ -109,10 +113,11 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     def key(self) -> str:
         """Hash that names the shard, 20 hexadecimal digits.
 
-        The version of simbench is part of it, because code changes results. The memory budget, the number of
-        replicates and that of the device change none, and a share of labels none that are not told.
+        The version of simbench is part of it, because code changes results. The memory budget, the time that
+        is allowed, the number of replicates and that of the device change none, and a share of labels none
+        that are not told.
         """
-        unread = {"memory_budget": True, "replicates": True, "protocol": {"replicates"}}
+        unread = {"memory_budget": True, "timeout": True, "replicates": True, "protocol": {"replicates"}}
         if "labels" not in self.grant:
             unread["label_share"] = True
         described = self.model_dump(mode="json", exclude=unread)
@@ -133,10 +138,15 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
         }
 
     def arguments(self, kind: type[Estimator]) -> dict[str, Any]:
-        """Keyword arguments that the estimator is constructed with."""
+        """Keyword arguments that the estimator is constructed with.
+
+        One from outside gets a seed from which that of the world does not follow.
+        """
         there = kind().get_params()
         device = {"device": self.device} if "device" in there else {}
-        return {"seed": self.seed, **self.parameters, **device}
+        is_guest = issubclass(kind, Guest)
+        seed = {"seed": seed_for_guests(self.seed) if is_guest else self.seed} if "seed" in there else {}
+        return {**seed, **self.parameters, **device}
 
     def settings(self, kind: type[Estimator]) -> list[dict[str, Any]]:
         """The distinct settings that the protocol tries, restricted to the estimator's hyper-parameters.
@@ -232,18 +242,27 @@ def run_cell(cell: Cell, shards: Shards) -> Outcome:
         return ended(cell, there)
     start = time.perf_counter()
     try:
-        predictions, own = fit_cell(cell, kind, first=0 if there is None else there.replicates)
+        with limited(cell.timeout, out_of_sight(cell, shards)):
+            predictions, own = fit_cell(cell, kind, first=0 if there is None else there.replicates)
         if cell.code:
             _check_unchanged(cell.code, code_of(cell.estimator, cell.grant))
         own["parts"] = [facts.made(len(predictions), time.perf_counter() - start)]
         if there is not None:
             own = facts.joined(there.facts, own)
             predictions = np.concatenate([there.predictions, predictions])
+    except GuestError as error:
+        return Outcome(cell, "failed", str(error), time.perf_counter() - start)
     except Exception as error:  # other people's code runs here: whatever it raises is this row's reason
         reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
         return Outcome(cell, "failed", reason, time.perf_counter() - start)
     shards.write(cell.key, predictions, own)
     return Outcome(cell, "ok", "", facts.seconds(own))
+
+
+def out_of_sight(cell: Cell, shards: Shards) -> list[str]:
+    """What an estimator from outside must not read, wherever it lies: results, and files with ratings."""
+    folder = shards.folder.local
+    return [name for name, _ in cell.data] + ([] if folder is None else [str(folder.parent)])
 
 
 def ended(cell: Cell, shard: Shard) -> Outcome:
@@ -339,5 +358,5 @@ def weight_diagnostics(log: FeedbackLog) -> dict[str, np.ndarray]:
     return {
         "effective_sample_share": effective_sample_share(weight),
         "largest_weight": weight.max(1),
-        "negative_weight_share": (weight > 1).sum(1) / log.n_shown,
+        "negative_weight_share": (weight > 1).sum(1) / log.n_rows,
     }

@@ -7,15 +7,16 @@ from typing import Any
 from pydantic import BaseModel, ByteSize, Field
 
 from simbench.errors import BadInput
-from simbench.estimator.registry import configured, find
 from simbench.study.cell import Cell
-from simbench.study.executors.worker import fixed_threads
 from simbench.study.grants import BASES, base, checked, variants
+from simbench.study.guests.kinds import configured, find
 from simbench.study.inputs import code_of, inputs_of_world
 from simbench.study.policy_settings import Downstream
 from simbench.study.protocol import EvaluationProtocol
 from simbench.training.contract import MEMORY_BUDGET
+from simbench.training.device import usable_device
 from simbench.training.precision import Precision, product_dtype
+from simbench.training.threads import fixed_threads
 from simbench.worlds.config import WorldConfig
 from simbench.worlds.presets import PRESETS
 
@@ -77,6 +78,9 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     memory_budget : int or str
         Memory that the replicates training at once may take: bytes, or a text such as "2GB". It changes no
         number.
+    timeout : float, optional
+        Seconds that a cell of an estimator from outside may take; by default as long as it will. It changes
+        no number.
     downstream : Downstream, optional
         If given, the policies that follow the fitted rewards are measured too (``downstream.parquet``).
     """
@@ -98,6 +102,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     device: str = "cpu"
     precision: Precision = "fp32"
     memory_budget: ByteSize = Field(default=ByteSize(MEMORY_BUDGET), ge=1 << 20, validate_default=True)
+    timeout: float | None = Field(default=None, gt=0)
     downstream: Downstream | None = None
 
 
@@ -120,6 +125,7 @@ def cells_of(config: StudyConfig) -> list[Cell]:
             device=config.device,
             precision=config.precision,
             memory_budget=config.memory_budget,
+            timeout=config.timeout,
             protocol=protocol,
         )
         for protocol in config.protocols
@@ -181,6 +187,7 @@ def validate(config: StudyConfig, cells: list[Cell]) -> None:
     for name in config.parameters:
         if name not in config.estimators:
             raise BadInput(f"parameters are given for {name!r}, which is not among the estimators.")
+    usable_device(config.device)
     product_dtype(config.precision, config.device)
 
 

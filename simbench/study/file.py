@@ -25,7 +25,7 @@ OF_A_WORLD = (
 )
 OF_A_STUDY = (
     *("bias_levels", "sizes", "replicates", "seed", "label_share", "margin"),
-    *("device", "precision", "memory_budget"),
+    *("device", "precision", "memory_budget", "timeout"),
 )
 
 SUFFIXES = (".yaml", ".yml")
@@ -46,7 +46,7 @@ class Overrides:
         In place of the study's; ``("all",)`` stands for all that are installed.
     more_estimators : sequence of str
         Estimators that are run besides.
-    replicates, seed, label_share, margin, device, precision : optional
+    replicates, seed, label_share, margin, device, precision, timeout : optional
         As in :class:`StudyConfig`.
     memory_budget : str, optional
         A text such as ``500MB``.
@@ -74,6 +74,7 @@ class Overrides:
     device: str | None = None
     precision: str | None = None
     memory_budget: str | None = None
+    timeout: float | None = None
     downstream: bool = False
     reward: str | None = None
     base_rate: float | None = None

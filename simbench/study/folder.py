@@ -16,8 +16,8 @@ from simbench.errors import BadInput
 from simbench.files.location import Location
 from simbench.files.write import write_json
 from simbench.study.config import StudyConfig
-from simbench.study.executors.worker import THREADS
 from simbench.study.table import digest
+from simbench.training.threads import THREADS
 
 FILE = "study.json"
 ONE = ("seed", "device", "precision")  # of a study, whatever its cells: two of them are two studies
@@ -57,8 +57,8 @@ def is_of(out: Location, config: StudyConfig) -> bool:
 
 
 def described(config: StudyConfig) -> dict[str, Any]:
-    """The settings of a study: with more or less memory, it is the same one."""
-    return json.loads(config.model_dump_json(exclude={"memory_budget"}))
+    """The settings of a study: with more or less memory or time, it is the same one."""
+    return json.loads(config.model_dump_json(exclude={"memory_budget", "timeout"}))
 
 
 def describe(out: Location, config: StudyConfig, stacks: Iterable[str] = ()) -> None:

@@ -16,13 +16,13 @@ import numpy as np
 import psutil
 
 from simbench.estimator.estimator import Estimator
-from simbench.estimator.registry import find
 from simbench.score.moments import excess, score
 from simbench.study.cell import Cell, fit_cell, missing
 from simbench.study.config import StudyConfig, cells_of, validate, validate_worlds
-from simbench.study.executors.worker import fixed_threads
+from simbench.study.guests.kinds import find
 from simbench.study.shards import Shards
 from simbench.training.network import block_width
+from simbench.training.threads import fixed_threads
 from simbench.training.train import chunk_size
 from simbench.worlds.world import Population, World
 

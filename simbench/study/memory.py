@@ -1,8 +1,8 @@
 """States how much memory a study takes, before it runs."""
 
-from simbench.estimator.registry import find
 from simbench.study.cell import Cell
 from simbench.study.config import StudyConfig, cells_of
+from simbench.study.guests.kinds import find
 from simbench.training.train import chunk_of_shape
 from simbench.worlds.responses import Synthetic
 

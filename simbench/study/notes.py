@@ -3,9 +3,9 @@
 import pandas as pd
 
 from simbench.errors import BadInput
-from simbench.estimator.registry import find
 from simbench.log.dependence import dependence_test
 from simbench.study.config import StudyConfig
+from simbench.study.guests.kinds import find
 from simbench.worlds.world import World
 
 TESTED = 20  # replicates in which the dependence of signals is tested

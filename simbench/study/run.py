@@ -12,12 +12,12 @@ from simbench.study.cell import Cell, Outcome, ended
 from simbench.study.config import StudyConfig, cells_of, validate, validate_worlds
 from simbench.study.executors.executor import Executor
 from simbench.study.executors.local import Local
-from simbench.study.executors.worker import fixed_threads
 from simbench.study.folder import config_digest, describe, described, is_described, is_of
 from simbench.study.interrupt import remembered
 from simbench.study.scoring import Scorer
 from simbench.study.shards import Shards
 from simbench.study.table import FILE, Footer, earlier_rows, write_table
+from simbench.training.threads import fixed_threads
 
 
 class CellObserver(typing.Protocol):

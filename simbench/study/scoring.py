@@ -12,7 +12,6 @@ from scipy.stats import rankdata
 
 from simbench._compat import VERSION
 from simbench.errors import BadInput
-from simbench.estimator.registry import find
 from simbench.files.fingerprint import fingerprint
 from simbench.score.bound import mean_bound
 from simbench.score.moments import Estimate, excess, score, verdict
@@ -20,6 +19,7 @@ from simbench.study import facts
 from simbench.study.cell import Cell, Outcome, Place, built
 from simbench.study.config import StudyConfig
 from simbench.study.grants import in_words
+from simbench.study.guests.kinds import find
 from simbench.study.shards import Shard, Shards
 from simbench.study.table import COLUMNS, digest
 from simbench.worlds.world import World

@@ -10,10 +10,10 @@ from simbench.estimator.registry import find
 from simbench.files.location import Location
 from simbench.study.cell import fit_cell
 from simbench.study.config import StudyConfig
-from simbench.study.executors.worker import fixed_threads
 from simbench.study.forecast import Span, forecast
 from simbench.study.run import run
 from simbench.study.shards import Shards
+from simbench.training.threads import fixed_threads
 from simbench.worlds.presets import PRESETS
 
 WORLD = PRESETS["exclusive"].changed(test_size=500)

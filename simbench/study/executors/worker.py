@@ -1,31 +1,9 @@
 """Runs a cell on a fixed number of threads, whatever the executor."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import torch
-from threadpoolctl import threadpool_limits
-
 from simbench.study.cell import Cell, Outcome, run_cell
 from simbench.study.executors.executor import RETRIES
 from simbench.study.shards import Shards
-
-THREADS = 1  # of a cell. Matrix products add up in another order on another number of threads
-
-
-@contextmanager
-def fixed_threads() -> Iterator[None]:
-    """Limit arithmetic (OpenMP, BLAS, PyTorch) to :data:`THREADS` threads.
-
-    So results depend neither on the machine's number of cores nor on how many cells run at a time.
-    """
-    before = torch.get_num_threads()
-    with threadpool_limits(THREADS):
-        torch.set_num_threads(THREADS)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+from simbench.training.threads import fixed_threads
 
 
 def run_alone(cell: Cell, shards: Shards) -> Outcome:
