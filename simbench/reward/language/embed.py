@@ -22,9 +22,10 @@ from simbench.log.messages import prompts_of, responses_of
 from simbench.log.rated_responses import TEXTS, usual_column
 from simbench.reward.language.batches import equal_width_batches
 from simbench.reward.language.encoder import TextEncoder
+from simbench.reward.language.unfinished import Unfinished, rows_done
 
 PROMPT_TEXTS = ("prompt", "question", "instruction")
-SHARD_ROWS = 1024  # what a killed run can lose; long enough to find texts of one width
+SHARD_ROWS = 1024  # long enough to find texts of one width
 MARKS = ("cut", "response_cut", "lost", "empty", "not_text")
 
 Advance = Callable[[int], None]  # so many more texts are done
@@ -99,7 +100,8 @@ def embed_texts(
 ) -> dict[str, Any]:
     """Embed texts, and write ``out`` (key ``embeddings``, shape (n, h), float32, in order) and its card.
 
-    Finished shards lie in ``OUT.parts`` meanwhile; if the run is killed, the next one computes the rest.
+    Meanwhile ``OUT.parts`` holds finished shards, and what is done of the next, at most a minute old. If the
+    run is killed, the next one computes the rest.
 
     Parameters
     ----------
@@ -133,27 +135,32 @@ def embed_texts(
     n = len(texts.responses)
     starts = range(0, n, SHARD_ROWS)
     missing = [start for start in starts if not _is_whole(_shard(parts, start))]
-    advance = progress(n, n - sum(min(SHARD_ROWS, n - start) for start in missing))
+    left = sum(min(SHARD_ROWS, n - start) - rows_done(_begun(parts, start)) for start in missing)
+    advance = progress(n, n - left)
     for start in missing:
         rows = slice(start, min(start + SHARD_ROWS, n))
-        matrix, marks = _embed_rows(texts, rows, encoder, batch_size, advance)
+        begun = Unfinished(_begun(parts, start), rows.stop - start, encoder.hidden_size)
+        marks = _embed_rows(texts, rows, encoder, batch_size, begun, advance)
+        matrix = begun.matrix
         if normalise:
             matrix /= np.linalg.norm(matrix, axis=1, keepdims=True).clip(1e-12)
         blob = save({"embeddings": matrix, **marks})
         write_whole(_shard(parts, start), lambda to, blob=blob: to.write_bytes(blob))
+        begun.forget()
     return _assemble(parts, starts, out, (n, encoder.hidden_size), facts)
 
 
 def _embed_rows(
-    texts: Texts, rows: slice, encoder: TextEncoder, batch_size: int, advance: Advance
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Embeddings of some rows, and what was marked about them."""
+    texts: Texts, rows: slice, encoder: TextEncoder, batch_size: int, begun: Unfinished, advance: Advance
+) -> dict[str, np.ndarray]:
+    """Embed those of some rows that are not done; returns what was marked about all of them."""
     prompts = None if texts.prompts is None else texts.prompts[rows]
     tokens = encoder.tokenise(texts.responses[rows], prompts)
     lengths = np.array([len(ids) for ids in tokens.ids])
-    matrix = np.empty((len(lengths), encoder.hidden_size), dtype=np.float32)
+    left = np.flatnonzero(~begun.done)
     with torch.inference_mode():
-        for batch, width in equal_width_batches(lengths, batch_size, encoder.max_tokens):
+        for some, width in equal_width_batches(lengths[left], batch_size, encoder.max_tokens):
+            batch = left[some]
             try:
                 found = encoder.embed(encoder.pad([tokens.ids[row] for row in batch], width=width))
             except torch.OutOfMemoryError as error:
@@ -161,13 +168,13 @@ def _embed_rows(
                     f"a batch of {len(batch)} texts with {width} tokens does not fit in memory: lower "
                     "--batch-size or --max-tokens; finished shards are kept."
                 ) from error
-            matrix[batch] = found.cpu().numpy()
+            begun.add(batch, found.cpu().numpy())
             advance(len(batch))
-    if not np.isfinite(matrix).all():
-        row = rows.start + int(np.argwhere(~np.isfinite(matrix))[0, 0])
+    if not np.isfinite(begun.matrix).all():
+        row = rows.start + int(np.argwhere(~np.isfinite(begun.matrix))[0, 0])
         raise BadInput(f"the embedding of row {row} is not finite in {encoder.dtype}: try --dtype fp32.")
     marks = {name: getattr(tokens, name).astype(np.uint8) for name in MARKS}
-    return matrix, {**marks, "tokens": lengths.astype(np.int32)}
+    return {**marks, "tokens": lengths.astype(np.int32)}
 
 
 def _finished(out: Path, facts: dict[str, Any]) -> dict[str, Any] | None:
@@ -203,6 +210,10 @@ def _check_same(old: dict[str, Any], new: dict[str, Any], where: Path) -> None:
 
 def _shard(parts: Path, start: int) -> Path:
     return parts / f"rows-{start:010d}.safetensors"
+
+
+def _begun(parts: Path, start: int) -> Path:
+    return parts / f"begun-{start:010d}.safetensors"
 
 
 def _is_whole(path: Path) -> bool:
