@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,21 +46,18 @@ def downstream(options: DownstreamOptions) -> None:
     """
     from simbench.cli.output import emit, print_table
     from simbench.files.location import Location
-    from simbench.study.policies import FILE, write_downstream
+    from simbench.study.policies import FILE, downstream_table, keep
 
     folder, at = options.folder, options.at
     where, settings = Location(folder), _settings(options)
-    table = write_downstream(where, settings)
+    table = downstream_table(where, settings)
+    shown = dict(_shown(table, at)) if options.format is Format.table else {}
+    keep(table, where)
     print(f"policies: {where / FILE}, simbench figure value-kl {folder}", file=sys.stderr)
     if options.format is not Format.table:
         emit(table, options.format)
-        return
-    for (world, level, size), here in table.groupby(["world", "bias_level", "size"], sort=False):
-        shown = _at_one_kl(here, at)
-        if shown.empty:
-            raise BadInput(f"--at {at:g}: no policy of world {world!r} reaches that KL: give a smaller one.")
-        title = f"{world}, bias level {level:g}, {size:,} responses: policies at a KL of {at:g} nats"
-        print_table(shown, options.format, title)
+    for title, rows in shown.items():
+        print_table(rows, options.format, title)
 
 
 def _settings(options: DownstreamOptions) -> "Downstream":
@@ -74,6 +72,15 @@ def _settings(options: DownstreamOptions) -> "Downstream":
         first = error.errors()[0]
         flag = {"rewards": "--reward", "kls": "--at"}[str(first["loc"][0])]
         raise BadInput(f"{flag}: {first['msg']}, got {first['input']!r}.") from error
+
+
+def _shown(table: "pd.DataFrame", at: float) -> "Iterator[tuple[str, pd.DataFrame]]":
+    """The printed table of every situation, under its title."""
+    for (world, level, size), here in table.groupby(["world", "bias_level", "size"], sort=False):
+        rows = _at_one_kl(here, at)
+        if rows.empty:
+            raise BadInput(f"--at {at:g}: no policy of world {world!r} reaches that KL: give a smaller one.")
+        yield f"{world}, bias level {level:g}, {size:,} responses: policies at a KL of {at:g} nats", rows
 
 
 def _at_one_kl(here: "pd.DataFrame", at: float) -> "pd.DataFrame":
@@ -98,4 +105,4 @@ def _interval(row: "pd.Series") -> str:
         return "out of reach"
     if math.isnan(row.low):
         return f"{row.value:.4g}"
-    return f"{row.value:.4g} \\[{row.low:.4g}, {row.high:.4g}]"
+    return f"{row.value:.4g} [{row.low:.4g}, {row.high:.4g}]"

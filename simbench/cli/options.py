@@ -45,8 +45,17 @@ SeparatorOption = Annotated[
         help="Separator of the cells of a .csv or .tsv file, such as ';' or tab (default: recognised)."
     ),
 ]
-SeedOption = Annotated[int, typer.Option(help="Random seed.")]
+MOST_REPLICATES = 1_000_000
+SeedOption = Annotated[int, typer.Option(help="Random seed.", min=0)]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is already there.")]
+TrustCodeOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        help="Import the estimator that the model's card names even if no installed package registers it; "
+        "that runs its code (default: refuse).",
+    ),
+]
 TextColumn = Annotated[
     str | None,
     typer.Option(

@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from simbench.cli.printable import printable
 from simbench.files.tables.kinds import kind_of
 from simbench.files.tables.write import write_frame
 from simbench.study.table import to_json
@@ -32,12 +34,17 @@ def print_table(table: pd.DataFrame, format: str, title: str) -> None:
     if format != "table":
         emit(table, format)
         return
-    drawn = Table(title=title, box=None)
+    drawn = Table(title=plain(title, "table.title"), box=None)
     for column in table.columns:
-        drawn.add_column(column, overflow="fold")
+        drawn.add_column(plain(column), overflow="fold")
     for row in table.itertuples(index=False):
-        drawn.add_row(*(str(value) for value in row))
+        drawn.add_row(*map(plain, row))
     console().print(drawn)
+
+
+def plain(value: object, style: str = "") -> Text:
+    """A value as text that a console prints as it is: no markup, no control characters."""
+    return Text(printable(str(value)), style)
 
 
 def duration(seconds: float) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from simbench.cli.options import Format, FormatOption, SeedOption
+from simbench.cli.options import MOST_REPLICATES, Format, FormatOption, SeedOption
 from simbench.errors import BadInput
 
 TITLES = {
@@ -27,7 +27,9 @@ class PlanOptions:
     world: Annotated[
         str, typer.Option(help="A world of `simbench list worlds` in which users act by the logistic law.")
     ] = "exclusive"
-    replicates: Annotated[int, typer.Option(help="Logs of the simulation that checks the bound.")] = 8
+    replicates: Annotated[
+        int, typer.Option(help="Logs of the simulation that checks the bound.", min=1, max=MOST_REPLICATES)
+    ] = 8
     seed: SeedOption = 0
     format: FormatOption = Format.table
 

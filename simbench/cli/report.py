@@ -4,9 +4,9 @@ import math
 
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from simbench.cli.output import plain
 from simbench.study.config import StudyConfig
 from simbench.study.notes import notes
 from simbench.study.summary import caption, main_table, number, situations
@@ -41,13 +41,13 @@ def print_study(table: pd.DataFrame, config: StudyConfig, console: Console) -> N
     for part in situations(table, config):
         console.print()
         if len(config.protocols) > 1:
-            console.print(f"protocol {part.protocol}", highlight=False, markup=False)
+            console.print(plain(f"protocol {part.protocol}"))
         for line in situation_lines(part.world):
-            console.print(line, highlight=False, soft_wrap=True, markup=False)
+            console.print(plain(line), soft_wrap=True)
         console.print(_truth_table(part.rows, config))
         console.print(_other_table(part.rows, config))
         for note in notes(part.rows, part.world, config):
-            console.print(note, highlight=False, soft_wrap=True, markup=False)
+            console.print(plain(note), soft_wrap=True)
 
 
 def situation_lines(world: World) -> list[str]:
@@ -84,8 +84,8 @@ def _truth_table(here: pd.DataFrame, config: StudyConfig) -> Table:
         is_text = title in ("estimator", "told", "verdict")
         table.add_column(title, justify="left" if is_text else "right", no_wrap=not is_text)
     for row in words.itertuples(index=False):
-        table.add_row(*(escape(cell) for cell in row))
-    table.caption = escape(caption(config))
+        table.add_row(*map(plain, row))
+    table.caption = plain(caption(config), "table.caption")
     table.caption_justify = "left"
     return table
 
@@ -102,7 +102,7 @@ def _other_table(here: pd.DataFrame, config: StudyConfig) -> Table:
         rows = rows.set_index("metric")
         cells = [_plus_minus(rows, metric) for metric in OTHER_METRICS]
         who = f"{name}, {knows}" if several[name] > 1 else name
-        table.add_row(who, *cells, f"{rows.iloc[0].seconds:.1f}")
+        table.add_row(plain(who), *cells, f"{rows.iloc[0].seconds:.1f}")
     table.caption = (
         f"± half of the {config.level:.0%} interval. pairs: share of a prompt's response pairs in the "
         "right order. shift: mean estimate minus mean reward. regret: reward lost by best-of-n. "

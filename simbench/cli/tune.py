@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from simbench.cli.options import Format, FormatOption, SeedOption
+from simbench.cli.options import MOST_REPLICATES, Format, FormatOption, SeedOption
 from simbench.errors import BadInput
 
 
@@ -20,10 +20,12 @@ class TuneOptions:
     ]
     world: Annotated[str, typer.Option(help="A world of `simbench list worlds`.")] = "exclusive"
     bias_level: Annotated[float, typer.Option(help="How unequally users act, from 0 (all alike).")] = 1.0
-    size: Annotated[int, typer.Option(help="Responses in a log.")] = 10_000
-    replicates: Annotated[int, typer.Option(help="Logs over which the criterion is averaged.")] = 8
+    size: Annotated[int, typer.Option(help="Responses in a log.", min=10)] = 10_000
+    replicates: Annotated[
+        int, typer.Option(help="Logs over which the criterion is averaged.", min=1, max=MOST_REPLICATES)
+    ] = 8
     trials: Annotated[
-        int, typer.Option(help="Settings that are tried for each estimator, the shipped ones first.")
+        int, typer.Option(help="Settings that are tried for each estimator, the shipped ones first.", min=1)
     ] = 20
     seed: SeedOption = 0
     grant: Annotated[

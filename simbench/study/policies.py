@@ -1,6 +1,5 @@
 """Measures over-optimisation: the value of policies under the true reward, against their KL."""
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ from scipy.special import logit
 
 from simbench.errors import BadInput
 from simbench.files.location import Location
+from simbench.files.parquet import read_own_parquet
 from simbench.files.write import write_whole
 from simbench.score.moments import over_replicates
 from simbench.score.policies import Prompts, best_of, tilted, tilted_to
@@ -25,6 +25,7 @@ COLUMNS = [
     *("knows", "reward", "policy", "strength"),
     *("metric", "value", "low", "high", "n_replicates", "trait"),
 ]
+NUMBERS = ("bias_level", "size", "strength", "value", "low", "high", "n_replicates")
 FILE = "downstream.parquet"
 TRUTH, REFERENCE = "truth", "reference"
 SAFE = 1e-7  # fitted rewards are kept so far from 0 and 1, where the logit is infinite
@@ -60,8 +61,13 @@ class Policy:
 def write_downstream(folder: Path | Location, settings: Downstream | None = None) -> pd.DataFrame:
     """Measure the policies of a study, see :func:`downstream_table`, and write ``downstream.parquet``."""
     table = downstream_table(folder, settings)
-    write_whole(folder / FILE, lambda to: table.to_parquet(to, index=False))
+    keep(table, folder)
     return table
+
+
+def keep(table: pd.DataFrame, folder: Path | Location) -> None:
+    """Write the table of a study's policies to ``downstream.parquet`` in its folder."""
+    write_whole(folder / FILE, lambda to: table.to_parquet(to, index=False))
 
 
 def read_downstream(folder: Path | Location) -> pd.DataFrame:
@@ -70,12 +76,12 @@ def read_downstream(folder: Path | Location) -> pd.DataFrame:
     Raises
     ------
     BadInput
-        If there is none.
+        If there is none, or it is damaged.
     """
     path = folder / FILE
     if not path.exists():
         raise BadInput(f"{path} does not exist: simbench downstream {folder} makes it of a finished study.")
-    return pd.read_parquet(io.BytesIO(path.read_bytes()))
+    return read_own_parquet(Location(path), f"run simbench downstream {folder} again", COLUMNS, NUMBERS)
 
 
 def downstream_table(folder: Path | Location, settings: Downstream | None = None) -> pd.DataFrame:

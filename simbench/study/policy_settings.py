@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-Positive = Annotated[float, Field(gt=0)]
-AtLeastOne = Annotated[int, Field(ge=1)]
+# closer to 0 a tilt leaves the numbers that a computer has
+Strength = Annotated[float, Field(ge=1e-6, allow_inf_nan=False)]
+AtLeastOne = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class Downstream(BaseModel, frozen=True, extra="forbid"):
@@ -28,6 +29,6 @@ class Downstream(BaseModel, frozen=True, extra="forbid"):
     """
 
     rewards: tuple[Literal["probability", "logit"], ...] = ("probability",)
-    betas: tuple[Positive, ...] = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-    kls: tuple[Positive, ...] = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
+    betas: tuple[Strength, ...] = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+    kls: tuple[Strength, ...] = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
     ns: tuple[AtLeastOne, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)

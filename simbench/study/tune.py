@@ -6,10 +6,13 @@ are unbounded below, and a search over their own held-out risk would reward the 
 is the estimator's own selection loss. The criteria of different estimators are not comparable.
 """
 
+import sqlite3
 import warnings
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -85,8 +88,8 @@ def tune(cell: Cell, trials: int, storage: Path | None = None) -> Tuned:
 
     study = optuna.create_study(
         study_name=f"{cell.key}",
-        sampler=optuna.samplers.TPESampler(seed=cell.seed),
-        storage=None if storage is None else f"sqlite:///{storage}",
+        sampler=optuna.samplers.TPESampler(seed=cell.seed % 2**32),  # it takes no larger one
+        storage=None if storage is None else _database(storage),
         load_if_exists=True,
     )
     study.enqueue_trial({**{name: shipped[name] for name in SPACE}, "batch_size": 512}, skip_if_exists=True)
@@ -147,6 +150,25 @@ def tuning_cell(name: str, cell: dict[str, Any], grant: tuple[str, ...]) -> Cell
     if missing:
         raise BadInput(f"{name} needs {' and '.join(sorted(missing))}: grant it.")
     return Cell(estimator=name, parameters={}, grant=told, **cell)
+
+
+def _database(path: Path) -> str:
+    """The URL of a database file for trials, which Optuna makes if it is not there.
+
+    Raises
+    ------
+    BadInput
+        If it cannot be opened, or holds something else.
+    """
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            held = {name for (name,) in database.execute(tables)}
+    except (sqlite3.Error, OSError) as error:
+        raise BadInput(f"{path} cannot hold the trials: {error}.") from error
+    if held and "trials" not in held:
+        raise BadInput(f"{path} is a database of something else: choose another file for the trials.")
+    return f"sqlite:///{quote(str(path))}"
 
 
 def _optuna() -> Any:

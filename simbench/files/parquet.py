@@ -1,0 +1,46 @@
+"""Reads parquet tables that simbench itself wrote: damaged ones, and those of others, are named as such."""
+
+import io
+from collections.abc import Collection
+
+import pandas as pd
+import pyarrow as pa
+
+from simbench.errors import BadInput
+from simbench.files.location import Location
+
+
+def read_own_parquet(
+    path: Location, remedy: str, columns: Collection[str] = (), numbers: Collection[str] = ()
+) -> pd.DataFrame:
+    """Read a table.
+
+    Parameters
+    ----------
+    path : Location
+        A file that is there.
+    remedy : str
+        What makes the table anew, for the message.
+    columns : collection of str
+        Those that it must have.
+    numbers : collection of str
+        Those of them that hold numbers.
+
+    Raises
+    ------
+    BadInput
+        If it is damaged, no parquet file, or another table.
+    """
+    content = path.read_bytes()
+    try:
+        table = pd.read_parquet(io.BytesIO(content), page_checksum_verification=True)
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+        raise BadInput(f"{path} cannot be read ({said}): {remedy}.") from error
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise BadInput(f"{path} has no column {missing[0]!r}: is it another table? If not, {remedy}.")
+    for name in numbers:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            raise BadInput(f"{path} holds no numbers in the column {name!r}: {remedy}.")
+    return table
