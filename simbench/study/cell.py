@@ -358,5 +358,5 @@ def weight_diagnostics(log: FeedbackLog) -> dict[str, np.ndarray]:
     return {
         "effective_sample_share": effective_sample_share(weight),
         "largest_weight": weight.max(1),
-        "negative_weight_share": (weight > 1).sum(1) / log.n_rows,
+        "negative_weight_share": (weight > 1).sum(1) / log.n_shown,
     }
