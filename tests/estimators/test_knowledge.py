@@ -20,11 +20,12 @@ def test_a_told_marginal_is_least_where_the_mean_meets_it():
     """Witness: NumPy's cross-entropy of two numbers."""
     logit = torch.linspace(-2, 1, 9, dtype=torch.float64)
     mean = torch.sigmoid(logit).mean().item()
+    batch = Batch(logit, logit)
     for told in (0.1, 0.45, mean):
-        found = marginal_loss(logsigmoid(logit), logsigmoid(-logit), told).item()
+        found = marginal_loss(logsigmoid(logit), logsigmoid(-logit), told, batch).item()
         assert found == pytest.approx(-told * np.log(mean) - (1 - told) * np.log(1 - mean))
     logit.requires_grad_()
-    marginal_loss(logsigmoid(logit), logsigmoid(-logit), mean).backward()
+    marginal_loss(logsigmoid(logit), logsigmoid(-logit), mean, batch).backward()
     assert logit.grad is not None and logit.grad.abs().max() < 1e-12
 
 
