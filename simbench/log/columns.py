@@ -87,7 +87,7 @@ def probabilities(table: Table, name: str) -> np.ndarray:
         If a value is missing, no number, or outside.
     """
     found = numbers(table, name)
-    wrong = ~((found.astype(np.float32) > 0) & (found <= 1))
+    wrong = ~((found >= np.finfo(np.float32).tiny) & (found <= 1))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise BadInput(
@@ -101,11 +101,11 @@ def as_numbers(values: pd.Series) -> np.ndarray:
     """Return values as float64, NaN where one is no number."""
     if values.dtype.kind in "biuf":
         return values.to_numpy(dtype=float, na_value=np.nan, copy=True)
-    try:  # the usual case of texts, at once
-        return (
-            pa.array(values, pa.string(), from_pandas=True).cast(pa.float64()).to_numpy(zero_copy_only=False)
-        )
-    except (pa.ArrowException, UnicodeEncodeError):
+    try:  # the usual case, at once
+        column = pa.array(values, from_pandas=True)
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError):
         pass
     return np.array([_number(value) for value in values], dtype=float)
 
