@@ -1,13 +1,14 @@
 """Finds behaviours by name: through entry points of any package, as a class in a module, or in a file."""
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, SerializeAsAny
 
 from simbench.errors import BadInput, did_you_mean
+from simbench.files.plugins import load, plugin, plugin_names
 from simbench.files.python_file import module_of
 from simbench.worlds.behaviour import Behaviour
 
@@ -16,7 +17,7 @@ GROUP = "simbench.behaviours"
 
 def names() -> list[str]:
     """Names of the installed behaviours, sorted."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return plugin_names(GROUP)
 
 
 def find(name: str) -> type[Behaviour]:
@@ -31,7 +32,8 @@ def find(name: str) -> type[Behaviour]:
     Raises
     ------
     BadInput
-        If there is none, or it cannot be imported; the message suggests the nearest installed name.
+        If there is none, several packages register it, or it cannot be imported; the message suggests the
+        nearest installed name.
     """
     found = _loaded(name)
     if not _is_behaviour(found):
@@ -48,18 +50,15 @@ def names_a_behaviour(name: str) -> bool:
 
 
 def _loaded(name: str) -> Any:
-    points = {point.name: point for point in entry_points(group=GROUP)}
     if ".py:" in name:
         path, attribute = name.rsplit(":", 1)
         module = module_of(Path(path).resolve(), "name a class of an existing file as path/to/file.py:Class")
         return getattr(module, attribute, None)
-    if name not in points and ":" not in name:
-        hint = did_you_mean(name, points)
+    point = plugin(GROUP, name)
+    if point is None and ":" not in name:
+        hint = did_you_mean(name, names())
         raise BadInput(f"there is no behaviour {name!r}.{hint} See: simbench list behaviours.")
-    try:
-        return points.get(name, EntryPoint(name, name, GROUP)).load()
-    except Exception as error:  # other people's modules run here: whatever they raise
-        raise BadInput(f"the behaviour {name!r} cannot be imported: {error}.") from error
+    return load(point or EntryPoint(name, name, GROUP))
 
 
 def _is_behaviour(found: Any) -> bool:
