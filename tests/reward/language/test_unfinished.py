@@ -68,6 +68,15 @@ def test_a_shard_that_was_stopped_goes_on_within_a_minute_of_where_it_was(tmp_pa
     assert told[0] == (50, done) and sum(told[1:]) == 50 - done == sum(map(len, second.batches))
 
 
+def test_unfinished_work_is_removed_when_its_shard_is_finished(tmp_path, monkeypatch):
+    left, real = [], module._assemble
+    monkeypatch.setattr(
+        module, "_assemble", lambda parts, *a: left.extend(parts.iterdir()) or real(parts, *a)
+    )
+    embedded(Slow(), tmp_path / "e.safetensors", monkeypatch)
+    assert sorted(path.name for path in left) == ["plan.json", "rows-0000000000.safetensors"]
+
+
 def test_what_a_power_cut_damaged_is_computed_again(tmp_path, monkeypatch):
     whole = embedded(Slow(), tmp_path / "whole.safetensors", monkeypatch)
     out = tmp_path / "e.safetensors"
