@@ -47,10 +47,8 @@ def text_features(texts: np.ndarray, dimensions: int) -> tuple[np.ndarray, str]:
     empty = sum(not any(letter.isalnum() for letter in text) for text in clean)
     unspaced = sum(map(_is_unspaced, clean))
     by_character = unspaced > FEW * len(clean)
-    analyzer = words_and_characters if by_character else "word"
-    vectoriser = TfidfVectorizer(
-        min_df=2, sublinear_tf=True, ngram_range=(1, 2), max_features=20_000, analyzer=analyzer
-    )
+    terms = {"analyzer": words_and_characters} if by_character else {"ngram_range": (1, 2)}
+    vectoriser = TfidfVectorizer(min_df=2, sublinear_tf=True, max_features=20_000, **terms)
     try:
         weights = vectoriser.fit_transform(clean)
     except ValueError as error:

@@ -11,7 +11,7 @@ import pytest
 from simbench.errors import BadInput
 from simbench.log import text
 from simbench.log.rated_responses import load_responses
-from simbench.log.text import text_features
+from simbench.log.text import text_features, words_and_characters
 
 TEXTS = [
     "the cat sat on the mat the cat",
@@ -116,3 +116,31 @@ def test_words_are_counted_in_the_rows_that_are_used(tmp_path):
         assert len(found.rating) == count
         assert np.abs(found.features) == pytest.approx(expected / np.sqrt(np.mean(expected**2)), abs=5e-5)
         assert found.description.endswith("; features TF-IDF + SVD, 3 dimensions (0 empty texts)")
+
+
+def test_texts_without_spaces_are_read_by_characters_and_pairs_of_them():
+    letters = "学天励数型注标高理很步成公气要我大器"
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list(letters), 12)) + "，谢谢" for _ in range(40)]
+    found, said = text_features(np.array(texts, dtype=object), 8)
+    assert (np.abs(found).sum(1) > 0).all() and np.linalg.matrix_rank(found) == 8
+    assert said.endswith("; 40 texts without spaces between words, read by characters and pairs of them)")
+    thai, said = text_features(np.array(["สวัสดีครับผม", "สวัสดีค่ะ", "ขอบคุณครับ", "ขอบคุณมาก"] * 3, dtype=object), 3)
+    assert (np.abs(thai).sum(1) > 0).all() and "12 texts without spaces" in said
+
+
+def test_terms_of_a_text_in_two_scripts():
+    assert words_and_characters("Reward 奖励 is A model") == [
+        *("奖", "励", "奖励"),
+        *("reward", "is", "model", "reward is", "is model"),
+    ]
+    assert words_and_characters("カタ、ナ") == ["カ", "タ", "カタ", "ナ"]
+
+
+@pytest.mark.parametrize(("unspaced", "by_character"), [(0, False), (1, False), (2, True)])
+def test_words_are_the_terms_until_more_than_a_hundredth_of_the_texts_has_no_spaces(unspaced, by_character):
+    """A few characters in a text with spaces change nothing either."""
+    texts = [f"one two three {number % 7} 学" for number in range(100 - unspaced)] + ["学天励"] * unspaced
+    found, said = text_features(np.array(texts, dtype=object), 3)
+    assert ("read by characters" in said) == by_character
+    assert (np.abs(found[100 - unspaced :]).sum(1) > 0).all() == by_character or not unspaced
