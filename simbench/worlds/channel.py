@@ -14,6 +14,7 @@ from simbench.worlds.signals import (
     action_correlation,
     action_probabilities,
     dependent_actions,
+    joint_propensity,
 )
 
 
@@ -100,6 +101,8 @@ class SignalsLaw(Law):
         self._reward, self.propensities, self.channel = reward, propensities, channel
         self.bad_click: np.ndarray = propensities[0] if bad_click is None else bad_click
         self.slip: np.ndarray = np.broadcast_to(channel.misclick if slip is None else slip, reward.shape)
+        # signals of the user who clicks first; those between are the clicks of others who see the response
+        self._own = np.array([0, *range(channel.exposures, len(propensities))])
 
     @property
     def reward(self) -> np.ndarray:
@@ -126,13 +129,16 @@ class SignalsLaw(Law):
         return len(self.propensities) == 1 and not self.slip.any()
 
     def action_correlation(self) -> float:
-        """Mean correlation of two positive actions on one response, over responses and pairs of signals."""
-        alphas = self.propensities[: self.channel.signals]
-        pairs = [
-            action_correlation(first, second, self.channel.signal_dependence).mean()
-            for first, second in combinations(alphas, 2)
-        ]
+        """Mean correlation of two positive actions of a user on one response, over responses and pairs."""
+        own = self._own[: self.channel.signals]
+        pairs = [self._correlation(first, second).mean() for first, second in combinations(own, 2)]
         return float(np.mean(pairs)) if pairs else 0.0
+
+    def _correlation(self, first: int, second: int) -> np.ndarray:
+        """Correlation of two actions of one user on each response, shape (n,)."""
+        return action_correlation(
+            self.propensities[first], self.propensities[second], self.channel.signal_dependence
+        )
 
     def acting(self, uniform: np.ndarray) -> np.ndarray:
         """Propensities in one replicate, (K, n); ``uniform`` (n,) is what the preference was drawn from."""
@@ -145,7 +151,8 @@ class SignalsLaw(Law):
         # further signals draw behind the first: it is the same at every number of signals
         uniform = np.concatenate([draws[1:2], rng.random((count - 1, n))])
         propensities = self.acting(draws[0])
-        acts = dependent_actions(uniform, propensities, self.channel.signal_dependence)
+        acts, own = uniform < propensities, self._own
+        acts[own] = dependent_actions(uniform[own], propensities[own], self.channel.signal_dependence)
         preference = draws[0] < self.reward
         signals = acts & preference
         signals[0] = acts[0] & (preference | (draws[2] < self.slip))
@@ -165,23 +172,32 @@ class SignalsLaw(Law):
 
     def _patterns(self, row: int) -> np.ndarray:
         """Probability of each of the 2^K patterns of signals on one response; signal k is bit k."""
-        count, gamma, slip = len(self.propensities), self.reward[row], self.slip[row]
-        acts = action_probabilities(self._given(row, good=True), self.channel.signal_dependence)
-        not_good = action_probabilities(self._given(row, good=False), self.channel.signal_dependence)
-        negative = 1 << (count - 1) if self.channel.regenerate else 0
-        found = np.zeros(2**count)
-        for pattern in range(2**count):
-            found[pattern & ~negative] += gamma * acts[pattern]
-            found[(pattern & 1) | (pattern & negative)] += (1 - gamma) * slip * not_good[pattern]
-            found[pattern & negative & ~1] += (1 - gamma) * (1 - slip) * not_good[pattern]
+        alphas, gamma = self.propensities[:, row], self.reward[row]
+        of_bad = np.concatenate([self.bad_click[row : row + 1], alphas[1:]])
+        good, bad = (self._logged(given, row, of) for given, of in ((alphas, True), (of_bad, False)))
+        return gamma * good + (1 - gamma) * bad
+
+    def _logged(self, alphas: np.ndarray, row: int, good: bool) -> np.ndarray:
+        """Probability of each pattern of signals given the preference and propensities, shape (K,)."""
+        acts = self._acts(alphas)
+        negative = 1 << (len(alphas) - 1) if self.channel.regenerate else 0
+        found = np.zeros(len(acts))
+        for pattern, probability in enumerate(acts):
+            if good:
+                found[pattern & ~negative] += probability
+            else:
+                found[pattern & (1 | negative)] += self.slip[row] * probability
+                found[pattern & negative & ~1] += (1 - self.slip[row]) * probability
         return found
 
-    def _given(self, row: int, good: bool) -> np.ndarray:
-        """Propensities of one response given the preference, (K,)."""
-        alphas = self.propensities[:, row].copy()
-        if not good:
-            alphas[0] = self.bad_click[row]
-        return alphas
+    def _acts(self, alphas: np.ndarray) -> np.ndarray:
+        """Probability of each pattern of actions: those of one user depend on each other."""
+        exposures, pattern = self.channel.exposures, np.arange(2 ** len(alphas))
+        own = action_probabilities(alphas[self._own], self.channel.signal_dependence)
+        others = action_probabilities(alphas[1:exposures], 0.0)
+        of_own = (pattern & 1) | (pattern >> exposures << 1)
+        of_others = (pattern >> 1) & ((1 << (exposures - 1)) - 1)
+        return own[of_own] * others[of_others]
 
 
 class RatedSignalsLaw(SignalsLaw):
@@ -218,15 +234,17 @@ class RatedSignalsLaw(SignalsLaw):
         level = self.ratings.drawn(uniform)
         return self.levels[:, level, np.arange(len(level))]
 
-    def outcomes(self, rows: np.ndarray) -> Outcomes:
-        """Enumerate the signals of a page; with several signals, actions meet in the rating, which is not
-        enumerated here.
+    def _correlation(self, first: int, second: int) -> np.ndarray:
+        """Two actions meet in the rating too."""
+        probability = self.ratings.level_probability
+        one, other = self.levels[first], self.levels[second]
+        both = (joint_propensity(one, other, self.channel.signal_dependence) * probability).sum(0)
+        p, q = ((alpha * probability).sum(0) for alpha in (one, other))
+        spread = np.sqrt(p * (1 - p) * q * (1 - q))
+        return np.divide(both - p * q, spread, out=np.zeros(len(p)), where=spread > 0)
 
-        Raises
-        ------
-        BadInput
-            If there are several signals.
-        """
-        if len(self.propensities) > 1:
-            raise BadInput("several signals on ratings that are drawn are not enumerated: use one signal.")
-        return super().outcomes(rows)
+    def _patterns(self, row: int) -> np.ndarray:
+        """As for any law, level by level."""
+        probability = self.ratings.level_probability[:, row]
+        of_level = zip(self.levels[:, :, row].T, probability, self.ratings.good, strict=True)
+        return sum((p * self._logged(alphas, row, bool(good)) for alphas, p, good in of_level), np.zeros(1))
