@@ -34,5 +34,5 @@ def diagnose(options: DiagnoseOptions) -> None:
     print(as_text(found))
     if options.report is not None:
         page = as_html(found, Path(options.log).name)
-        write_whole(options.report, lambda to: to.write_text(page))
+        write_whole(options.report, lambda to: to.write_text(page, encoding="utf-8"))
         print(f"report: {options.report}", file=sys.stderr)

@@ -25,10 +25,10 @@ def read_card(path: Path) -> dict[str, Any]:
         If it is damaged, or is not a card.
     """
     try:
-        card = json.loads(path.read_text())
+        card = json.loads(path.read_bytes().decode())
         if not isinstance(card["input"]["sha256"], str):
             raise TypeError("no hash")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(
             f"{path} is not a card of embeddings: delete it with the file it describes, and embed again."
         ) from error

@@ -115,7 +115,7 @@ def write(reproduction: Reproduction, document: Path, values: Path) -> None:
     """Write the document, and the measured values beside it, each completely or not at all."""
     text = render(reproduction)
     write_json(values, json.loads(reproduction.model_dump_json()))
-    write_whole(document, lambda to: to.write_text(text))
+    write_whole(document, lambda to: to.write_text(text, encoding="utf-8"))
 
 
 def read(values: Path) -> Reproduction:
@@ -127,7 +127,7 @@ def read(values: Path) -> Reproduction:
         If the file cannot be read, or is damaged.
     """
     try:
-        return Reproduction.model_validate_json(values.read_text())
+        return Reproduction.model_validate_json(values.read_bytes())
     except OSError as error:
         raise BadInput(f"{values} cannot be read ({error.strerror}): run simbench repro first.") from error
     except ValidationError as error:

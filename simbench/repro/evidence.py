@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from simbench.files.location import Location
+from simbench.files.parquet import read_own_parquet
 from simbench.repro import replicates
 from simbench.repro.measurements import IDENTITIES
-from simbench.repro.run import FINISHED, RESULTS
+from simbench.repro.run import FINISHED, REMEDY, RESULTS
 
 
 class NotMeasured(Exception):
@@ -64,7 +66,7 @@ class Evidence:
 
 @cache
 def _parquet(path: Path, _: int) -> pd.DataFrame:
-    return pd.read_parquet(path)
+    return read_own_parquet(Location(path), REMEDY)
 
 
 class Scores:

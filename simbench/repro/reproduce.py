@@ -1,6 +1,5 @@
 """From steps to a document: run what is missing, judge the claims, and collect the findings."""
 
-import json
 import os
 import platform
 import tempfile
@@ -13,11 +12,12 @@ import pandas as pd
 
 from simbench._compat import VERSION
 from simbench.errors import BadInput
+from simbench.files.json_file import read_mapping
 from simbench.repro import check
 from simbench.repro.claims import findings
 from simbench.repro.document import Reproduction, read
 from simbench.repro.evidence import Evidence
-from simbench.repro.run import FINISHED, Run
+from simbench.repro.run import FINISHED, REMEDY, Run
 from simbench.repro.steps import STEPS, Step
 
 LEVEL = 0.95
@@ -56,7 +56,7 @@ def _environment(run: Run) -> dict[str, Any]:
 def _seconds(run: Run, table: pd.DataFrame, step: str) -> float:
     """Seconds of all cells of a study together, in whichever session they ran, or else of the step."""
     if "seconds" not in table:
-        return json.loads((run.out / step / FINISHED).read_text())["seconds"]
+        return float(read_mapping(run.out / step / FINISHED, REMEDY).get("seconds", "nan"))
     cell = [name for name in (*CELL, "lr") if name in table]
     return float(table.groupby(cell, dropna=False).seconds.first().sum())
 
@@ -96,9 +96,11 @@ def rerun_and_compare(
     """
     stored = read(values)
     try:
-        text = document.read_text()
+        text = document.read_text(encoding="utf-8")
     except OSError as error:
         raise BadInput(f"{document} cannot be read ({error.strerror}): run simbench repro first.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{document} is no text in UTF-8: run simbench repro first.") from error
     wrong = check.compare_document(text, stored)
     measure(run, steps, tell)
     outcome = check.compare(stored, reproduction(run))

@@ -7,9 +7,8 @@ from simbench.repro.real import RealData
 from simbench.study.run import CellObserver
 
 FINISHED = "finished.json"
-
-
 RESULTS = "results.parquet"
+REMEDY = "delete that folder and run simbench repro again"  # a damaged file in it
 
 
 @dataclass(frozen=True)

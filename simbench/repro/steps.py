@@ -10,9 +10,10 @@ from typing import Any
 
 from simbench._compat import VERSION
 from simbench.errors import BadInput
+from simbench.files.json_file import read_mapping
 from simbench.files.write import write_json
 from simbench.repro import downstream, learning_rate, measurements
-from simbench.repro.run import FINISHED, Run
+from simbench.repro.run import FINISHED, REMEDY, Run
 from simbench.repro.studies import StudyFile
 from simbench.study.config import StudyConfig
 
@@ -54,7 +55,7 @@ class Step:
         folder, fingerprint = run.out / self.name, self.fingerprint(run)
         done = folder / FINISHED
         if done.exists():
-            found = json.loads(done.read_text()).get("fingerprint")
+            found = read_mapping(done, REMEDY).get("fingerprint")
             if found != fingerprint:
                 raise BadInput(
                     f"{folder} holds results of other settings or of another version: choose another --out, "

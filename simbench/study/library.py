@@ -58,7 +58,7 @@ def find(name: str) -> Path:
 def shows(name: str) -> str:
     """What a study shows: the first sentence of the comment at the head of its file."""
     lines = []
-    for line in find(name).read_text().splitlines():
+    for line in find(name).read_text(encoding="utf-8").splitlines():
         if not line.startswith("# ") or line.startswith("#  "):
             break
         lines.append(line.removeprefix("# "))

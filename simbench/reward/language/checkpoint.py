@@ -17,6 +17,7 @@ from torch import Tensor
 from simbench.errors import BadInput
 from simbench.files.write import write_json, write_whole
 
+NOT_JSON = (json.JSONDecodeError, UnicodeDecodeError, RecursionError)
 INDEX = "checkpoint.json"
 
 
@@ -59,7 +60,7 @@ class Checkpoints:
         if not (self.folder / INDEX).exists():
             return None
         try:
-            index = json.loads((self.folder / INDEX).read_text())
+            index = json.loads((self.folder / INDEX).read_bytes().decode())
             if index["run"] != self.run:
                 raise BadInput(
                     f"{self.folder} holds a checkpoint of another run (log, model or settings differ): "
@@ -67,7 +68,7 @@ class Checkpoints:
                 )
             self._best = index["best"]
             return index["step"], self._read(index["last"]), index["facts"]
-        except (OSError, KeyError, TypeError, json.JSONDecodeError, SafetensorError) as error:
+        except (OSError, KeyError, TypeError, *NOT_JSON, SafetensorError) as error:
             raise self._damaged(error) from error
 
     def read_best(self) -> dict[str, Tensor]:
