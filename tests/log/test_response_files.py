@@ -236,3 +236,52 @@ def test_texts_are_taken_from_the_named_column(tmp_path):
     assert found.features.std() > 0.1
     with pytest.raises(BadInput, match="share too few words"):
         load_responses(tmp_path / "a.jsonl")
+
+
+def lines(path, rows):
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return path
+
+
+def said(role, content):
+    return [{"role": role, "content": content}]
+
+
+def test_chat_messages_are_prompts_and_responses(tmp_path):
+    """They give what the same texts give."""
+    texts = ["one two three", "two three four", "three four", "one two", "four", "one three"]
+    rows = [{"prompt": f"p{row // 2}", "response": text, "rating": row} for row, text in enumerate(texts)]
+    chat = [
+        {**row, "prompt": said("user", row["prompt"]), "response": said("assistant", row["response"])}
+        for row in rows
+    ]
+    plain = load_responses(lines(tmp_path / "a.jsonl", rows), trait="length")
+    found = load_responses(lines(tmp_path / "b.jsonl", chat), trait="length")
+    assert np.array_equal(found.features, plain.features) and found.groups.tolist() == [0, 0, 1, 1, 2, 2]
+    assert found.trait.tolist() == plain.trait.tolist() == [len(text) for text in texts]
+
+
+def test_a_missing_prompt_is_an_error(tmp_path):
+    rows = [{"prompt": p, "response": "a b", "rating": n} for n, p in enumerate(("p", None))]
+    with pytest.raises(BadInput, match=r"a\.jsonl, row 2, column 'prompt': the value is missing"):
+        load_responses(lines(tmp_path / "a.jsonl", rows))
+
+
+@pytest.mark.parametrize(
+    "votes",
+    [None, "[1,2", "many", [1, None], ["a", 1], [[1], [2]], [], 3, {"a": 1}, [1, float("inf")], ["1", 2]],
+)
+def test_votes_that_are_no_counts_are_named(votes, tmp_path):
+    rows = [{"prompt": "p", "response": "a b", "votes": cell} for cell in ([1, 2], votes)]
+    with pytest.raises(
+        BadInput, match=r"row 2, column 'votes': must be the counts of votes by level, such as"
+    ):
+        load_responses(lines(tmp_path / "a.jsonl", rows))
+
+
+def test_a_frame_in_memory_is_read_as_a_file_is(tmp_path):
+    frame = rows_of(list("aabb"), response=["one two", "two three", "one three", "two"])
+    frame.to_parquet(tmp_path / "a.parquet")
+    found, known = load_responses(frame), load_responses(tmp_path / "a.parquet")
+    assert np.array_equal(found.features, known.features) and found.groups.tolist() == [0, 0, 1, 1]
+    assert found.description.startswith("the table: 4 of 4 responses")
