@@ -75,6 +75,18 @@ def batches_of_pairs(
     return pools
 
 
+def batches_of_pages(pages: np.ndarray, size: int, pool: int, order: np.random.Generator) -> list[Pool]:
+    """The pools of one epoch in batches of whole pages, (P, k) row numbers, of about ``size`` rows: at least
+    one page."""
+    places = pages.shape[1]
+    size = max(1, size // places)
+    pools = []
+    for part in shuffled(len(pages), max(size, pool // places // size * size), order):
+        sizes = [places * count for count in _split(len(part), size)]
+        pools.append(Pool(pages[part].ravel(), sizes))
+    return pools
+
+
 def in_order(rows: np.ndarray, size: int, pool: int) -> list[Pool]:
     """The pools of one pass over ``rows`` in the given order, in batches of ``size``: for evaluation."""
     pool = max(size, pool // size * size)

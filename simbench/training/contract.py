@@ -23,10 +23,11 @@ from simbench.training.parameters import (
 )
 from simbench.training.samples import Batch, Outputs
 
-CAN_BE_TOLD = (
-    *("context", "propensity", "labels", "always acts", "signals"),
+KNOWLEDGE = (
+    *("propensity", "labels", "always acts", "signals"),
     *("class prior", "misclick", "action rate"),
 )
+FIELD_OF = {"pages": "page", "attempts": "shown"}  # of a log, where it has another name than in `needs`
 MEMORY_BUDGET = 2 << 30  # bytes for a chunk's parameters, optimiser state, activations and feedback
 
 
@@ -36,14 +37,19 @@ class Network:
 
     Parameters
     ----------
-    heads : tuple of {"reward", "propensity", "imputation", "signal:0", "signal:1", ...}
-        Each head is one logit; all heads share all hidden layers. "signal:k" is the propensity of signal k.
-    inputs : {"features", "context"}
-        "context" falls back to the features if the log has no context.
+    heads : tuple of {"reward", "propensity", "imputation", "signal:0", ..., "parameter:0", ...}
+        Each head is one logit; all heads share all hidden layers. "signal:k" is the propensity of signal k,
+        "parameter:k" a parameter of a click model.
+    inputs : {"features", "context", "rank", "nothing"}
+        "context" falls back to the features if the log has no context; "rank" is a column for each rank;
+        a network that reads "nothing" has the same logits for every response.
+    hidden : tuple of int, optional
+        Widths of hidden layers of its own; by default the estimator's.
     """
 
     heads: tuple[str, ...] = ("reward",)
-    inputs: Literal["features", "context"] = "features"
+    inputs: Literal["features", "context", "rank", "nothing"] = "features"
+    hidden: tuple[int, ...] | None = None
 
 
 class FittedReplicates(Protocol):
@@ -89,7 +95,8 @@ class Trainable(Parameters):
         What the catalogue prints: the name, the family, when the risk is unbiased, and the publication.
     needs, optional : frozenset of str
         What the estimator must be told, and what it uses if it is told, out of: "truth", "propensity",
-        "class prior", "labels", "misclick", "signals", "action rate", "always acts".
+        "class prior", "labels", "misclick", "signals", "action rate", "always acts", "pages" (which responses
+        a user saw together, in which order), "attempts" (which of them were shown at all).
     also_reads : frozenset of str
         What it uses besides if a user's own log tells it; no study grants it.
     networks : tuple of Network
@@ -97,6 +104,9 @@ class Trainable(Parameters):
     reads_pairs : bool
         Whether the loss compares two responses to one prompt: batches then hold b first members, followed by
         their b partners (see :meth:`Batch.halves`).
+    reads_pages : bool
+        Whether the loss reads whole pages: batches then hold them place by place (see :meth:`Batch.pages`),
+        and there is no epoch state.
     has_epoch_state : bool
         Whether :meth:`epoch_state` is computed before every epoch.
     initial_epochs : int
@@ -130,6 +140,7 @@ class Trainable(Parameters):
     source: ClassVar[str] = ""
     networks: ClassVar[tuple[Network, ...]] = (Network(),)
     reads_pairs: ClassVar[bool] = False
+    reads_pages: ClassVar[bool] = False
     has_epoch_state: ClassVar[bool] = False
     initial_epochs: ClassVar[int] = 0
     mixup: ClassVar[float | None] = None
@@ -232,7 +243,7 @@ class Trainable(Parameters):
         )
 
     def reads(self, log: FeedbackLog) -> frozenset[str]:
-        """What it reads of this log besides features and feedback, by the names of ``needs``, and "context"."""
+        """What it reads of this log besides features and feedback: names as in ``needs``, and "context"."""
         told = self.needs | self.optional | self.also_reads
         reads_context = any(network.inputs == "context" for network in self.networks_for(log))
         return told | {"context"} if reads_context else told
@@ -250,21 +261,22 @@ class Trainable(Parameters):
         BadInput
             If something is missing.
         """
-        for need in sorted(self.needs & {"propensity", "class prior", "misclick", "signals"}):
-            if getattr(log, need.replace(" ", "_")) is None:
+        for need in sorted(self.needs - {"truth"}):
+            if getattr(log, FIELD_OF.get(need, need.replace(" ", "_")), None) is None:
                 raise BadInput(f"{self.name} must be told the {need}, and the log does not hold it.")
 
     def require_read(self, log: FeedbackLog) -> None:
         """Check that the log tells nothing that the estimator does not read.
 
         A study leaves such things away; in a log of one's own, they are a mistake about the estimator.
+        Context is what was logged rather than what is known: who does not read it is not given it.
 
         Raises
         ------
         BadInput
             Naming what it does not read.
         """
-        told = [name for name in CAN_BE_TOLD if getattr(log, name.replace(" ", "_")) is not None]
+        told = [name for name in KNOWLEDGE if getattr(log, name.replace(" ", "_")) is not None]
         unread = [name for name in told if name not in self.reads(log)]
         if unread:
             raise BadInput(

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from simbench.log.feedback import FeedbackLog
-from simbench.training.samples import Batch
+from simbench.log.pages import page_matrix, places
+from simbench.training.samples import Batch, required
 
 
 class DeviceLog:
@@ -21,10 +22,20 @@ class DeviceLog:
         Rows of ``log.feedback``, possibly repeated.
     device : torch.device
         Where the tensors are kept.
+    reads_pages : bool
+        Whether batches are whole pages.
     """
 
-    def __init__(self, log: FeedbackLog, replicates: np.ndarray, device: torch.device):
+    def __init__(
+        self, log: FeedbackLog, replicates: np.ndarray, device: torch.device, reads_pages: bool = False
+    ):
         self.device = device
+        self.page_size: int | None = None
+        self.place: Tensor | None = None  # on its page, where pages are not all of one length
+        if reads_pages:
+            pages = page_matrix(required(log.page, "pages"), required(log.rank, "pages"))
+            self.page_size = pages.shape[1]
+            self.place = self.tensor(places(pages)) if (pages < 0).any() else None
         self.feedback: Tensor = self.tensor(log.feedback[replicates])
         self.weights: Tensor | None = None
         self.shown: Tensor | None = None
@@ -66,9 +77,19 @@ class DeviceLog:
             strata=None if self.strata is None else self.strata[:, rows],
             signals=None if self.signals is None else self.signals[..., rows],
             negative_signals=self.negative_signals,
-            shown=None if self.shown is None else self.shown[:, rows],
+            shown=self._shown(rows),
+            page_size=self.page_size,
             weights=None if self.weights is None else self.weights[rows],
         )
+
+    def _shown(self, rows: Tensor) -> Tensor | None:
+        """Which of these rows were shown; the filling of a short page was not."""
+        shown = None if self.shown is None else self.shown[:, rows]
+        if self.place is None:
+            return shown
+        place = torch.arange(len(rows), device=self.device) % required(self.page_size, "pages")
+        there = (self.place[rows] == place).expand(len(self.feedback), -1)
+        return there if shown is None else there & shown
 
     def keep(self, members: Tensor) -> "DeviceLog":
         """The log of some of the replicates; ``members`` is a bool mask of shape (R,)."""

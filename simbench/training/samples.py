@@ -61,6 +61,8 @@ class Outputs:
         Logit of the imputed reward.
     signals : Tensor, shape (..., K, b), or None
         Propensity logits of K signals.
+    parameters : Tensor, shape (..., K, b), or None
+        Logits of K parameters of a click model.
     mixed : Tensor, shape (..., b), or None
         In training, where the estimator has ``mixup``: reward logits of the mixed rows.
     representation : Tensor, shape (..., h, b), or None
@@ -71,10 +73,11 @@ class Outputs:
     propensity: Tensor | None = None
     imputation: Tensor | None = None
     signals: Tensor | None = None
+    parameters: Tensor | None = None
     mixed: Tensor | None = None
     representation: Tensor | None = None
 
-    def head(self, name: Literal["propensity", "imputation", "signals", "mixed"]) -> Tensor:
+    def head(self, name: Literal["propensity", "imputation", "signals", "parameters", "mixed"]) -> Tensor:
         """The logits of a head that must be there; for the shape see the attribute of that name.
 
         Raises
@@ -135,6 +138,9 @@ class Batch:
     shown : Tensor of bool, shape (..., b), or None
         Responses that were shown; of the others a replicate tells nothing, and their feedback is 0. None if
         all were. :meth:`mean` and :meth:`sum` leave the others out.
+    page_size : int or None
+        Places of a page, where the estimator ``reads_pages``: the batch lists whole pages, place by place. A
+        place that a page lacks is not shown.
     """
 
     feedback: Tensor
@@ -152,6 +158,11 @@ class Batch:
     mixing: Tensor | None = None
     weights: Tensor | None = None
     shown: Tensor | None = None
+    page_size: int | None = None
+
+    def pages(self, values: Tensor) -> Tensor:
+        """Values of whole pages, (..., b), as (..., pages, places)."""
+        return values.unflatten(-1, (-1, required(self.page_size, "pages")))
 
     def mean(self, values: Tensor, keepdim: bool = False) -> Tensor:
         """Mean over the rows (the last axis) that were shown, each by its weight if it has one; shape (...,).

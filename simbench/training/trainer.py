@@ -8,23 +8,17 @@ import torch
 from torch import Tensor
 
 from simbench.errors import BadInput
-from simbench.files.matrix import IN_MEMORY, Matrix
+from simbench.files.matrix import IN_MEMORY
 from simbench.log.feedback import FeedbackLog
 from simbench.streams import seed_of, stream
-from simbench.training.batches import (
-    Pool,
-    batches_of_pairs,
-    batches_of_rows,
-    in_order,
-    pool_rows,
-    split_by_prompt,
-)
+from simbench.training.batches import in_order, pool_rows
 from simbench.training.contract import MEMORY_BUDGET, Network, Trainable
 from simbench.training.device_log import DeviceLog
 from simbench.training.feeding import Feed, Feeder
 from simbench.training.holdout import Holdout
+from simbench.training.inputs import inputs_of
 from simbench.training.network import StackedMLP, block_width, repacked
-from simbench.training.pairs import draw_pairs
+from simbench.training.order import Order
 from simbench.training.precision import Precision, product_dtype
 from simbench.training.samples import Batch, Outputs, with_mixed_rows
 from simbench.training.stacked_model import ROWS, StackedModel
@@ -100,19 +94,20 @@ class Trainer:
         padding = -len(numbers) % self.width
         self.numbers = numbers + [numbers[-1]] * padding
         rows = np.r_[np.arange(len(numbers)), np.repeat(len(numbers) - 1, padding)]
-        self.log = self.whole_log = DeviceLog(log, rows, self.device)
-        self.groups, self.order_axes = log.groups, order_axes
-        self.train_rows, self.held_out = self._split(holdout)
+        self.log = self.whole_log = DeviceLog(log, rows, self.device, estimator.reads_pages)
+        self.order_axes = order_axes
+        self.pool = pool_rows(log.features.shape[1], estimator.batch_size, execution.pool)
+        self.order = Order(estimator, log, holdout, order_axes, self.pool)
+        self.held_out = self.order.held_out
         clean = holdout.oracle_labels
         self.oracle_labels = None if clean is None else self.log.tensor(clean[rows][:, self.held_out])
-        self.pool = pool_rows(log.features.shape[1], estimator.batch_size, execution.pool)
-        inputs = {network: _inputs(network, log) for network in estimator.networks_for(log)}
+        inputs = {network: inputs_of(network, log) for network in estimator.networks_for(log)}
         dtype = product_dtype(execution.precision, self.device)
         self.feeder = Feeder(inputs, self.device, dtype, execution.pool)
         self.networks = {
             network: StackedMLP(
                 matrix.shape[1],
-                estimator.hidden,
+                estimator.hidden if network.hidden is None else network.hidden,
                 self._init_seeds("+".join(network.heads)),
                 self.device,
                 len(network.heads),
@@ -128,16 +123,6 @@ class Trainer:
         # a stream of its own, so that mixing changes no other estimator's batches
         self.mixing_order = stream(estimator.seed, "mixing", *order_axes)
         self.mixing = None if estimator.mixup is None else torch.empty(log.n_rows, device=self.device)
-
-    def _split(self, holdout: Holdout) -> tuple[np.ndarray, np.ndarray]:
-        estimator, axes = self.estimator, self.order_axes
-        seed = seed_of(estimator.seed, "split", *axes)
-        units = holdout.units(self.groups)
-        train_rows, held_out = split_by_prompt(units, estimator.validation_share, seed)
-        if estimator.reads_pairs:
-            pairing = np.random.default_rng(seed_of(estimator.seed, "pairs", *axes))
-            held_out = draw_pairs(held_out, self.groups, pairing).ravel()
-        return train_rows, held_out
 
     def _initial_shifts(self, network: Network) -> np.ndarray:
         restarts = [number // RESTART for number in self.numbers]
@@ -214,14 +199,8 @@ class Trainer:
             # in the same memory, from which a recorded step reads
             share = self.mixing_order.beta(concentration, concentration, len(self.mixing))
             self.mixing.copy_(self.log.tensor(share))
-        for feed in self.feeder.pools(self._batches(order)):
+        for feed in self.feeder.pools(self.order.epoch(order)):
             steps.run(feed)
-
-    def _batches(self, order: np.random.Generator) -> list[Pool]:
-        rows, size = self.train_rows, self.estimator.batch_size
-        if self.estimator.reads_pairs:
-            return batches_of_pairs(rows, self.groups, size, self.pool, order)
-        return batches_of_rows(rows, size, self.pool, order)
 
     def _steps(self, optimiser: torch.optim.Optimizer, objective: Objective) -> Steps:
         record = self.execution.record if self.feeder.is_resident else None
@@ -350,13 +329,12 @@ class Trainer:
             for network, values in zip(self.networks, logits, strict=True)
             for number, head in enumerate(network.heads)
         }
-        signals = [named.pop(head) for head in list(named) if head.startswith("signal:")]
-        return Outputs(**named, signals=torch.stack(signals, -2) if signals else None)
-
-
-def _inputs(network: Network, log: FeedbackLog) -> Matrix:
-    """The matrix that the network reads; a context that is not there falls back to the features."""
-    return log.features if network.inputs == "features" or log.context is None else log.context
+        several = {
+            field: [named.pop(head) for head in list(named) if head.startswith(prefix)]
+            for field, prefix in (("signals", "signal:"), ("parameters", "parameter:"))
+        }
+        stacked = {field: torch.stack(logits, -2) for field, logits in several.items() if logits}
+        return Outputs(**named, **stacked)
 
 
 def _keep_in_one_block(network: StackedMLP, replicates: Tensor, optimiser: torch.optim.Optimizer) -> None:

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from simbench.files.matrix import Matrix, take_rows
+from simbench.log.pages import page_matrix
 from simbench.streams import stream
 from simbench.worlds.ratings import Ratings
 
@@ -80,9 +81,4 @@ class Scene:
     @cached_property
     def pages(self) -> np.ndarray:
         """Row numbers of the responses of every page in order, shape (P, k); -1 where a page is shorter."""
-        order = np.lexsort((self.rank, self.page))
-        _, start, count = np.unique(self.page[order], return_index=True, return_counts=True)
-        matrix = np.full((len(start), int(count.max())), -1, dtype=np.int64)
-        place = np.arange(len(order)) - np.repeat(start, count)
-        matrix[np.repeat(np.arange(len(start)), count), place] = order
-        return matrix
+        return page_matrix(self.page, self.rank)
