@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
+from simbench.cli.options import EncodingOption, SeparatorOption
 from simbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -98,10 +99,10 @@ class RealOptions:
     PANEL: ClassVar[str] = "Real responses"
 
     responses: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="File of rated responses (.jsonl, .jsonl.gz, .csv or .parquet), or hub:OWNER/DATASET "
-            "(default: synthetic responses)."
+            help="Rated responses: a .parquet, .csv, .tsv, .jsonl (these also with .gz) or .feather file, a "
+            "folder of parquet files, a URL, or hub:OWNER/DATASET (default: synthetic responses)."
         ),
     ] = None
     features: Annotated[
@@ -154,6 +155,9 @@ class RealOptions:
             "rating, the lowest level of votes)."
         ),
     ] = None
+
+    encoding: EncodingOption = None
+    separator: SeparatorOption = None
 
     def described(self) -> dict[str, Any] | None:
         """The file of responses and how it is to be read; None if responses are synthetic.

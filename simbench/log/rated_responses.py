@@ -76,6 +76,8 @@ def load_responses(
     trait: str | None = None,
     size: int | None = None,
     seed: int = 0,
+    encoding: str | None = None,
+    separator: str | None = None,
 ) -> Responses:
     """Read rated responses and turn their ratings into a true reward.
 
@@ -106,13 +108,15 @@ def load_responses(
         Keep about this many rows: whole prompts, or single rows if prompts have over 100 on average.
     seed : int
         Seed of that choice.
+    encoding, separator : str, optional
+        Of a text file; by default they are recognised.
 
     Raises
     ------
     BadInput
         Naming the file, the row or column, and what to do.
     """
-    table = open_table(source)
+    table = open_table(source, encoding=encoding, separator=separator)
     votes_name = votes_column or next((name for name in VOTES if name in table), None)
     link = ("votes" if votes_name else "logistic") if link == "auto" else link
     prompts = usual_column(table, prompt_column, PROMPTS, "prompt")

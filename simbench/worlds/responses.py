@@ -48,7 +48,7 @@ class RatedFile(BaseModel, frozen=True, extra="forbid"):
 
     Parameters
     ----------
-    path, features, prompt_column, text_column, rating_column, votes_column
+    path, features, prompt_column, text_column, rating_column, votes_column, encoding, separator
         Parameters of :func:`simbench.log.rated_responses.load_responses`.
     n_context : int
         Columns of the context, which is synthetic.
@@ -64,6 +64,8 @@ class RatedFile(BaseModel, frozen=True, extra="forbid"):
     text_column: str | None = None
     rating_column: str | None = None
     votes_column: str | None = None
+    encoding: str | None = None
+    separator: str | None = None
     n_context: int = Field(default=4, ge=2)
     trait: str | None = None
 
@@ -199,11 +201,16 @@ def _context(n_context: int, groups: np.ndarray, rng: np.random.Generator) -> tu
     place[order] = np.arange(n) - starts[groups[order]]
     _, page = np.unique(np.column_stack([groups, place // PAGE]), axis=0, return_inverse=True)
     activity = rng.standard_normal(int(page.max()) + 1)[page]
-    # log: attention falls fast over the first places, then slowly
-    position = standardise(-np.log1p(place % PAGE))
+    position = position_of(place % PAGE)
     rest = rng.standard_normal((n, n_context - 2))
     context = np.column_stack([activity, position, rest]).astype(np.float32)
     return context, Page(page.astype(np.int64), place % PAGE)
+
+
+def position_of(rank: np.ndarray) -> np.ndarray:
+    """The place on a page as the context holds it: (n,), mean 0, variance 1; the first place is highest."""
+    # log: attention falls fast over the first places, then slowly
+    return standardise(-np.log1p(rank))
 
 
 def _split(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:

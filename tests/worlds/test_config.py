@@ -21,9 +21,11 @@ CHANNEL = {
     **{"misclick": 0.0, "signals": 1, "regenerate": False, "signal_dependence": 0.0, "exposures": 1},
     "always_share": 0.0,
 }
+ORDER = {"ranked": 0.0, "shuffled": 0.0}
+PAGE = {"kind": "page", "action_rate": 0.3}
 DEFAULTS = {
     **{"name": "exclusive", "responses": RESPONSES, "reward": REWARD, "behaviour": LOGIT},
-    **{"channel": CHANNEL, "users": None, "default_size": 10_000},
+    **{"order": ORDER, "channel": CHANNEL, "users": None, "default_size": 10_000},
 }
 SHARED = {**LOGIT, "reads": "features"}
 WITH_USERS = WorldConfig(users=Users())
@@ -41,6 +43,13 @@ OWN = {
         "responses": {**RESPONSES, "trait": "feature:29", "responses_per_prompt": 32},
         "behaviour": {**LOGIT, "reads": "trait"},
     },
+    "page": {"behaviour": PAGE},
+    "ranked": {"behaviour": PAGE, "order": {**ORDER, "ranked": 0.8}},
+    "cascade": {"behaviour": {**PAGE, "kind": "cascade"}},
+    "regenerate": {
+        "behaviour": {**PAGE, "kind": "regenerate", "patience": 0.8, "curiosity": 0.0, "reads": "context"}
+    },
+    "users": {"users": {"pages_per_user": 5, "activity": 0.7, "leniency": 0.7, "careless": 0.05}},
 }
 
 
@@ -116,6 +125,8 @@ def test_context_is_logged_where_the_propensity_reads_it(changes, logged):
         ("n_context", (2, 99), (1,)),
         ("test_size", (100,), (99,)),
         ("default_size", (10,), (9,)),
+        ("ranked", (0, 1), (-0.01, 1.01)),
+        ("shuffled", (0, 1), (-0.01, 1.01)),
         ("pages_per_user", (1, 99), (0,)),
         ("activity", (0, 9), (-0.01,)),
         ("leniency", (0, 9), (-0.01,)),
@@ -146,7 +157,8 @@ def test_unknown_fields_and_changes_in_place_are_refused():
 def test_rated_responses_are_read_by_these_defaults():
     assert RatedFile(path="a.csv").model_dump() == {
         **{"kind": "file", "path": "a.csv", "features": None, "prompt_column": None, "text_column": None},
-        **{"rating_column": None, "votes_column": None, "n_context": 4, "trait": None},
+        **{"rating_column": None, "votes_column": None, "encoding": None, "separator": None},
+        **{"n_context": 4, "trait": None},
     }
     assert RatingLink().model_dump() == {"kind": "link", "link": "auto", "slope": 1.5, "threshold": None}
 
