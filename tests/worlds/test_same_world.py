@@ -82,6 +82,36 @@ RECORDED = [
         [5, 7, 12, 17, 20, 26, 28, 29, 31],
     ),
     (
+        "page",
+        {},
+        [-1.03188705, 0.638957783, 0.645138095, 0.577942092, 0.190649791, 0.190649791],
+        [7, 14, 21, 46],
+    ),
+    (
+        "ranked",
+        {},
+        [0.174881443, 0.0620709584, 0.622516264, 0.239986782, 0.331940565, 0.15948077],
+        [3, 10, 11, 32, 38, 49, 54],
+    ),
+    (
+        "cascade",
+        {},
+        [1.25826979, 0.531979976, 0.313917087, 0.363673078, 0.633117925, 0.578880111],
+        [0, 4, 22, 26, 30, 42, 46, 57, 59],
+    ),
+    (
+        "regenerate",
+        {},
+        [-0.170956105, 0.492219856, 0.115887072, 0.346108777, 0.200718396, 0.281410601],
+        [15, 23, 55],
+    ),
+    (
+        "users",
+        {},
+        [0.559583545, 0.789928805, 0.622862179, 0.361177105, 0.137959395, 0.518755115],
+        [7, 8, 11, 14, 22, 26, 31, 32, 35],
+    ),
+    (
         "mlp",
         {"reward": "mlp"},
         [1.44429493, 0.861073301, 0.730420299, 0.139413279, 0.184383934, 0.168661366],
@@ -109,7 +139,8 @@ RECORDED = [
 def test_a_seed_makes_the_world_that_it_always_made(name, changes, values, clicked):
     config = PRESETS.get(name, WorldConfig(name=name))
     built = build(config.changed(test_size=100, n_features=8, **changes), 0.8, 60, 3)
-    alphas = built.train.law.propensities
+    law = built.train.law
+    alphas = getattr(law, "propensities", law.propensity[None])
     found = [built.train.features[-1, -1], built.train.reward[0], built.test.reward[-1]]
     found += [alphas[0, 1], alphas[-1, -1], built.test.propensity[0]]
     assert found == pytest.approx(values, rel=1e-6)
