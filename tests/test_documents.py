@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,11 +84,11 @@ def test_the_own_log_example_of_the_readme_runs_as_printed(tmp_path, monkeypatch
     frame = (
         pd.DataFrame(log.features).add_prefix("emb_").assign(prompt_id=log.groups, clicked=log.feedback[0])
     )
-    frame.assign(user_activity=log.context[:, 0], position=log.context[:, 1]).to_parquet(
-        tmp_path / "log.parquet"
-    )
+    frame = frame.assign(user_activity=log.context[:, 0], position=log.context[:, 1])
+    frame.to_parquet(tmp_path / "log.parquet")
+    frame[frame.columns[::-1]].to_parquet(tmp_path / "responses.parquet")
     monkeypatch.chdir(tmp_path)
-    names = {"features": log.features}
+    names: dict[str, Any] = {}
     exec(block("README.md", "python", "<!-- own log -->"), names)
     assert names["reward"].shape == (log.n_rows,) and np.ptp(names["reward"]) > 0
 
