@@ -32,4 +32,4 @@ def write_json(path: Path | Location, value: Any) -> None:
     """Write a value as a JSON document in UTF-8, completely or not at all."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     # a name of a file may hold bytes that are no characters: they become escapes, as JSON has them
-    write_whole(path, lambda to: to.write_bytes(text.encode("utf-8", "backslashreplace")))
+    write_whole(path, lambda to: to.write_text(text, "utf-8", "backslashreplace"))

@@ -1,6 +1,5 @@
 """Reads what a finished study left on disk: its configuration, and the predictions of every cell."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from simbench._compat import VERSION
 from simbench.errors import BadInput
+from simbench.files.json_file import read_mapping
 from simbench.files.location import Location
 from simbench.study.cell import Cell
 from simbench.study.config import StudyConfig, cells_of
@@ -48,12 +48,8 @@ def read_study(folder: Path | Location) -> StudyConfig:
     path = Location(folder) / "study.json"
     if not path.exists():
         raise BadInput(f"{path} cannot be read: give the folder of a study (simbench run --out).")
-    try:
-        found = json.loads(path.read_text())
-        made_by = found["simbench"]
-        config = found["config"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise BadInput(f"{path} is damaged ({error}): run the study again.") from error
+    found = read_mapping(path, "run the study again")
+    made_by, config = found.get("simbench"), found.get("config")
     if made_by != VERSION:
         raise BadInput(f"{folder} was made by simbench {made_by}, not {VERSION}: run the study again.")
     try:

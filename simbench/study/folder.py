@@ -13,6 +13,7 @@ from typing import Any
 
 from simbench._compat import VERSION
 from simbench.errors import BadInput
+from simbench.files.json_file import read_mapping
 from simbench.files.location import Location
 from simbench.files.write import write_json
 from simbench.study.config import StudyConfig
@@ -107,8 +108,8 @@ def environment(config: StudyConfig) -> dict[str, Any]:
 
 
 def _said(path: Location) -> dict[str, Any]:
+    content = read_mapping(path, "choose another --out")
     try:
-        content = json.loads(path.read_text())
         return {**content, "config": dict(content["config"]), "simbench": content["simbench"]}
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} is damaged ({error}): choose another --out.") from error

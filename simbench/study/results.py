@@ -1,7 +1,6 @@
 """The results of a study in Python: run or read one, and get its tables, notes and figures."""
 
 import html
-import json
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,10 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from pydantic import ValidationError
 
 from simbench.errors import BadInput
+from simbench.files.json_file import read_mapping
 from simbench.files.location import Location
 from simbench.study import figures
 from simbench.study.config import StudyConfig
@@ -178,9 +179,9 @@ def read(folder: str | Path) -> Results:
     table, footer = read_table(where), read_footer(where)
     path = where / "study.json"
     try:
-        said = json.loads(path.read_text())["config"]
+        said = read_mapping(path, "run the study again")["config"]
         config = StudyConfig.model_validate(said)
-    except (OSError, KeyError, ValueError) as error:
+    except (KeyError, ValidationError) as error:
         raise BadInput(f"{path} cannot be read ({type(error).__name__}): run the study again.") from error
     if footer is not None and footer.config != config_digest(said):
         raise BadInput(f"{where}: study.json and results.parquet are of two studies: run one of them again.")

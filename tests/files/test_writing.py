@@ -4,11 +4,14 @@ import os
 import threading
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from simbench.errors import BadInput
+from simbench.files.json_file import read_mapping
 from simbench.files.location import Location
-from simbench.files.write import write_whole
+from simbench.files.parquet import read_own_parquet
+from simbench.files.write import write_json, write_whole
 
 
 def test_a_path_may_begin_in_the_home_folder(tmp_path, monkeypatch):
@@ -64,8 +67,46 @@ def test_a_failure_leaves_no_folder_behind(tmp_path):
 
 
 def test_a_name_that_looks_like_a_url_is_a_file(tmp_path, monkeypatch):
-    import pandas as pd
-
     monkeypatch.chdir(tmp_path)
     write_whole(Path("col:/table.parquet"), lambda to: pd.DataFrame({"a": [1]}).to_parquet(to))
     assert (tmp_path / "col:" / "table.parquet").is_file()
+
+
+def test_json_is_utf_8_and_holds_any_name_of_a_file(tmp_path):
+    path = tmp_path / "value.json"
+    value = {"ρ": "é", "file": "latin\udce9"}
+    write_json(path, value)
+    assert "ρ".encode() in path.read_bytes()
+    assert read_mapping(path, "write it again") == value
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[1]", "it holds no JSON object"),
+        (b'{"a": ', "Expecting value"),
+        (b'{"a": "\xe9"}', "invalid"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "Exceeds the limit"),
+        (b'{"a": ' + b"[" * 100_000, "recursion"),
+    ],
+)
+def test_damaged_json_is_one_sentence(content, said, tmp_path):
+    path = tmp_path / "value.json"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=f"value.json is damaged \\(.*{said}.*\\): write it again.$"):
+        read_mapping(path, "write it again")
+
+
+def test_a_damaged_table_of_ours_is_one_sentence(tmp_path):
+    path = tmp_path / "table.parquet"
+    pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}).to_parquet(path)
+    where, content = Location(path), path.read_bytes()
+    assert list(read_own_parquet(where, "again", ["a", "b"], ["a"]).a) == [1.0, 2.0]
+    with pytest.raises(BadInput, match="has no column 'c': is it another table"):
+        read_own_parquet(where, "again", ["a", "c"])
+    with pytest.raises(BadInput, match="holds no numbers in the column 'b'"):
+        read_own_parquet(where, "again", (), ["b"])
+    for damaged in (content[:-10], content[:20], b"", b"a,b\n1,2\n"):
+        path.write_bytes(damaged)
+        with pytest.raises(BadInput, match=r"table.parquet cannot be read .*: again.$"):
+            read_own_parquet(where, "again")
