@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from simbench.cli.options import ForceOption
+from simbench.cli.options import ForceOption, TrustCodeOption
 from simbench.errors import BadInput
 
 
@@ -40,6 +40,7 @@ class ExportOptions:
         Path | None,
         typer.Option(help="File with what simbench diagnose printed, for the model card (default: none)."),
     ] = None
+    trust_code: TrustCodeOption = False
     force: ForceOption = False
 
 
@@ -53,11 +54,12 @@ def export(options: ExportOptions) -> None:
             raise BadInput(
                 f"{options.diagnosis} does not exist: keep what simbench diagnose prints in a file."
             )
-        told = options.diagnosis.read_text()
+        told = _text_of(options.diagnosis)
     from simbench.reward.language.export import export as write
 
     target = options.to.value
-    shift = write(options.model, folder, target, allow_shift=options.allow_shift, diagnosis=told)
+    given = {"allow_shift": options.allow_shift, "trust_code": options.trust_code}
+    shift = write(options.model, folder, target, diagnosis=told, **given)
     code = ", trust_remote_code=True" if options.to is Target.hf_code else ""
     print(f"AutoModelForSequenceClassification.from_pretrained({str(folder)!r}{code})")
     if shift:
@@ -66,6 +68,13 @@ def export(options: ExportOptions) -> None:
             file=sys.stderr,
         )
     print(f"model card: {folder / 'README.md'}", file=sys.stderr)
+
+
+def _text_of(diagnosis: Path) -> str:
+    try:
+        return diagnosis.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise BadInput(f"{diagnosis} is no text: keep what simbench diagnose prints in a file.") from error
 
 
 def _check_folder(folder: Path, force: bool) -> None:

@@ -43,6 +43,13 @@ def fit(options: FitOptions) -> None:
         f"feedback rate {facts['feedback_rate']:.3f}; held-out loss {model.card['held_out_loss']:.4f} "
         f"after {model.card['epochs']} epochs"
     )
+    print(f"features: {model.standard}", file=sys.stderr)
+    if columns.context and not model.card["context"]:
+        print(
+            f"simbench: {options.estimator} does not read the context ({', '.join(columns.context)}): it was "
+            "not told.",
+            file=sys.stderr,
+        )
     say_left_out(options.features, model.card["features"]["left_out"])
     if model.card["warning"]:
         print(f"simbench: {model.card['warning']}", file=sys.stderr)

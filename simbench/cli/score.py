@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simbench.cli.options import EncodingOption, Responses, SeparatorOption
+from simbench.cli.options import EncodingOption, Responses, SeparatorOption, TrustCodeOption
 from simbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class ScoreOptions:
     column: Annotated[
         str, typer.Option(help="Name of the column of rewards; the responses must not have it yet.")
     ] = "reward"
+    trust_code: TrustCodeOption = False
     encoding: EncodingOption = None
     separator: SeparatorOption = None
 
@@ -63,7 +64,7 @@ def _rewards(options: ScoreOptions, table: "Table") -> "np.ndarray":
 
     if is_language_folder(options.model):
         return _rewards_of_text(options, table)
-    return load_model(options.model).score_table(table, options.features)
+    return load_model(options.model, options.trust_code).score_table(table, options.features)
 
 
 def _rewards_of_text(options: ScoreOptions, table: "Table") -> "np.ndarray":
@@ -73,5 +74,5 @@ def _rewards_of_text(options: ScoreOptions, table: "Table") -> "np.ndarray":
 
     if options.features is not None:
         raise BadInput(f"{options.model} reads text, not features: leave out --features.")
-    reader = load_language_model(options.model)
+    reader = load_language_model(options.model, trust_code=options.trust_code)
     return reader.predict_reward(table_tokens(reader.parts, table, reader.card))

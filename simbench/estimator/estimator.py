@@ -177,6 +177,10 @@ class Estimator(Trainable, ClassifierMixin, BaseEstimator):
             weights=sample_weight,
         )
         self.require_read(log)
+        if context is not None and "context" not in self.reads(log):
+            said = f"{self.name or type(self).__name__} does not read the context: it is not used."
+            warnings.warn(said, UserWarning, stacklevel=2)
+            log = replace(log, context=None)
         if sample_weight is not None and not self._weighs_rows():
             raise BadInput(
                 f"{self.name or type(self).__name__} takes no sample_weight: its loss is no mean over rows "

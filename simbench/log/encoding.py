@@ -1,4 +1,4 @@
-"""How columns of a log become features and context; stored with a model, so that scoring does the same."""
+"""How columns of a log become context; stored with a model."""
 
 from typing import Literal
 
@@ -7,12 +7,11 @@ import pandas as pd
 from pydantic import BaseModel
 
 from simbench.errors import BadInput
-from simbench.files.matrix import MappedMatrix, Matrix, mean_square
 
 LEVELS = 50  # of a text column at most: beyond it, it is an identifier and not a context
 
 
-class ContextColumn(BaseModel, frozen=True, extra="forbid"):
+class ContextColumn(BaseModel, frozen=True, extra="forbid", strict=True):
     """The encoding of one column of context.
 
     Numbers are standardised; texts become one 0/1 indicator per level.
@@ -54,24 +53,3 @@ class ContextColumn(BaseModel, frozen=True, extra="forbid"):
         return np.stack([values.astype(str).to_numpy() == level for level in self.levels], 1).astype(
             np.float32
         )
-
-
-def feature_scale(matrix: Matrix) -> float:
-    """Return the factor that makes the mean squared entry 1; one for all columns, so directions stay.
-
-    Raises
-    ------
-    BadInput
-        If all features are zero.
-    """
-    square = mean_square(matrix)
-    if square == 0:
-        raise BadInput("the features are all zero: there is nothing to learn from.")
-    return float(1 / np.sqrt(square))
-
-
-def scaled_features(matrix: Matrix, scale: float) -> Matrix:
-    """Return the features times ``scale``; a matrix on disk is scaled as it is read."""
-    if isinstance(matrix, MappedMatrix):
-        return matrix.scaled(scale)
-    return np.asarray(matrix, dtype=np.float32) * np.float32(scale)

@@ -47,8 +47,8 @@ def _require_rates(log: FeedbackLog) -> None:
             )
     if log.action_rate is not None and log.action_rate < rate:
         raise BadInput(
-            f"the action rate {log.action_rate:g} is impossible: {rate:.4g} of the responses were clicked, and "
-            "nobody clicks without acting; it is the mean propensity, not the share of clicks."
+            f"the action rate {log.action_rate:g} is impossible: {rate:.4g} of the responses were clicked, "
+            "and nobody clicks without acting; it is the mean propensity, not the share of clicks."
         )
 
 

@@ -9,10 +9,12 @@ from simbench.errors import BadInput
 from simbench.files.matrix import Matrix
 from simbench.files.tables.table import Table
 from simbench.log.columns import clicks, context_values, identifiers, labels, probabilities
-from simbench.log.encoding import ContextColumn, feature_scale, scaled_features
+from simbench.log.encoding import ContextColumn
 from simbench.log.features import features_of
 from simbench.log.feedback import FeedbackLog
+from simbench.log.possible import require_possible
 from simbench.log.source import open_table
+from simbench.log.standardise import Standardisation
 
 TOLD = (
     *("context", "propensity", "labels", "always_acts", "signals"),
@@ -85,9 +87,9 @@ class UserLog:
     Parameters
     ----------
     log : FeedbackLog
-        One replicate, with scaled features and encoded context.
-    scale : float
-        Factor by which the features were multiplied.
+        One replicate, with standardised features and encoded context.
+    standard : Standardisation
+        How every column of the features was brought to mean 0 and spread 1.
     context : tuple of ContextColumn
         How each column of context was encoded.
     table : Table
@@ -99,7 +101,7 @@ class UserLog:
     """
 
     log: FeedbackLog
-    scale: float
+    standard: Standardisation
     context: tuple[ContextColumn, ...]
     table: Table
     feature_columns: tuple[str, ...] | None
@@ -127,9 +129,10 @@ def read_log(
     """
     table = open_table(source, encoding=encoding, separator=separator)
     found = features_of(columns.features, table, columns.roles())
-    scale = feature_scale(found.matrix)
-    log, context = log_of_table(table, columns, scaled_features(found.matrix, scale))
-    return UserLog(log, scale, context, table, found.columns, found.left_out)
+    standard = Standardisation.of(found.matrix, f"the features of {table.name}")
+    log, context = log_of_table(table, columns, standard.apply(found.matrix))
+    require_possible(log, (columns.feedback, *columns.signals))
+    return UserLog(log, standard, context, table, found.columns, found.left_out)
 
 
 def log_of_table(
@@ -144,7 +147,7 @@ def log_of_table(
     columns : LogColumns
         Which columns hold what.
     features : ndarray or MappedMatrix, shape (n, d), float32
-        Scaled features of the rows.
+        Standardised features of the rows.
 
     Raises
     ------

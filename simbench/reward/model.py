@@ -1,9 +1,8 @@
 """Fits a reward on a log, and keeps it: weights in safetensors, all else in a JSON card, never a pickle."""
 
 import hashlib
-import json
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,17 @@ from simbench.estimator.registry import configured
 from simbench.files.matrix import Matrix
 from simbench.files.write import write_json, write_whole
 from simbench.log.embedding_card import card_path, read_card
-from simbench.log.encoding import scaled_features
 from simbench.log.features import PREFIX, features_of, matching_columns, matrix_of
 from simbench.log.source import open_table
+from simbench.log.standardise import Standardisation
 from simbench.log.user_log import LogColumns, UserLog, read_log
 from simbench.reward import DEFAULT_ESTIMATOR
-from simbench.training.contract import Network
-from simbench.training.network import StackedMLP
+from simbench.reward.card import CARD, Card, checked_card, estimator_of, raw_card
+from simbench.reward.weights import stacks_of
 from simbench.training.restarts import Restarts
 from simbench.training.stacked_model import StackedModel
 
-WEIGHTS, CARD = "model.safetensors", "card.json"
+WEIGHTS = "model.safetensors"
 FORMAT = 2
 
 
@@ -50,13 +49,19 @@ class RewardModel:
     row: int
     card: dict[str, Any]
 
+    @property
+    def standard(self) -> Standardisation:
+        """How every column of features is brought to mean 0 and spread 1."""
+        described = self.card["features"]
+        return Standardisation(np.array(described["mean"]), np.array(described["scale"]))
+
     def predict_reward(self, features: Matrix) -> np.ndarray:
         """Predict the rewards of responses.
 
         Parameters
         ----------
         features : Matrix, shape (m, d)
-            Raw features: not scaled.
+            Raw features: not standardised.
 
         Returns
         -------
@@ -70,7 +75,7 @@ class RewardModel:
         width = self.card["features"]["width"]
         if features.ndim != 2 or features.shape[1] != width:
             raise BadInput(f"the model reads {width} features, got an array of shape {features.shape}.")
-        return self.fitted.predict(scaled_features(features, self.card["features"]["scale"]))[self.row]
+        return self.fitted.predict(self.standard.apply(features))[self.row]
 
     def score_table(self, source: Any, features: str | None = None) -> np.ndarray:
         """Predict the rewards of the responses of a table, whose features are found by the names of the fit.
@@ -160,22 +165,27 @@ def fit_read_log(
     Raises
     ------
     BadInput
-        If the estimator needs the truth, or is not a network.
+        If the estimator needs the truth, does not read what the log tells, does not train, or is not a
+        network.
     """
     estimator = configured(name, parameters)
     if "truth" in estimator.needs:
         raise BadInput(f"{name} needs the truth, which no log holds.")
-    model = estimator.fit_replicates(user.log)
+    estimator.require(user.log)
+    estimator.require_read(user.log)
+    reads_context = "context" in estimator.reads(user.log)
+    log = user.log if reads_context else replace(user.log, context=None)
+    model = estimator.fit_replicates(log)
     fitted, row = (model.model, int(model.kept[0])) if isinstance(model, Restarts) else (model, 0)
     if not isinstance(fitted, StackedModel):
         raise BadInput(f"{name} is not a network, whose weights can be saved: choose another estimator.")
-    inputs = [getattr(user.log, network.inputs) for network in fitted.networks]
-    widths = [(user.log.features if x is None else x).shape[1] for x in inputs]
+    inputs = [getattr(log, network.inputs) for network in fitted.networks]
+    widths = [(log.features if x is None else x).shape[1] for x in inputs]
     card = {
         "format": FORMAT,
         "estimator": name,
         "parameters": _plain(estimator.get_params()),
-        "told": columns.told(),
+        "told": [name for name in columns.told() if name != "context" or reads_context],
         "warning": getattr(model, "warning", None),
         "row": row,
         "held_out_loss": float(fitted.held_out_loss[row]),
@@ -188,18 +198,19 @@ def fit_read_log(
             "source": columns.features,
             "columns": None if user.feature_columns is None else list(user.feature_columns),
             "left_out": list(user.left_out),
-            "width": user.log.features.shape[1],
-            "scale": user.scale,
+            "width": log.features.shape[1],
+            "mean": user.standard.mean.tolist(),
+            "scale": user.standard.scale.tolist(),
             "encoder": encoder_of(columns.features),
         },
-        "context": [column.model_dump() for column in user.context],
+        "context": [column.model_dump() for column in user.context] if reads_context else [],
         "log": {
             "file": user.table.short_name,
             "sha256": user.table.sha256,
-            "rows": user.log.n_rows,
-            "prompts": len(np.unique(user.log.groups)),
+            "rows": log.n_rows,
+            "prompts": len(np.unique(log.groups)),
             "feedback": columns.feedback,
-            "feedback_rate": float(user.log.feedback.mean()),
+            "feedback_rate": float(log.feedback.mean()),
         },
         "versions": {
             "simbench": VERSION,
@@ -221,50 +232,47 @@ def encoder_of(features: str) -> dict[str, Any] | None:
 def is_language_folder(folder: Path) -> bool:
     """Whether the folder holds a fine-tuned language model, rather than a head on features."""
     try:
-        return json.loads((folder / CARD).read_text()).get("kind") == "language"
-    except (OSError, ValueError, AttributeError):
+        return raw_card((folder / CARD).read_bytes()).get("kind") == "language"
+    except OSError:
         return False
 
 
-def load_model(folder: str | Path) -> RewardModel:
+def load_model(folder: str | Path, trust_code: bool = False) -> RewardModel:
     """Read a model that :meth:`RewardModel.save` wrote; it predicts exactly the same rewards.
+
+    Parameters
+    ----------
+    folder : str or Path
+    trust_code : bool
+        Whether an estimator that no installed package registers may be imported, which runs its code.
 
     Raises
     ------
     BadInput
-        If it is missing, damaged, or of another format.
+        If it is missing, damaged, of another format, or of an estimator that may not be imported.
     """
     folder = Path(folder)
     if not (folder / CARD).exists():
         raise BadInput(f"{folder} holds no model ({CARD} is missing): fit one with simbench fit.")
     if is_language_folder(folder):
         raise BadInput(f"{folder} holds a fine-tuned language model, which reads text and no features.")
+    card = checked_card(folder, Card, FORMAT)
+    estimator = estimator_of(card, folder, trust_code)
     try:
-        card = json.loads((folder / CARD).read_text())
         content = (folder / WEIGHTS).read_bytes()
-        intact = card["weights_sha256"] == hashlib.sha256(content).hexdigest()
+        intact = card.weights_sha256 == hashlib.sha256(content).hexdigest()
         tensors = load(content)
-    except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
-        raise BadInput(f"the model in {folder} is damaged ({error}): fit it again.") from error
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise BadInput(f"the weights in {folder} cannot be read ({error}): fit the model again.") from error
     if not intact:
         raise BadInput(f"the model in {folder} is damaged: weights and card differ. Fit it again.")
-    if card["format"] != FORMAT:
-        raise BadInput(f"the model in {folder} is of format {card['format']}, this simbench reads {FORMAT}.")
-    parameters = {key: tuple(v) if isinstance(v, list) else v for key, v in card["parameters"].items()}
-    estimator = configured(card["estimator"], parameters)
-    networks = {
-        Network(tuple(described["heads"]), described["inputs"]): StackedMLP.of(
-            tensors[f"network.{number}"],
-            [described["width"], *estimator.hidden, len(described["heads"])],
-        )
-        for number, described in enumerate(card["networks"])
-    }
-    calibration = tensors.get("calibration")
-    count = next(iter(networks.values())).n_blocks * next(iter(networks.values())).width
-    count = count if calibration is None else len(calibration)
+    networks, calibration = stacks_of(tensors, card, estimator, folder)
+    first = next(iter(networks.values()))
+    count = first.n_blocks * first.width if calibration is None else len(calibration)
     nothing = np.zeros(0)
     fitted = StackedModel(networks, estimator.link, calibration, count, nothing, nothing)
-    return RewardModel(fitted, card["row"], {k: v for k, v in card.items() if k != "weights_sha256"})
+    kept = card.model_dump(mode="json", exclude={"weights_sha256"})
+    return RewardModel(fitted, card.row, kept)
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:

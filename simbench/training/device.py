@@ -40,7 +40,8 @@ def checked_device(name: str) -> str:
     if device.type not in ("cpu", "cuda"):
         raise PydanticCustomError("device", "must be cpu or cuda")
     if device.type == "cuda" and (device.index or 0) >= _gpus():
-        raise PydanticCustomError("device", "must be one that this machine has ({there})", {"there": _there()})
+        there = {"there": _there()}
+        raise PydanticCustomError("device", "must be one that this machine has ({there})", there)
     return name
 
 

@@ -1,4 +1,4 @@
-"""Turns annotated class attributes into an estimator's parameters, and checks them against their annotations."""
+"""Turns annotated class attributes into an estimator's parameters, and checks values by the annotations."""
 
 import inspect
 import reprlib

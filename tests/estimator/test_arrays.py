@@ -89,12 +89,12 @@ def test_a_seed_may_be_numpys():
 @pytest.mark.parametrize(
     ("name", "told", "unread"),
     [
-        ("naive", {"context": X, "class_prior": 0.9}, "context and the class prior"),
+        ("naive", {"misclick": 0.1, "class_prior": 0.9}, "class prior and the misclick"),
         ("ips", {"propensity": np.full(60, 0.5), "labels": np.full(60, np.nan)}, "labels"),
-        ("implicitrm-known", {"propensity": np.full(60, 0.5), "context": X}, "context"),
+        ("implicitrm-known", {"propensity": np.full(60, 0.5), "action_rate": 0.9}, "action rate"),
         ("lbe", {"class_prior": 0.9}, "class prior"),
         ("implicitrm", {"propensity": np.full(60, 0.5)}, "propensity"),
-        ("sklearn:LogisticRegression", {"context": X}, "context"),
+        ("sklearn:LogisticRegression", {"labels": np.full(60, np.nan)}, "labels"),
     ],
 )
 def test_what_an_estimator_does_not_read_it_is_not_told(name, told, unread):
@@ -102,9 +102,16 @@ def test_what_an_estimator_does_not_read_it_is_not_told(name, told, unread):
         find(name)().fit(X, Y, **told)
 
 
+def test_context_that_is_not_read_is_left_out_and_said_so():
+    with pytest.warns(UserWarning, match="^naive does not read the context: it is not used"):
+        fitted = Naive(**SMALL).fit(X, Y, context=X[:, :1])
+    assert np.array_equal(fitted.predict_reward(X), Naive(**SMALL).fit(X, Y).predict_reward(X))
+
+
 def test_all_that_an_estimator_reads_it_may_be_told():
     labels = np.where(np.arange(60) % 5 == 0, Y, np.nan)
-    told = {"context": 2 * X[:, :1], "labels": labels, "misclick": 0.01, "action_rate": 0.8, "class_prior": 0.9}
+    told = {"context": 2 * X[:, :1], "labels": labels, "misclick": 0.01}
+    told |= {"action_rate": 0.8, "class_prior": 0.9}
     with_all = ImplicitRM(**WHOLE).fit(X, Y, **told, always_acts=np.arange(60) % 9 == 0).predict_reward(X)
     for name in told:
         fewer = {key: value for key, value in told.items() if key != name}

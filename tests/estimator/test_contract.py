@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from simbench.errors import BadInput, NotIdentified
 from simbench.estimator.estimator import Estimator, grant
 from simbench.log.feedback import FeedbackLog
-from simbench.training.contract import CAN_BE_TOLD, MEMORY_BUDGET, Network
+from simbench.training.contract import KNOWLEDGE, MEMORY_BUDGET, Network
 from simbench.training.holdout import Holdout
 from simbench.training.samples import Batch, Outputs
 from simbench.training.trainer import Execution
@@ -45,7 +45,7 @@ class Noted(Terms):
 class Reader(Noted):
     """Reads whatever can be told."""
 
-    optional = frozenset(CAN_BE_TOLD)
+    optional = frozenset(KNOWLEDGE)
     networks = (Network(), Network(("propensity",), "context"))
 
 

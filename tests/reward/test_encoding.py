@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from simbench.errors import BadInput
-from simbench.files.matrix import MappedMatrix
-from simbench.log.encoding import ContextColumn, feature_scale, scaled_features
+from simbench.log.encoding import ContextColumn
 
 
 def test_numbers_are_standardised_by_the_mean_and_spread_of_the_log():
@@ -48,16 +47,3 @@ def test_fifty_levels_are_a_context_and_one_more_an_identifier():
     assert len(ContextColumn.of(texts).levels) == 50
     with pytest.raises(BadInput, match="51 different texts: at most 50 levels"):
         ContextColumn.of(pd.concat([texts, pd.Series(["one more"])]).rename("device"))
-
-
-def test_one_factor_brings_the_mean_square_to_1():
-    matrix = np.array([[1, 2, 2], [4, 0, 1]], np.float32)
-    scale = feature_scale(matrix)
-    assert scale == pytest.approx(1 / np.sqrt((1 + 4 + 4 + 16 + 0 + 1) / 6))
-    scaled = scaled_features(matrix, scale)
-    assert (scaled**2).mean() == pytest.approx(1, rel=1e-6) and scaled.dtype == np.float32
-    assert scaled == pytest.approx(matrix * scale, rel=1e-6)
-    on_disk = scaled_features(MappedMatrix(matrix), scale)
-    assert isinstance(on_disk, MappedMatrix) and on_disk[:] == pytest.approx(scaled, rel=1e-6)
-    with pytest.raises(BadInput, match="all zero"):
-        feature_scale(np.zeros((2, 2), np.float32))

@@ -54,7 +54,8 @@ def test_the_card_says_what_was_fitted_on_what(fitted, path):
     assert card["parameters"] == {**find("implicitrm")().get_params(), **TOLD_PARAMETERS}
     assert card["features"] == {
         **{"source": "col:f_", "columns": ["f_0", "f_1", "f_2"], "left_out": []},
-        **{"width": 3, "scale": user.scale, "encoder": None},
+        **{"width": 3, "encoder": None},
+        **{"mean": user.standard.mean.tolist(), "scale": user.standard.scale.tolist()},
     }
     assert card["context"] == [column.model_dump() for column in user.context]
     assert [column["name"] for column in card["context"]] == ["age", "device"]
@@ -91,7 +92,7 @@ def test_the_row_and_its_loss_are_those_of_the_kept_restart(path, monkeypatch):
     assert (fitted.row, fitted.card["row"], fitted.card["epochs"]) == (2, 2, 2)
     assert fitted.card["held_out_loss"] == pytest.approx(0.2)
     assert fitted.card["warning"] is third.warning
-    expected = direct.model.predict(FEATURES * np.float32(user.scale))[2]
+    expected = direct.model.predict(user.standard.apply(FEATURES))[2]
     assert fitted.predict_reward(FEATURES) == pytest.approx(expected)
 
 
@@ -104,8 +105,9 @@ def test_a_warning_of_the_fit_stands_in_the_card(path, monkeypatch):
     assert "not identified" in fit_log(path, COLUMNS, "implicitrm", restarts=2).card["warning"]
 
 
-def test_raw_features_are_scaled_before_they_are_read(fitted):
-    scaled = FEATURES * np.float32(fitted.card["features"]["scale"])
+def test_raw_features_are_standardised_before_they_are_read(fitted):
+    described = {name: np.array(fitted.card["features"][name]) for name in ("mean", "scale")}
+    scaled = ((FEATURES - described["mean"]) * described["scale"]).astype(np.float32)
     assert fitted.predict_reward(FEATURES) == pytest.approx(fitted.fitted.predict(scaled)[fitted.row])
     for wrong in (FEATURES[:, :2], FEATURES[0]):
         with pytest.raises(BadInput, match=r"reads 3 features, got an array of shape"):
@@ -127,7 +129,8 @@ def test_a_loaded_model_is_the_saved_one(fitted, tmp_path):
 
 
 def test_a_calibration_is_kept_with_the_weights(path, tmp_path):
-    fitted = fit_log(path, COLUMNS, "elkan-noto", epochs=2)
+    fitted = fit_log(path, replace(COLUMNS, labels=None), "elkan-noto", epochs=2)
+    assert fitted.card["told"] == [] and fitted.card["context"] == []  # it reads no context
     assert fitted.fitted.calibration is not None
     fitted.save(tmp_path)
     loaded = load_model(tmp_path)
@@ -140,7 +143,7 @@ def test_a_calibration_is_kept_with_the_weights(path, tmp_path):
     [
         ({"format": 1}, "is of format 1, this simbench reads 2"),
         ({"weights_sha256": "0" * 64}, "weights and card differ"),
-        ({"weights_sha256": None}, "weights and card differ"),
+        ({"weights_sha256": None}, "its card weights_sha256 must be a valid string"),
         ({"kind": "language"}, "reads text and no features"),
     ],
 )
@@ -178,7 +181,9 @@ def test_an_unknown_parameter_and_what_has_no_weights_are_refused(path):
     with pytest.raises(BadInput, match="oracle needs the truth"):
         fit_log(path, COLUMNS, "oracle")
     with pytest.raises(BadInput, match="not a network, whose weights can be saved"):
-        fit_log(path, COLUMNS, "sklearn:LogisticRegression")
+        fit_log(path, replace(COLUMNS, labels=None), "sklearn:LogisticRegression")
+    with pytest.raises(BadInput, match="naive does not read the labels"):
+        fit_log(path, COLUMNS, "naive")
 
 
 def test_a_network_reads_context_only_where_there_is_some(path):

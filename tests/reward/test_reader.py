@@ -125,12 +125,12 @@ def test_what_is_wrong_is_named_with_its_row(change, columns, message):
         log_of_table(open_table(FRAME.assign(**change)), replace(BARE, **columns), FEATURES)
 
 
-def test_a_file_is_read_with_its_features_scaled(tmp_path):
+def test_a_file_is_read_with_its_features_standardised(tmp_path):
     FRAME.to_parquet(tmp_path / "log.parquet")
     found = read_log(tmp_path / "log.parquet", replace(BARE, context=("age",)))
-    scale = 1 / np.sqrt(30 / 4)
-    assert found.scale == pytest.approx(scale)
-    assert found.log.features[:, 0] == pytest.approx(np.array([1, 2, 3, 4]) * scale)
+    spread = np.sqrt(30 / 4 - 2.5**2)
+    assert found.standard.mean == pytest.approx([2.5]) and found.standard.scale == pytest.approx([1 / spread])
+    assert found.log.features[:, 0] == pytest.approx((np.array([1, 2, 3, 4]) - 2.5) / spread)
     assert found.table.frame.equals(FRAME) and [column.name for column in found.context] == ["age"]
 
 

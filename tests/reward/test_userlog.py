@@ -97,7 +97,7 @@ def test_a_loaded_model_predicts_the_very_same(name, columns, frame, path, tmp_p
     reward = model.predict_reward(features)
     assert np.array_equal(load_model(tmp_path / "model").predict_reward(features), reward)
     direct = find(name)(epochs=3).fit_replicates(read_log(path, columns).log)
-    assert np.array_equal(direct.predict(features * np.float32(model.card["features"]["scale"]))[0], reward)
+    assert np.array_equal(direct.predict(model.standard.apply(features))[0], reward)
     assert not list((tmp_path / "model").glob("*.tmp"))
 
 
@@ -106,8 +106,8 @@ def test_the_kept_restart_is_the_one_that_is_saved(frame, path, tmp_path):
     model.save(tmp_path / "model")
     features = frame.filter(like="emb_").to_numpy(np.float32)
     direct = find("implicitrm")(epochs=4, restarts=3).fit_replicates(read_log(path, COLUMNS).log)
-    scaled = features * np.float32(model.card["features"]["scale"])
-    assert np.array_equal(load_model(tmp_path / "model").predict_reward(features), direct.predict(scaled)[0])
+    expected = direct.predict(model.standard.apply(features))[0]
+    assert np.array_equal(load_model(tmp_path / "model").predict_reward(features), expected)
 
 
 def test_a_damaged_model_is_refused(path, tmp_path, frame):

@@ -291,13 +291,19 @@ def test_a_step_that_cannot_be_recorded_is_run():
 
 def test_a_model_of_one_wide_block_is_saved_as_any_other(told, tmp_path):
     model = train(find("implicitrm-known")(epochs=2), told.replicates(slice(3)), range(3), execution=WIDE)
+    columns = {"source": "x.npy", "columns": None, "left_out": [], "encoder": None}
+    facts = {"file": "log", "sha256": "", "rows": 9, "prompts": 9, "feedback": "r", "feedback_rate": 0.5}
+    fit = {"told": ["propensity"], "warning": None, "held_out_loss": 0.5, "epochs": 2, "context": []}
     card = {
-        "format": 1,
+        "format": 2,
         "estimator": "implicitrm-known",
         "parameters": {},
         "row": 2,
-        "features": {"width": 32, "scale": 1.0},
+        "features": {"width": 32, "mean": [0.0] * 32, "scale": [1.0] * 32, **columns},
         "networks": [{"heads": ["reward"], "inputs": "features", "width": 32}],
+        "log": facts,
+        "versions": {},
+        **fit,
     }
     fitted = RewardModel(model, 2, card)
     fitted.save(tmp_path / "m")

@@ -11,6 +11,7 @@ from simbench.errors import BadInput
 from simbench.reward.language.loading import load
 from simbench.reward.language.pooling import pool, takes_positions
 from simbench.reward.language.tokens import Tokens, Truncation, tokenise
+from simbench.training.device import usable_device
 
 Pooling = Literal["auto", "mean", "cls", "last"]
 Side = Literal["left", "right"]
@@ -98,7 +99,7 @@ class TextEncoder:
             raise BadInput(f"pooling must be auto, mean, cls or last, got {pooling!r}.")
         if truncation not in ("prompt", "end"):
             raise BadInput(f"truncation must be prompt or end, got {truncation!r}.")
-        on = _device(device)
+        on = usable_device(device)
         found = load(name, dtype=_dtype(dtype, on), revision=revision, gguf_file=gguf_file)
         chosen = pooling if pooling != "auto" else found.own_pooling or ("last" if found.causal else "mean")
         longest = found.own_max_tokens if max_tokens is None else max_tokens
@@ -209,16 +210,6 @@ def _padded_right(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     before = (mask.cumsum(1) == 0).sum(1, keepdim=True)
     places = (torch.arange(mask.shape[1], device=mask.device) + before) % mask.shape[1]
     return {name: batch[name].gather(1, places) for name in ("input_ids", "attention_mask")}
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise BadInput(f"device must be cpu or cuda, got {name!r}.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise BadInput("device cuda: this machine has no GPU that PyTorch can use; say cpu.")
-    return device
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype:

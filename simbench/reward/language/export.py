@@ -42,16 +42,14 @@ class Head:
     Parameters
     ----------
     weights, biases : list of ndarray
-        Those of each layer, shapes (fan_out, fan_in) and (fan_out,), float32.
-    scale : float
-        Factor by which features are multiplied.
+        Those of each layer, shapes (fan_out, fan_in) and (fan_out,), float32; the first reads embeddings as
+        they are, because it holds their standardisation too.
     encoder : dict
         Facts about the encoder, from the card of the embeddings.
     """
 
     weights: list[np.ndarray]
     biases: list[np.ndarray]
-    scale: float
     encoder: dict[str, Any]
 
     @property
@@ -61,7 +59,13 @@ class Head:
 
 
 def export(
-    model: Path, folder: Path, to: str, *, allow_shift: bool = False, diagnosis: str | None = None
+    model: Path,
+    folder: Path,
+    to: str,
+    *,
+    allow_shift: bool = False,
+    diagnosis: str | None = None,
+    trust_code: bool = False,
 ) -> float:
     """Export a model to a folder: weights, tokenizer, template, model card, and code for ``hf-code``.
 
@@ -76,6 +80,8 @@ def export(
         Leave out a bias that the architecture's classifier cannot hold, which changes no order of responses.
     diagnosis : str, optional
         What ``simbench diagnose`` printed, for the model card.
+    trust_code : bool
+        Whether an estimator that no installed package registers may be imported.
 
     Returns
     -------
@@ -89,7 +95,7 @@ def export(
     """
     shift = 0.0
     if is_language_folder(model):
-        fitted = load_language_model(model)
+        fitted = load_language_model(model, trust_code=trust_code)
         parts, card = fitted.parts, fitted.card
         if to == "hf" and parts.pooling != "native":
             raise BadInput(
@@ -97,7 +103,7 @@ def export(
                 f"{CODE_INSTEAD}, or fine-tune with --pooling native."
             )
     else:
-        fitted = load_model(model)
+        fitted = load_model(model, trust_code)
         head, card = head_of(fitted), card_of(fitted)
         parts = with_code(head) if to == "hf-code" else None
         if parts is None:
@@ -128,13 +134,23 @@ def head_of(fitted: RewardModel) -> Head:
     weights, biases = stacked.layers_of(fitted.row)
     output = network.heads.index("reward")
     weights[-1], biases[-1] = weights[-1][[output]], biases[-1][[output]]
-    return Head(weights, biases, fitted.card["features"]["scale"], encoder)
+    weights[0], biases[0] = _on_raw_features(weights[0], biases[0], fitted.card["features"])
+    return Head(weights, biases, encoder)
+
+
+def _on_raw_features(
+    weight: np.ndarray, bias: np.ndarray, described: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """A layer on standardised features as one on raw ones: ``W s (x - m) + b = (W s) x + (b - W s m)``."""
+    scaled = weight.astype(float) * np.array(described["scale"])
+    shifted = bias - scaled @ np.array(described["mean"])
+    return scaled.astype(np.float32), shifted.astype(np.float32)
 
 
 def card_of(fitted: RewardModel) -> dict[str, Any]:
     """The card of a model fitted on embeddings, with the link that a fine-tuned model's card has."""
     parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in fitted.card["parameters"].items()}
-    estimator = configured(fitted.card["estimator"], parameters)
+    estimator = configured(fitted.card["estimator"], {**parameters, "device": "cpu"})
     calibration = fitted.fitted.calibration
     own = None if calibration is None else calibration[fitted.row]
     return {**fitted.card, "link": link_of(estimator, own)}
@@ -143,7 +159,7 @@ def card_of(fitted: RewardModel) -> dict[str, Any]:
 def with_code(head: Head) -> RewardModelParts:
     """Encoder and head as a model that carries its own code."""
     encoder = _encoder_of(head)
-    described = {"hidden": head.hidden, "normalise": head.encoder["normalised"], "scale": head.scale}
+    described = {"hidden": head.hidden, "normalise": head.encoder["normalised"]}
     model = pooled_reward(encoder.model, encoder.pooling, **described).eval()
     layers = [layer for layer in model.head if isinstance(layer, nn.Linear)]
     for layer, weight, bias in zip(layers, head.weights, head.biases, strict=True):
@@ -186,7 +202,7 @@ def plain(head: Head, allow_shift: bool) -> tuple[RewardModelParts, float]:
     encoder = _encoder_of(head)
     parts = load_reward_model(facts["model"], max_tokens=facts["max_tokens"], revision=_revision(facts))
     parts = replace(parts, encoder=_with_base(encoder, parts))
-    weight, bias = head.weights[0][0] * np.float32(head.scale), float(head.biases[0][0])
+    weight, bias = head.weights[0][0], float(head.biases[0][0])
     model, base = parts.model, base_of(parts.model)
     score, pooler = getattr(model, "score", None), getattr(base, "pooler", None)
     if isinstance(score, nn.Linear) and encoder.causal and encoder.pooling == "last":
@@ -278,7 +294,7 @@ def _prove(parts: RewardModelParts, head: Head, shift: float) -> None:
         states = encoder.embed(encoder.pad(tokens.ids))
         if head.encoder["normalised"]:
             states = nn.functional.normalize(states, dim=-1)
-        values: Tensor = states * head.scale
+        values: Tensor = states
         for place, (weight, bias) in enumerate(zip(head.weights, head.biases, strict=True)):
             values = values.clamp_min(0) if place else values
             values = values @ torch.as_tensor(weight).T + torch.as_tensor(bias)

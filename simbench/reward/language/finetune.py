@@ -15,6 +15,7 @@ from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import configured
 from simbench.files.tables.table import Table
 from simbench.log.feedback import FeedbackLog
+from simbench.log.possible import require_possible
 from simbench.log.source import open_table
 from simbench.log.user_log import LogColumns, log_of_table
 from simbench.reward.language.checkpoint import Checkpoints
@@ -29,6 +30,7 @@ from simbench.reward.language.reward_networks import (
 from simbench.reward.language.settings import Settings
 from simbench.reward.language.tokens import Tokens
 from simbench.reward.language.training import EncoderTrainer, Silent, TrainingObserver
+from simbench.training.device import usable_device
 
 CHECKPOINT = "checkpoint"
 
@@ -78,12 +80,17 @@ def finetune(
     """
     out = Path(out)
     loss = pointwise(configured(estimator, parameters))
+    usable_device(settings.device)
     table = open_table(source)
     texts = texts_of(table, text_column, prompt_column)
     if columns.groups is None and texts.prompts is not None:
         columns = replace(columns, groups=texts.source["prompt_column"])
     log, context = log_of_table(table, columns, np.zeros((len(table), 1), dtype=np.float32))
+    require_possible(log, (columns.feedback, *columns.signals))
     loss.require(log)
+    loss.require_read(log)
+    if "context" not in loss.reads(log):
+        log, context = replace(log, context=None), ()
     parts = load_reward_model(
         settings.model,
         pooling=settings.pooling,
@@ -104,7 +111,7 @@ def finetune(
         "estimator": estimator,
         "parameters": {key: _plain(value) for key, value in loss.get_params().items()},
         "settings": settings.model_dump(),
-        "told": columns.told(),
+        "told": [name for name in columns.told() if name != "context" or context],
         "columns": {name: getattr(columns, name) for name in LogColumns.__dataclass_fields__},
         "log": _log_facts(table, columns, log, texts, tokens),
         "encoder": {**parts.encoder.describe(), "pooling": parts.pooling, "parameters": size, "lora": rank},

@@ -5,7 +5,6 @@ training needs, such as a propensity. ``MODEL/card.json`` is written last: witho
 """
 
 import hashlib
-import json
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,16 +19,17 @@ from torch import Tensor
 from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
-from simbench.estimator.registry import configured
 from simbench.files.checksum import file_sha256
 from simbench.files.write import write_json, write_whole
+from simbench.reward.card import CARD, checked_card, estimator_of
+from simbench.reward.language.card import FORMAT, LanguageCard
 from simbench.reward.language.reward_networks import RewardModelParts, read_reward_model
 from simbench.reward.language.tokens import Tokens
 from simbench.reward.language.transformers_folder import write_folder
-from simbench.reward.model import CARD, is_language_folder
+from simbench.reward.model import is_language_folder
+from simbench.training.device import usable_device
 
 REWARD, AUXILIARY, KIND = "reward", "auxiliary.safetensors", "language"
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -82,32 +82,40 @@ class LanguageReward:
         write_json(folder / CARD, {"format": FORMAT, "kind": KIND, **self.card, "sha256": hashes})
 
 
-def load_language_model(folder: str | Path, device: str = "cpu") -> LanguageReward:
+def load_language_model(folder: str | Path, device: str = "cpu", trust_code: bool = False) -> LanguageReward:
     """Read a model that :meth:`LanguageReward.save` wrote, in fp32 and without its auxiliary heads.
+
+    Parameters
+    ----------
+    folder : str or Path
+    device : str
+    trust_code : bool
+        Whether an estimator that no installed package registers may be imported, which runs its code.
 
     Raises
     ------
     BadInput
-        If it is missing, damaged, or of another format.
+        If it is missing, damaged, of another format, or of an estimator that may not be imported.
     """
     folder = Path(folder)
     if not is_language_folder(folder):
         raise BadInput(f"{folder} holds no fine-tuned language model: make one with simbench finetune.")
-    card = json.loads((folder / CARD).read_text())
-    if card["format"] != FORMAT:
-        raise BadInput(f"the model in {folder} is of format {card['format']}, this simbench reads {FORMAT}.")
+    card = checked_card(folder, LanguageCard, FORMAT)
+    estimator = estimator_of(card, folder, trust_code)
     found = {**_hashes(folder / REWARD), AUXILIARY: _hash(folder / AUXILIARY)}
-    wrong = sorted(name for name, known in card["sha256"].items() if found.get(name) != known)
+    wrong = sorted(name for name in found | card.sha256 if found.get(name) != card.sha256.get(name))
     if wrong:
         raise BadInput(f"the model in {folder} is damaged: {wrong[0]} is not what its card says.")
-    parameters = {key: tuple(v) if isinstance(v, list) else v for key, v in card["parameters"].items()}
-    estimator = configured(card["estimator"], parameters)
-    described = card["encoder"]
-    parts = read_reward_model(folder / REWARD, described["pooling"], described["max_tokens"])
-    parts.model.to(device)
-    c = card["link"]["c"]
+    parts = read_reward_model(folder / REWARD, card.encoder.pooling, card.encoder.max_tokens)
+    if not all(bool(torch.isfinite(values).all()) for values in parts.model.parameters()):
+        raise BadInput(f"the model in {folder} is damaged: it has weights that are not finite.")
+    calibrates = type(estimator).calibration is not Estimator.calibration
+    if calibrates == (card.link.c is None):
+        raise BadInput(f"the model in {folder} is damaged: its card and its estimator differ on link.c.")
+    parts.model.to(usable_device(device))
+    c = card.link.c
     calibration = None if c is None else torch.full((1, 1), c, dtype=torch.float64)
-    kept = {key: value for key, value in card.items() if key not in ("format", "kind", "sha256")}
+    kept = card.model_dump(mode="json", exclude={"format", "kind", "sha256"})
     return LanguageReward(parts, estimator, calibration, kept, {})
 
 
@@ -136,7 +144,8 @@ def versions() -> dict[str, str]:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    return {f"{REWARD}/{file.name}": _hash(file) for file in sorted(folder.glob("*.safetensors"))}
+    files = sorted(file for file in folder.iterdir() if file.is_file()) if folder.is_dir() else []
+    return {f"{REWARD}/{file.name}": _hash(file) for file in files}
 
 
 def _hash(file: Path) -> str:

@@ -27,8 +27,6 @@ class PooledRewardConfig(PretrainedConfig):
         Widths of the head's ReLU layers; empty for a linear head.
     normalise : bool
         Whether every pooled vector is scaled to length 1.
-    scale : float
-        Factor by which every pooled vector is multiplied before the head reads it.
     """
 
     model_type = "simbench_pooled_reward"
@@ -39,14 +37,12 @@ class PooledRewardConfig(PretrainedConfig):
         pooling: str = "mean",
         hidden: list[int] | None = None,
         normalise: bool = False,
-        scale: float = 1.0,
         **rest: Any,
     ):
         self.encoder = encoder or {}
         self.pooling = pooling
         self.hidden = hidden or []
         self.normalise = normalise
-        self.scale = scale
         rest.setdefault("num_labels", 1)
         super().__init__(**rest)
 
@@ -106,8 +102,8 @@ class PooledRewardModel(PreTrainedModel):
         pooled = pool(states.last_hidden_state, mask, self.config.pooling)
         if self.config.normalise:
             pooled = nn.functional.normalize(pooled, dim=-1)
-        scaled = (pooled * self.config.scale).to(self.head[-1].weight.dtype)
-        return SequenceClassifierOutput(logits=self.head(scaled), hidden_states=states.hidden_states)
+        logits = self.head(pooled.to(self.head[-1].weight.dtype))
+        return SequenceClassifierOutput(logits=logits, hidden_states=states.hidden_states)
 
     def _mask_of(self, input_ids: Tensor) -> Tensor:
         pad = self.config.pad_token_id

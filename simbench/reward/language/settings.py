@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 LARGE = 100_000_000  # parameters from which an adapter is the default
 
 
-class Settings(BaseModel, frozen=True, extra="forbid"):
+class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """How a language model is fine-tuned.
 
     Parameters

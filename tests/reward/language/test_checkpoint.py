@@ -65,7 +65,14 @@ def reward(models) -> LanguageReward:
         "parameters": {"hidden": [3], "seed": 0},
         "told": [],
         "link": {"formula": "x", "c": 0.8},
-        "encoder": {"pooling": "native", "max_tokens": 50},
+        "encoder": {**parts.encoder.describe(), "pooling": "native", "parameters": 9, "lora": 0},
+        **{"settings": {}, "columns": {}, "context": [], "history": [], "versions": {"torch": "2"}},
+        **{"warning": None, "class_prior": None, "held_out_loss": 0.5, "run": "0" * 64},
+        "steps": {"of_best": 1, "trained": 2, "planned": 3},
+        "log": {
+            **{"file": "log.csv", "sha256": "", "rows": 9, "prompts": 3, "feedback": "clicked"},
+            **{"feedback_rate": 0.5, "texts": {"text_column": "a", "prompt_column": None, "cut": 0}},
+        },
     }
     return LanguageReward(parts, find("elkan-noto")(), torch.full((1, 1), 0.8), card, {"0": torch.ones(2)})
 
@@ -96,11 +103,38 @@ def test_a_saved_model_comes_back_and_another_is_refused(reward, tmp_path):
     (tmp_path / "card.json").write_text(json.dumps({**card, "kind": "head"}))
     with pytest.raises(BadInput, match="no fine-tuned language model"):
         load_language_model(tmp_path)
+    for field, message in (
+        ("log", "its card log is missing"),
+        ("encoder", "encoder"),
+        ("steps", "steps"),
+        ("sha256", "sha256"),
+    ):
+        (tmp_path / "card.json").write_text(json.dumps({k: v for k, v in card.items() if k != field}))
+        with pytest.raises(BadInput, match=message):
+            load_language_model(tmp_path)
+    for change, message in (
+        ({"encoder": {**card["encoder"], "max_tokens": -1}}, r"encoder\.max_tokens must be at least 8"),
+        ({"encoder": {**card["encoder"], "pooling": "sum"}}, r"encoder\.pooling must be"),
+        ({"link": {"formula": "x", "c": None}}, r"differ on link\.c"),
+        ({"estimator": "os:system"}, "say --trust-code"),
+        ({"sha256": {}}, r"damaged: auxiliary\.safetensors is not what its card says"),
+    ):
+        (tmp_path / "card.json").write_text(json.dumps({**card, **change}))
+        with pytest.raises(BadInput, match=message):
+            load_language_model(tmp_path)
     (tmp_path / "card.json").write_text(json.dumps(card))
-    for name in ("auxiliary.safetensors", "reward/model.safetensors"):
+    for name in ("auxiliary.safetensors", "reward/model.safetensors", "reward/config.json"):
         file = tmp_path / name
         before = file.read_bytes()
         file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
         with pytest.raises(BadInput, match=f"damaged: {name}"):
             load_language_model(tmp_path)
         file.write_bytes(before)
+
+
+def test_weights_that_are_not_finite_are_refused(reward, tmp_path):
+    with torch.no_grad():
+        reward.parts.model.classifier.bias.fill_(torch.nan)
+    reward.save(tmp_path)
+    with pytest.raises(BadInput, match="is damaged: it has weights that are not finite"):
+        load_language_model(tmp_path)

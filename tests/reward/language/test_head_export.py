@@ -71,10 +71,13 @@ def test_the_head_is_the_rewards_own_row_of_the_kept_replicate():
     asked = []
     stacked = SimpleNamespace(layers_of=lambda row: asked.append(row) or ([*layers[0]], [*layers[1]]))
     networks = {Network(("imputation",)): None, Network(("propensity", "reward")): stacked}
-    card = {"features": {"scale": 0.5, "encoder": {"model": "m"}}}
+    described = {"mean": [1.0, 2.0, -1.0], "scale": [0.5, 1.0, 2.0]}
+    card = {"features": {**described, "encoder": {"model": "m"}}}
     head = head_of(SimpleNamespace(fitted=SimpleNamespace(networks=networks), row=7, card=card))
-    assert asked == [7] and head.scale == 0.5 and head.encoder == {"model": "m"} and head.hidden == [2]
-    assert head.weights[0].tolist() == layers[0][0].tolist()
+    assert asked == [7] and head.encoder == {"model": "m"} and head.hidden == [2]
+    x = np.array([0.3, -4.0, 2.5])
+    on_standardised = layers[0][0] @ ((x - described["mean"]) * described["scale"]) + 1
+    assert head.weights[0] @ x + head.biases[0] == pytest.approx(on_standardised, rel=1e-6)
     assert head.weights[1].tolist() == [[3, 4]] and head.biases[1].tolist() == [6]
 
 
@@ -84,7 +87,7 @@ def head_on(models, hidden=(4,), normalised=False) -> Head:
     weights = [rng.standard_normal((b, a)).astype(np.float32) for a, b in pairwise(sizes)]
     biases = [rng.standard_normal(size).astype(np.float32) for size in sizes[1:]]
     encoder = TextEncoder.load(str(models["bert"]))
-    return Head(weights, biases, 0.7, {**encoder.describe(), "normalised": normalised})
+    return Head(weights, biases, {**encoder.describe(), "normalised": normalised})
 
 
 @pytest.mark.parametrize(("hidden", "normalised"), [((4,), False), ((), True)])
@@ -97,13 +100,13 @@ def test_an_export_is_proved_to_be_the_head_before_it_is_written(hidden, normali
     with torch.inference_mode():
         value = encoder.embed(encoder.pad(encoder.tokenise([text]).ids))[0].double().numpy()
         found = parts.logits(encoder.pad(encoder.tokenise([text]).ids))[0].item()
-    value = 0.7 * (value / np.linalg.norm(value) if normalised else value)
+    value = value / np.linalg.norm(value) if normalised else value
     for number, (weight, bias) in enumerate(zip(head.weights, head.biases, strict=True)):
         value = weight @ (np.maximum(value, 0) if number else value) + bias
     assert found == pytest.approx(value[0], abs=1e-4)
     off = [
         (head, 0.01),
-        (replace(head, scale=0.71), 0.0),
+        (replace(head, weights=[head.weights[0] * 1.01, *head.weights[1:]]), 0.0),
         (replace(head, biases=[*head.biases[:-1], head.biases[-1] + 0.01]), 0.0),
         (replace(head, encoder={**head.encoder, "normalised": not normalised}), 0.0),
         (replace(head, biases=[*head.biases[:-1], head.biases[-1] * np.float32("nan")]), 0.0),

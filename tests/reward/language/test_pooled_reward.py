@@ -47,12 +47,12 @@ def test_a_batch_is_padded_on_the_side_asked(models):
     assert left["position_ids"].tolist() == [[0, 0, 1, 2], [0, 0, 0, 0]]
 
 
-@pytest.mark.parametrize(("normalise", "scale", "hidden"), [(True, 3.0, []), (False, 0.5, [6, 4])])
+@pytest.mark.parametrize(("normalise", "hidden"), [(True, []), (False, [6, 4])])
 @pytest.mark.parametrize("pooling", ["mean", "last"])
-def test_the_pooled_reward_by_hand(normalise, scale, hidden, pooling, models):
+def test_the_pooled_reward_by_hand(normalise, hidden, pooling, models):
     encoder = AutoModel.from_pretrained(models["bert"]).eval()
     config = PooledRewardConfig(
-        encoder.config.to_dict(), pooling, hidden, normalise, scale, pad_token_id=encoder.config.pad_token_id
+        encoder.config.to_dict(), pooling, hidden, normalise, pad_token_id=encoder.config.pad_token_id
     )
     torch.manual_seed(0)
     model = PooledRewardModel(config, encoder).eval()
@@ -65,7 +65,7 @@ def test_the_pooled_reward_by_hand(normalise, scale, hidden, pooling, models):
         for row in texts:
             states = encoder(torch.tensor([row])).last_hidden_state[0].double().numpy()
             value = states.mean(0) if pooling == "mean" else states[-1]
-            value = scale * (value / np.linalg.norm(value) if normalise else value)
+            value = value / np.linalg.norm(value) if normalise else value
             for number, layer in enumerate(x for x in model.head if hasattr(x, "weight")):
                 value = np.maximum(value, 0) if number else value
                 value = layer.weight.numpy() @ value + layer.bias.numpy()
