@@ -4,6 +4,7 @@ Nothing heavy is imported here: ``simbench --help`` reads this module and the si
 """
 
 import inspect
+import os
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -116,7 +117,7 @@ def _usable(value: Any) -> Any:
     Raises
     ------
     BadInput
-        If a text holds bytes that are no characters, or there is no such home folder.
+        If a text holds what is no character, or there is no such home folder.
     """
     if isinstance(value, list | tuple):
         return [_usable(part) for part in value]
@@ -125,8 +126,11 @@ def _usable(value: Any) -> Any:
             return value.expanduser()
         except RuntimeError as error:
             raise BadInput(f"{value}: there is no such home folder.") from error
-    if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-        raise BadInput(f"{value!r} holds bytes that are no characters: is it in another encoding?")
+    if isinstance(value, str):
+        try:
+            os.fsencode(value)  # a name of a file may hold bytes that are no characters, as the system gave them
+        except UnicodeEncodeError as error:
+            raise BadInput(f"{value!r} holds what is no character.") from error
     return value
 
 
