@@ -107,38 +107,32 @@ def write_columnar(table: pa.Table, kind: str, to: Path) -> None:
         pyarrow.parquet.write_table(table, to)
 
 
-def frame_of_arrow(table: pa.Table, name: str) -> pd.DataFrame:
-    """Make a frame of an Arrow table, in which every value stays what it is.
+def series_of_arrow(column: Any, name: str, table: str) -> pd.Series:
+    """Make a column of pandas of one of Arrow, in which every value stays what it is.
 
-    Whole numbers stay whole where cells are missing, categories become their values, and the columns that
-    pandas keeps as an index are columns like others.
+    Whole numbers stay whole where cells are missing, and categories become their values.
 
     Parameters
     ----------
-    table : Table
+    column : pyarrow.ChunkedArray
     name : str
+        Name of the column.
+    table : str
         Where it comes from, for messages.
 
     Raises
     ------
     BadInput
-        If two columns have one name, or a column is damaged or of a type that pandas does not know.
+        If the column is damaged, or of a type that pandas does not know.
     """
-    names = table.schema.names
-    if len(set(names)) < len(names):
-        twice = next(one for one in names if names.count(one) > 1)
-        raise BadInput(f"{name} has two columns of the name {twice!r}: rename one.")
-    frame = {}
-    for number, field in enumerate(table.schema):
-        try:
-            column = _plain(table.column(number))
-            column.validate(full=True)
-            whole = pa.types.is_integer(column.type) and column.null_count > 0
-            kinds = {column.type: _nullable(column.type)} if whole else {}
-            frame[field.name] = column.to_pandas(types_mapper=kinds.get)
-        except (pa.ArrowException, ValueError, TypeError, NotImplementedError) as error:
-            raise BadInput(f"{name}, column {field.name!r} cannot be read: {_said(error)}.") from error
-    return pd.DataFrame(frame, copy=False)
+    try:
+        plain = _plain(column)
+        plain.validate(full=True)
+        is_whole = pa.types.is_integer(plain.type) and plain.null_count > 0
+        kinds = {plain.type: _nullable(plain.type)} if is_whole else {}
+        return plain.to_pandas(types_mapper=kinds.get).rename(name)
+    except (pa.ArrowException, ValueError, TypeError, NotImplementedError) as error:
+        raise BadInput(f"{table}, column {name!r} cannot be read: {_said(error)}.") from error
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

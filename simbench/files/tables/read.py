@@ -10,7 +10,7 @@ import pyarrow as pa
 from simbench.errors import BadInput
 from simbench.files.checksum import file_sha256
 from simbench.files.location import Location
-from simbench.files.tables.columnar import Columnar, frame_of_arrow, read_columnar, read_folder
+from simbench.files.tables.columnar import Columnar, read_columnar, read_folder
 from simbench.files.tables.delimited import read_delimited
 from simbench.files.tables.json_lines import read_json_lines
 from simbench.files.tables.kinds import TEXT, kind_of
@@ -73,7 +73,7 @@ def _text(
     text = decoded(decompressed(content, name) if is_compressed else content, name, encoding)
     if kind == "csv":
         cells, original = read_delimited(text, name, separator)
-        return Table(frame_of_arrow(cells, name), name, False, original, lambda: digest)
+        return Table(cells, name, False, original, lambda: digest)
     if separator is not None:
         raise BadInput(f"{name} holds JSON, whose separators are fixed: leave out --separator.")
     frame, lines = read_json_lines(text, name)
@@ -86,7 +86,7 @@ def _folder(location: Location, name: str) -> Table:
 
 
 def _typed(table: pa.Table, name: str, hashed: Any) -> Table:
-    return Table(frame_of_arrow(table, name), name, True, Columnar(table), hashed)
+    return Table(table, name, True, Columnar(table), hashed)
 
 
 def _in_memory(source: Any) -> Table:
@@ -112,7 +112,8 @@ def _of_frame(frame: pd.DataFrame) -> Table:
     plain = plain.reset_index(drop=True).set_axis([str(name) for name in plain.columns], axis=1)
     for name, kind in plain.dtypes.items() if plain.columns.is_unique else ():
         if isinstance(kind, pd.CategoricalDtype):
-            plain[name] = plain[name].astype(kind.categories.dtype)
+            values = object if plain[name].isna().any() else kind.categories.dtype
+            plain[name] = plain[name].astype(values)
     return Table(plain, IN_MEMORY, True, None, lambda: hash_of_frame(plain))
 
 

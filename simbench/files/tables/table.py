@@ -1,14 +1,16 @@
 """A table as it was read: its columns for computing, and the original for writing it back unchanged."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePath
+from typing import Any
 
 import pandas as pd
 
 from simbench.errors import BadInput, did_you_mean
-from simbench.files.tables.columnar import UNNAMED_INDEX, Columnar
+from simbench.files.tables.columnar import UNNAMED_INDEX, Columnar, series_of_arrow
 from simbench.files.tables.delimited import Delimited
 from simbench.files.tables.json_lines import JsonLines
 
@@ -23,38 +25,54 @@ class Table:
 
     Parameters
     ----------
-    frame : DataFrame, n rows
-        Its columns, by names that are texts, with rows numbered from 0. A table of separated text holds
-        texts alone, and NaN for an empty cell; the others hold values of the types of their files.
+    data : DataFrame or pyarrow.Table, n rows
+        Its columns, by names that are texts, with rows numbered from 0.
     name : str
         File, URL or data set, for messages.
     is_typed : bool
-        Whether the file tells numbers from texts; separated text does not.
+        Whether the file tells numbers from texts; separated text does not: it holds texts alone, and an empty
+        cell is missing.
     original : Delimited, JsonLines or Columnar, optional
         What the file held, to write it back with one more column.
     hashed : callable
         Computes the SHA-256 of the content.
+
+    Raises
+    ------
+    BadInput
+        If it has no rows or no columns, or two columns of one name.
     """
 
-    frame: pd.DataFrame
+    data: Any
     name: str
     is_typed: bool
     original: Original | None
     hashed: Callable[[], str]
 
     def __post_init__(self) -> None:
-        if not len(self.frame.columns) or self.frame.empty:
+        names = self._names
+        if not names or not len(self.data):
             raise BadInput(f"{self.name} holds no responses.")
-        names = self.frame.columns
-        if names.has_duplicates:
-            twice = names[names.duplicated()][0]
+        if len(set(names)) < len(names):
+            twice = next(name for name, count in Counter(names).items() if count > 1)
             raise BadInput(f"{self.name} has two columns of the name {twice!r}: rename one.")
 
+    @cached_property
+    def _names(self) -> list[str]:
+        return list(self.data) if isinstance(self.data, pd.DataFrame) else list(self.data.schema.names)
+
     def __len__(self) -> int:
-        return len(self.frame)
+        return len(self.data)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.frame.columns
+        return name in self._names
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """All columns as a frame, in which every value stays what it is."""
+        if isinstance(self.data, pd.DataFrame):
+            return self.data
+        return pd.DataFrame({name: self.column(name) for name in self._names}, copy=False)
 
     @property
     def short_name(self) -> str:
@@ -64,7 +82,7 @@ class Table:
     @property
     def columns(self) -> list[str]:
         """Names of the columns, without those of an index that has no name."""
-        return [name for name in self.frame.columns if not name.startswith(UNNAMED_INDEX)]
+        return [name for name in self._names if not name.startswith(UNNAMED_INDEX)]
 
     @cached_property
     def sha256(self) -> str:
@@ -72,7 +90,7 @@ class Table:
         return self.hashed()
 
     def column(self, name: str) -> pd.Series:
-        """Return a column by its name.
+        """Return a column by its name; one of Arrow is made anew each time, since it may be large.
 
         Raises
         ------
@@ -80,7 +98,9 @@ class Table:
             If there is none; the message suggests the nearest name, or lists those there are.
         """
         if name in self:
-            return self.frame[name]
+            if isinstance(self.data, pd.DataFrame):
+                return self.data[name]
+            return series_of_arrow(self.data.column(name), name, self.name)
         hint = did_you_mean(name, self.columns) or f" It has: {self.listed}."
         raise BadInput(f"{self.name} has no column {name!r}.{hint}")
 

@@ -80,6 +80,8 @@ def test_a_frame_may_have_any_index_and_numbers_as_names():
     assert list(unnamed.frame) == ["a"] and unnamed.frame.index.tolist() == [0, 1]
     ordered = pd.Categorical(["no", "yes"], categories=["yes", "no"], ordered=True)
     assert read_table(pd.DataFrame({"a": ordered})).frame.a.tolist() == ["no", "yes"]
+    coded = read_table(pd.DataFrame({"a": pd.Categorical([2, 1, None])})).frame.a
+    assert coded[:2].tolist() == [2, 1] and coded.isna().tolist() == [False, False, True]
     with pytest.raises(BadInput, match="an index and a column of the name 'a'"):
         read_table(pd.DataFrame({"a": [1]}, index=pd.Index([1], name="a")))
     with pytest.raises(BadInput, match="the table has two columns of the name '1'"):
