@@ -14,7 +14,9 @@ import yaml
 from matplotlib.image import imread
 
 from simbench.study.config import StudyConfig
+from simbench.study.file import study_from
 from simbench.study.run import run
+from simbench.worlds.behaviours.rating import Rating
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
@@ -74,8 +76,10 @@ def test_the_example_figure_of_contributing_is_drawn_as_printed(tmp_path):
 
 def test_the_study_of_the_readme_is_valid():
     study = yaml.safe_load(block("README.md", "yaml", "A study can be written down in YAML"))
-    study.pop("worlds")
-    assert StudyConfig.model_validate(study).replicates == 50
+    config = study_from(study)
+    assert config.replicates == 50 and len(config.worlds) == 3
+    assert config.worlds[1] == PRESETS["shared"].changed(misclick=0.05)
+    assert config.worlds[2].behaviour == Rating(capped=False)
 
 
 def test_the_own_log_example_of_the_readme_runs_as_printed(tmp_path, monkeypatch):
