@@ -1,6 +1,10 @@
 """Plug-ins that installed distributions register as entry points: each name belongs to one distribution."""
 
+import sys
+from collections.abc import Callable
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from simbench.errors import BadInput
@@ -16,8 +20,8 @@ def plugin(group: str, name: str) -> EntryPoint | None:
     BadInput
         If several distributions register it: none of them silently takes the place of another.
     """
-    points = (point for point in entry_points(group=group) if point.name == name)
-    found = {(_distribution(point), point.value): point for point in points}  # two paths may have the same
+    points = (known for known in _points(group) if known[1].name == name)
+    found = {(owner, point.value): point for owner, point in points}  # two paths may have the same
     owners = sorted({owner for owner, _ in found})
     if len(found) > 1:
         raise BadInput(
@@ -29,7 +33,23 @@ def plugin(group: str, name: str) -> EntryPoint | None:
 
 def plugin_names(group: str) -> list[str]:
     """All names that are registered in a group, sorted."""
-    return sorted({point.name for point in entry_points(group=group)})
+    return sorted({point.name for _, point in _points(group)})
+
+
+def _points(group: str) -> tuple[tuple[str, EntryPoint], ...]:
+    """The entry points of a group, each behind the name of its distribution.
+
+    They are looked for again when something was installed, or another place is searched.
+    """
+    places = ((path, Path(path).stat().st_mtime_ns) for path in sys.path if Path(path).is_dir())
+    return _looked_up(group, tuple(places), entry_points)
+
+
+@lru_cache(maxsize=64)
+def _looked_up(
+    group: str, places: tuple[tuple[str, int], ...], look: Callable[..., Any]
+) -> tuple[tuple[str, EntryPoint], ...]:
+    return tuple((_distribution(point), point) for point in look(group=group))
 
 
 def is_own(point: EntryPoint | None) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.stats import t as student
@@ -220,9 +221,12 @@ def per_replicate(predictions: np.ndarray, reward: np.ndarray, groups: np.ndarra
     }
 
 
+@lru_cache(maxsize=4)  # every metric of every cell asks for the same
 def _resamples(n: int, n_bootstrap: int, seed: int) -> np.ndarray:
     """How often each replicate is drawn, shape (B, n)."""
-    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), n_bootstrap).astype(float)
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), n_bootstrap).astype(float)
+    drawn.setflags(write=False)
+    return drawn
 
 
 def _interval(value: float, draws: np.ndarray, level: float, n: int) -> Estimate:
@@ -236,6 +240,12 @@ def _interval(value: float, draws: np.ndarray, level: float, n: int) -> Estimate
         return Estimate(value, math.nan, math.nan)
     tail = (1 - level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail]) - draws.mean()
-    normal = float(student.ppf(1 - tail, 1e9))
-    widen = math.sqrt(n / (n - 1)) * float(student.ppf(1 - tail, n - 1)) / normal
+    widen = _widening(tail, n)
     return Estimate(value, value + widen * float(low), value + widen * float(high))
+
+
+@lru_cache(maxsize=64)
+def _widening(tail: float, n: int) -> float:
+    """By how much the percentile bootstrap of n values is too narrow."""
+    normal = float(student.ppf(1 - tail, 1e9))
+    return math.sqrt(n / (n - 1)) * float(student.ppf(1 - tail, n - 1)) / normal

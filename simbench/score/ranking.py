@@ -1,7 +1,6 @@
 """Ranking, calibration and decision metrics, as expectations over the latent preferences."""
 
 import numpy as np
-from scipy.stats import rankdata
 
 PAIRS_A_GROUP = 20_000
 BINS = 15
@@ -69,18 +68,18 @@ def pairwise_accuracy(predictions: np.ndarray, reward: np.ndarray, groups: np.nd
 def _pairs(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of rows that share a group, or a fixed sample of the pairs of a large group."""
     order = np.argsort(groups, kind="stable")
-    _, starts = np.unique(groups[order], return_index=True)
-    rng = np.random.default_rng(0)
+    _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
     firsts, seconds = [np.empty(0, int)], [np.empty(0, int)]
-    for members in np.split(order, starts[1:]):
-        n = len(members)
-        if n <= 200:
-            i, j = np.triu_indices(n, 1)
-        else:
-            i, shift = rng.integers(0, n, PAIRS_A_GROUP), rng.integers(1, n, PAIRS_A_GROUP)
-            j = (i + shift) % n
-        firsts.append(members[i])
-        seconds.append(members[j])
+    for n in np.unique(sizes[sizes <= 200]):  # groups of one size at a time: there may be many
+        members = order[starts[sizes == n][:, None] + np.arange(n)]
+        i, j = np.triu_indices(n, 1)
+        firsts.append(members[:, i].ravel())
+        seconds.append(members[:, j].ravel())
+    rng = np.random.default_rng(0)
+    for start, n in zip(starts[sizes > 200], sizes[sizes > 200], strict=True):
+        i, shift = rng.integers(0, n, PAIRS_A_GROUP), rng.integers(1, n, PAIRS_A_GROUP)
+        firsts.append(order[start + i])
+        seconds.append(order[start + (i + shift) % n])
     return np.concatenate(firsts), np.concatenate(seconds)
 
 
@@ -103,9 +102,8 @@ def regret(predictions: np.ndarray, reward: np.ndarray, groups: np.ndarray) -> n
     gamma = reward[order]
     best = np.maximum.reduceat(gamma, starts)
     values = np.empty(len(predictions))
-    for row, scores in enumerate(predictions):
-        ranked = rankdata(scores, method="min")[order]
-        top = ranked == np.repeat(np.maximum.reduceat(ranked, starts), counts)
+    for row, scores in enumerate(predictions[:, order]):
+        top = scores == np.repeat(np.maximum.reduceat(scores, starts), counts)
         chosen = np.add.reduceat(gamma * top, starts) / np.add.reduceat(top.astype(float), starts)
         values[row] = (best - chosen).mean()
     return values

@@ -12,6 +12,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -26,8 +27,12 @@ DECIDING = ("torch", "numpy")  # packages whose version may show in the last dig
 
 def made(replicates: int, seconds: float) -> dict[str, Any]:
     """A part of ``parts``: replicates that this process has just made."""
-    own = {name: version(name) for name in DECIDING}
-    return {"replicates": replicates, "seconds": seconds, "simbench": VERSION, **own}
+    return {"replicates": replicates, "seconds": seconds, **_versions()}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {"simbench": VERSION, **{name: version(name) for name in DECIDING}}
 
 
 def checked(facts: Any, replicates: int) -> Facts:

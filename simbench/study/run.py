@@ -1,31 +1,25 @@
 """Runs a study: computes the cells that its folder lacks, and scores them into one long table."""
 
-import typing
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 
+from simbench.errors import BadInput
 from simbench.files.location import Location
-from simbench.study import policies
+from simbench.study import policies, secret
 from simbench.study.cell import Cell, Outcome, ended
 from simbench.study.config import StudyConfig, cells_of, validate, validate_worlds
 from simbench.study.executors.executor import Executor
 from simbench.study.executors.local import Local
 from simbench.study.folder import config_digest, describe, described, is_described, is_of
 from simbench.study.interrupt import remembered
+from simbench.study.observers import CellObserver, PhaseObserver, unseen
 from simbench.study.scoring import Scorer
 from simbench.study.shards import Shards
 from simbench.study.table import FILE, Footer, earlier_rows, write_table
 from simbench.training.threads import fixed_threads
-
-
-class CellObserver(typing.Protocol):
-    """A callable that is told of every cell as it ends, to show progress."""
-
-    def __call__(self, outcome: Outcome, done: int, total: int) -> None:
-        """Take the outcome of a cell, the number of cells that have ended, and that of all."""
-        ...
 
 
 def run(
@@ -33,6 +27,7 @@ def run(
     out: str | Path | Location,
     executor: Executor | None = None,
     progress: CellObserver | None = None,
+    phase: PhaseObserver = unseen,
 ) -> pd.DataFrame:
     """Run the cells that ``out`` lacks, then write ``results.parquet``; ``study.json`` describes the study.
 
@@ -45,6 +40,8 @@ def run(
     executor : Executor, optional
         Where cells run; by default one after another in this process. It changes no number.
     progress : CellObserver, optional
+    phase : callable, optional
+        Told what the study is at before, between and after its cells.
 
     Returns
     -------
@@ -64,12 +61,18 @@ def run(
     with executor or Local() as runner:
         is_there = is_of(out, config)
         validate(config, cells)
-        finished = _finished(cells, shards)
+        finished = _finished(cells, shards, phase)
         left = [cell for cell in cells if cell.key not in finished]
-        validate_worlds(left)
+        validate_worlds(left, phase)
         runner.check(config.device, shards)
         if not is_there:
-            describe(out, config)
+            describe(out, config, is_over=False)
+        if left and config.secret and secret.is_published(out):
+            raise BadInput(
+                f"the seed of {out} is published, and {len(left)} cells are left: choose another --out, or "
+                f"run them with --seed {config.seed}, which is no secret."
+            )
+        phase("cells", len(finished), len(cells))
         with remembered() as stopped:
             outcomes = chain(finished.values(), runner.run(left, shards) if left else ())
             for done, outcome in enumerate(outcomes, 1):
@@ -79,21 +82,24 @@ def run(
                     progress(outcome, done, len(cells))
                 if stopped.is_set():
                     raise KeyboardInterrupt
-    return _write(out, config, scorer, before)
+    return _write(out, config, scorer, before, phase)
 
 
-def _finished(cells: list[Cell], shards: Shards) -> dict[str, Outcome]:
+def _finished(cells: list[Cell], shards: Shards, phase: PhaseObserver) -> dict[str, Outcome]:
     """The outcomes of the cells whose shards hold all their replicates, by their keys."""
     there, found = set(shards.folder.names() or ()), {}
-    for cell in cells:
-        is_there = shards.path(cell.key).name in there
-        shard = shards.finished(cell.key, cell.replicates) if is_there else None
+    for number, cell in enumerate(cells):
+        phase("reading finished cells", number, len(cells))
+        key = cell.key
+        shard = shards.finished(key, cell.replicates) if shards.path(key).name in there else None
         if shard is not None:
-            found[cell.key] = ended(cell, shard)
+            found[key] = ended(cell, shard)
     return found
 
 
-def _write(out: Location, config: StudyConfig, scorer: Scorer, before: Footer | None) -> pd.DataFrame:
+def _write(
+    out: Location, config: StudyConfig, scorer: Scorer, before: Footer | None, phase: PhaseObserver
+) -> pd.DataFrame:
     """Write what the folder does not say already: first the table, then what it is of."""
     table, footer = scorer.table(), Footer(config_digest(described(config)), scorer.cells)
     if footer != before:
@@ -103,5 +109,6 @@ def _write(out: Location, config: StudyConfig, scorer: Scorer, before: Footer | 
     if not is_described(out, config, scorer.stacks):
         describe(out, config, scorer.stacks)
     if config.downstream is not None:
-        policies.write_downstream(out, config.downstream)
+        done = partial(phase, "policies", total=scorer.n_situations)
+        policies.write_downstream(out, config.downstream, done)
     return table

@@ -22,7 +22,6 @@ from simbench.study.grants import in_words
 from simbench.study.guests.kinds import find
 from simbench.study.shards import Shard, Shards
 from simbench.study.table import COLUMNS, digest
-from simbench.worlds.world import World
 
 RANKING = ("auroc", "pairwise_accuracy", "regret")  # what shift-invariant scores can be judged by
 CLEARLY = 0.1  # of a rank correlation: below it, two weak likenesses are not told apart
@@ -31,9 +30,8 @@ _Situation = tuple[str, Place]
 
 
 class _Scored(NamedTuple):
-    """A cell that was scored: its rows, and a fingerprint of all that they follow from."""
+    """The rows of a cell that was scored, and a fingerprint of all that they follow from."""
 
-    cell: Cell
     basis: str
     rows: Sequence[dict[str, Any]]
 
@@ -66,9 +64,9 @@ class Scorer:
     ):
         self.config, self.shards, self.earlier = config, shards, earlier or {}
         self.stacks: set[str] = set()
-        self._cells: dict[_Situation, list[Cell]] = defaultdict(list)
+        self._keys: dict[_Situation, list[str]] = defaultdict(list)
         for cell in cells:
-            self._cells[_situation_of(cell)].append(cell)
+            self._keys[_situation_of(cell)].append(cell.key)
         self._ended: dict[_Situation, dict[str, Outcome]] = defaultdict(dict)
         self._scored: dict[_Situation, list[_Scored]] = {}
 
@@ -81,16 +79,21 @@ class Scorer:
             If a shard is damaged.
         """
         where = _situation_of(outcome.cell)
-        ended = self._ended[where]
+        ended, keys = self._ended[where], self._keys[where]
         ended[outcome.cell.key] = outcome
-        if len(ended) == len({cell.key for cell in self._cells[where]}):
-            self._scored[where] = self._situation([ended[cell.key] for cell in self._cells[where]])
+        if len(ended) == len(set(keys)):
+            self._scored[where] = self._situation({key: ended[key] for key in keys})
             del self._ended[where]
+
+    @property
+    def n_situations(self) -> int:
+        """The number of situations of the study."""
+        return len(self._keys)
 
     @property
     def cells(self) -> tuple[tuple[str, int], ...]:
         """A fingerprint of what the rows of each cell follow from, and their number, in order."""
-        return tuple((basis, len(rows)) for _, basis, rows in self._in_order())
+        return tuple((basis, len(rows)) for basis, rows in self._in_order())
 
     def table(self) -> pd.DataFrame:
         """The long table of all situations that have been scored.
@@ -102,39 +105,40 @@ class Scorer:
             or failed has one row, with its reason. Rows of the metric ``excess_bias2`` carry the verdict, and
             its grounds as the reason.
         """
-        return pd.DataFrame([row for *_, rows in self._in_order() for row in rows], columns=COLUMNS)
+        return pd.DataFrame([row for _, rows in self._in_order() for row in rows], columns=COLUMNS)
 
     def _in_order(self) -> Iterable[_Scored]:
-        return (scored for where in self._cells for scored in self._scored.get(where, ()))
+        return (scored for where in self._keys for scored in self._scored.get(where, ()))
 
-    def _situation(self, outcomes: list[Outcome]) -> list[_Scored]:
-        """All cells of one situation."""
-        oracle = next((o for o in outcomes if o.cell.estimator == "oracle" and o.status == "ok"), None)
-        reference = None if oracle is None else self.shards.find(oracle.cell.key)
+    def _situation(self, outcomes: dict[str, Outcome]) -> list[_Scored]:
+        """All cells of one situation, by their keys."""
+        of_oracles = (k for k, o in outcomes.items() if o.cell.estimator == "oracle" and o.status == "ok")
+        oracle = next(of_oracles, None)
+        reference = None if oracle is None else self.shards.find(oracle)
         scored = []
-        for outcome in outcomes:
+        for key, outcome in outcomes.items():
             if outcome.status != "ok":
                 told = ", ".join(in_words(name) for name in outcome.cell.grant)
                 row = _row(outcome, told, "", Estimate(np.nan, np.nan, np.nan))
-                scored.append(_Scored(outcome.cell, digest([outcome.cell.key, outcome.reason]), [row]))
+                scored.append(_Scored(digest([key, outcome.reason]), [row]))
                 continue
-            shard = self.shards.find(outcome.cell.key)
+            shard = reference if key == oracle and reference is not None else self.shards.find(key)
             self.stacks |= facts.stacks(facts.first(shard.facts, outcome.cell.replicates))
-            scored.append(self._finished(outcome, shard, reference, outcome is oracle))
+            scored.append(self._finished(key, outcome, shard, reference, key == oracle))
         return scored
 
     def _finished(
-        self, outcome: Outcome, shard: Shard, reference: Shard | None, is_reference: bool
+        self, key: str, outcome: Outcome, shard: Shard, reference: Shard | None, is_reference: bool
     ) -> _Scored:
         """A finished cell, scored here unless an earlier table has its rows."""
         cell, against = outcome.cell, "" if reference is None else reference.checksum
         rules = [_rules(), self.config.level, self.config.margin, is_reference]
-        basis = digest([VERSION, rules, cell.key, cell.replicates, shard.checksum, against])
+        basis = digest([VERSION, rules, key, cell.replicates, shard.checksum, against])
         rows = self.earlier.get(basis)
         if rows is None:
             oracle = None if reference is None else reference.first(cell.replicates)[0]
             rows = _rows(self.config, outcome, *shard.first(cell.replicates), oracle, is_reference)
-        return _Scored(cell, basis, rows)
+        return _Scored(basis, rows)
 
 
 def table(config: StudyConfig, outcomes: Sequence[Outcome], shards: Shards) -> pd.DataFrame:
@@ -166,7 +170,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """The rows of a finished cell, a metric each."""
     cell = outcome.cell
-    estimates = _estimates(config, predictions, oracle, cell.built(), find(cell.estimator).ranks_only)
+    estimates = _estimates(config, predictions, oracle, cell.place, find(cell.estimator).ranks_only)
     if "mse" in estimates:
         estimates |= _efficiency(cell, estimates["mse"], own["knows"])
     plain = {name: Estimate(value, np.nan, np.nan) for name, value in facts.means(own).items()}
@@ -182,16 +186,16 @@ def _estimates(
     config: StudyConfig,
     predictions: np.ndarray,
     oracle: np.ndarray | None,
-    world: World,
+    place: Place,
     ranks_only: bool,
 ) -> dict[str, Estimate]:
-    test = world.test
+    test = built(place).test
     estimates = score(predictions, test.reward, test.groups, level=config.level)
     if ranks_only:
         estimates = {name: estimates[name] for name in RANKING}
     elif oracle is not None:
         estimates |= excess(predictions, oracle, test.reward, level=config.level)
-    swapped = _swapped_share(predictions, world)
+    swapped = _swapped_share(predictions, place)
     if swapped is not None:
         estimates["swapped_share"] = Estimate(swapped, np.nan, np.nan)
     return estimates
@@ -223,20 +227,25 @@ def _bound(place: Place, known: bool) -> float | None:
         return None
 
 
-def _swapped_share(predictions: np.ndarray, world: World) -> float | None:
+def _swapped_share(predictions: np.ndarray, place: Place) -> float | None:
     """Share of replicates that rank test responses more like the propensity than like the reward.
 
     The rank correlation must be higher by :data:`CLEARLY`. None if the propensity does not vary.
     """
-    test = world.test
-    if np.ptp(test.propensity) == 0:
+    if np.ptp(built(place).test.propensity) == 0:
         return None
-    ranks = rankdata(np.stack([test.reward, test.propensity]), axis=1)
     own = rankdata(predictions, axis=1)
     like_reward, like_propensity = (
-        [np.corrcoef(row, rank)[0, 1] if np.ptp(row) else 0.0 for row in own] for rank in ranks
+        [np.corrcoef(row, rank)[0, 1] if np.ptp(row) else 0.0 for row in own] for rank in _true_ranks(place)
     )
     return float(np.mean(np.array(like_propensity) > np.array(like_reward) + CLEARLY))
+
+
+@lru_cache(maxsize=1)  # the same for all estimators of a situation
+def _true_ranks(place: Place) -> np.ndarray:
+    """Ranks of the reward and of the propensity of the test responses, shape (2, m)."""
+    test = built(place).test
+    return rankdata(np.stack([test.reward, test.propensity]), axis=1)
 
 
 def _row(outcome: Outcome, knows: str, metric: str, estimate: Estimate) -> dict[str, Any]:

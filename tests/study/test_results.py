@@ -165,7 +165,7 @@ def test_the_excess_is_over_the_oracle_of_the_same_situation(found):
 def test_what_parts_two_situations(two):
     """Two that are alike but in one respect, each with the oracle of its own as the reference."""
     usual = {"sizes": (60,), "bias_levels": (0.5,), "estimators": ("oracle", "naive-sqrt"), "grant": ()}
-    cells = cells_of(CONFIG.changed(**usual, **two))
+    cells = cells_of(CONFIG.model_copy(update={**usual, **two}))
     shards = Shards("memory://parted")
     outcomes = {outcome.cell.key: outcome for outcome in ByHand().run(cells, shards)}
     made = table(CONFIG, [outcomes[cell.key] for cell in cells], shards)
@@ -239,7 +239,7 @@ def test_rows_stand_in_the_order_of_the_plan_and_say_which_cell_they_are_of(foun
     skipped = ("propensity:distorted",)
     told = [(*situation_of(c), c.estimator, "skipped" if c.grant == skipped else "ok") for c in planned()]
     assert [tuple(row) for row in order] == told
-    assert set(found.world) == {"exclusive"} and set(found.law) == {"logit"}
+    assert set(found.world) == {"exclusive"} and set(found.behaviour) == {"logit"}
     assert set(found.n_replicates) == {REPLICATES}
     number = {cell.key: n for n, cell in enumerate(reversed(planned()))}
     for cell in finished():
@@ -289,7 +289,7 @@ def leaning(test, scores) -> float:
 
 
 def test_swapped_are_the_replicates_that_clearly_rank_like_the_propensity():
-    cell = finished("naive")[-1]
+    cell = finished("naive")[-1].model_copy(update={"replicates": 7})
     test = cell.built().test
     shares = np.linspace(0, 1, 201)
     leans = np.array([leaning(test, between(test, share)) for share in shares])
@@ -364,7 +364,7 @@ def test_no_bound_is_claimed_for_other_knowledge_or_another_law():
     }.items():  # fmt: skip
         assert efficient(cell, told) == has, told
     for law in ({"misclick": 0.05}, {"signals": 2}, {"always_share": 0.1}, {"reward": "mlp"}):
-        other = cell.model_copy(update={"world": WORLD.model_copy(update=law)})
+        other = cell.model_copy(update={"world": WORLD.changed(**law)})
         assert not efficient(other, "propensity"), law
 
 
