@@ -163,41 +163,55 @@ class SignalsLaw(Law):
 
     def outcomes(self, rows: np.ndarray) -> Outcomes:
         """Enumerate the signals of a page: responses are independent of each other."""
-        count, k = len(self.propensities), len(rows)
-        each = np.stack([self._patterns(row) for row in rows])  # (k, 2^K)
-        index = np.array(list(product(range(2**count), repeat=k)))
-        probability = each[np.arange(k), index].prod(axis=1)
-        bits = (index[:, None, :] >> np.arange(count)[:, None]) & 1
-        return Outcomes(bits.astype(bool), np.ones((len(index), k), dtype=bool), probability)
+        return mixture(self.patterns(rows)[None], np.ones(1))
 
-    def _patterns(self, row: int) -> np.ndarray:
-        """Probability of each of the 2^K patterns of signals on one response; signal k is bit k."""
-        alphas, gamma = self.propensities[:, row], self.reward[row]
-        of_bad = np.concatenate([self.bad_click[row : row + 1], alphas[1:]])
-        good, bad = (self._logged(given, row, of) for given, of in ((alphas, True), (of_bad, False)))
-        return gamma * good + (1 - gamma) * bad
+    def patterns(self, rows: np.ndarray) -> np.ndarray:
+        """Probability of each pattern of signals on these responses, (k, 2^K); signal j is bit j."""
+        alphas, gamma = self.propensities[:, rows], self.reward[rows]
+        of_bad = np.concatenate([self.bad_click[None, rows], alphas[1:]])
+        good, bad = (self._logged(given, rows, of) for given, of in ((alphas, True), (of_bad, False)))
+        return (gamma * good + (1 - gamma) * bad).T
 
-    def _logged(self, alphas: np.ndarray, row: int, good: bool) -> np.ndarray:
-        """Probability of each pattern of signals given the preference and propensities, shape (K,)."""
-        acts = self._acts(alphas)
+    def _logged(self, alphas: np.ndarray, rows: np.ndarray, good: bool) -> np.ndarray:
+        """Probability of each pattern of signals, (2^K, k), given the preference and propensities, (K, k)."""
+        acts, slip = self._acts(alphas), self.slip[rows]
         negative = 1 << (len(alphas) - 1) if self.channel.regenerate else 0
-        found = np.zeros(len(acts))
+        found = np.zeros(acts.shape)
         for pattern, probability in enumerate(acts):
             if good:
                 found[pattern & ~negative] += probability
             else:
-                found[pattern & (1 | negative)] += self.slip[row] * probability
-                found[pattern & negative & ~1] += (1 - self.slip[row]) * probability
+                found[pattern & (1 | negative)] += slip * probability
+                found[pattern & negative & ~1] += (1 - slip) * probability
         return found
 
     def _acts(self, alphas: np.ndarray) -> np.ndarray:
-        """Probability of each pattern of actions: those of one user depend on each other."""
+        """Probability of each pattern of actions, (2^K, k): those of one user depend on each other."""
         exposures, pattern = self.channel.exposures, np.arange(2 ** len(alphas))
         own = action_probabilities(alphas[self._own], self.channel.signal_dependence)
         others = action_probabilities(alphas[1:exposures], 0.0)
         of_own = (pattern & 1) | (pattern >> exposures << 1)
         of_others = (pattern >> 1) & ((1 << (exposures - 1)) - 1)
         return own[of_own] * others[of_others]
+
+
+def mixture(patterns: np.ndarray, weights: np.ndarray) -> Outcomes:
+    """Everything that can be logged of a page whose responses are independent within each of M cases.
+
+    Parameters
+    ----------
+    patterns : ndarray, shape (M, k, 2^K)
+        Probability of each pattern of K signals on each of k responses.
+    weights : ndarray, shape (M,)
+        Probability of each case.
+    """
+    _, k, count = patterns.shape
+    index = np.array(list(product(range(count), repeat=k)))
+    joint = np.ones((len(patterns), len(index)))
+    for place in range(k):
+        joint *= patterns[:, place, index[:, place]]
+    bits = (index[:, None, :] >> np.arange(count.bit_length() - 1)[:, None]) & 1
+    return Outcomes(bits.astype(bool), np.ones((len(index), k), dtype=bool), weights @ joint)
 
 
 class RatedSignalsLaw(SignalsLaw):
@@ -243,8 +257,9 @@ class RatedSignalsLaw(SignalsLaw):
         spread = np.sqrt(p * (1 - p) * q * (1 - q))
         return np.divide(both - p * q, spread, out=np.zeros(len(p)), where=spread > 0)
 
-    def _patterns(self, row: int) -> np.ndarray:
-        """As for any law, level by level."""
-        probability = self.ratings.level_probability[:, row]
-        of_level = zip(self.levels[:, :, row].T, probability, self.ratings.good, strict=True)
-        return sum((p * self._logged(alphas, row, bool(good)) for alphas, p, good in of_level), np.zeros(1))
+    def patterns(self, rows: np.ndarray) -> np.ndarray:
+        """As for any law, level by level; shape (k, 2^K)."""
+        probability = self.ratings.level_probability[:, rows]
+        levels = self.levels[:, :, rows].swapaxes(0, 1)
+        of_level = zip(levels, probability, self.ratings.good, strict=True)
+        return sum(p * self._logged(alphas, rows, bool(good)) for alphas, p, good in of_level).T

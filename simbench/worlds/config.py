@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from simbench.errors import BadInput, did_you_mean
 from simbench.worlds.behaviours.logit import Logit
 from simbench.worlds.channel import Channel
+from simbench.worlds.order import Order
 from simbench.worlds.registry import AnyBehaviour, find
 from simbench.worlds.responses import RatedFile, RatingLink, Responses, Synthetic
 from simbench.worlds.rewards import LinearReward, Reward
@@ -25,6 +26,8 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
         What users are shown; in YAML told apart by ``kind: synthetic`` and ``kind: file``.
     reward : LinearReward, NetworkReward, DrawnRatings or RatingLink
         What it is worth; ``kind: linear``, ``mlp``, ``ratings`` or, for a file, ``link``.
+    order : Order
+        In which order the responses of a page stand.
     behaviour : Behaviour
         How users act on it; ``kind`` names an installed behaviour, or a class in a module or file.
     channel : Channel
@@ -38,6 +41,7 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
     name: str = "exclusive"
     responses: Responses = Synthetic()
     reward: Reward = LinearReward()
+    order: Order = Order()
     behaviour: AnyBehaviour = Logit()
     channel: Channel = Channel()
     users: Users | None = None
@@ -102,7 +106,9 @@ class WorldConfig(BaseModel, frozen=True, extra="forbid"):
         return self.behaviour.scar_at_0 and self.channel.always_share == 0
 
 
-PARTS = ("responses", "reward", "behaviour", "channel", "users")
+PARTS = ("responses", "reward", "order", "behaviour", "channel", "users")
+
+_OF_ONE_KIND: dict[str, type[BaseModel]] = {"order": Order, "channel": Channel, "users": Users}
 
 
 def first_error(error: ValidationError) -> tuple[str, str]:
@@ -143,8 +149,8 @@ def _fields(part: str, kind: Any) -> list[str]:
     """Names of the settings of a part of this kind; a kind that does not exist has none of its own."""
     if part == "behaviour":
         return list(find(kind).model_fields) if isinstance(kind, str) else ["kind"]
-    if part in ("channel", "users"):
-        return list((Channel if part == "channel" else Users).model_fields)
+    if part in _OF_ONE_KIND:
+        return list(_OF_ONE_KIND[part].model_fields)
     union = get_args(get_args(Responses if part == "responses" else Reward)[0])
     for model in union:
         if model.model_fields["kind"].default == kind:

@@ -3,12 +3,17 @@
 from pydantic import BaseModel
 
 from simbench.errors import BadInput, did_you_mean
+from simbench.worlds.behaviours.cascade import Cascade
 from simbench.worlds.behaviours.logit import Logit
+from simbench.worlds.behaviours.page import PositionBased
 from simbench.worlds.behaviours.rating import Rating
+from simbench.worlds.behaviours.regenerate import Regenerate
 from simbench.worlds.channel import Channel
 from simbench.worlds.config import WorldConfig
+from simbench.worlds.order import Order
 from simbench.worlds.responses import Synthetic
 from simbench.worlds.twins import TWIN_DESCRIPTIONS, TWINS
+from simbench.worlds.users import Users
 
 _SHARED = Logit(reads="features")
 
@@ -25,6 +30,11 @@ _WORLDS = (
         responses=Synthetic(trait="feature:29", responses_per_prompt=32),
         behaviour=Logit(reads="trait"),
     ),
+    WorldConfig(name="page", behaviour=PositionBased()),
+    WorldConfig(name="ranked", order=Order(ranked=0.8), behaviour=PositionBased()),
+    WorldConfig(name="cascade", behaviour=Cascade()),
+    WorldConfig(name="regenerate", behaviour=Regenerate()),
+    WorldConfig(name="users", users=Users(activity=0.7, leniency=0.7, careless=0.05)),
 )
 
 PRESETS: dict[str, WorldConfig] = {world.name: world for world in _WORLDS} | TWINS
@@ -40,6 +50,11 @@ DESCRIPTIONS = {
     "copyable": "propensity reads one feature of the response that says next to nothing of its reward "
     "(say, how "
     "easily it is copied); 32 responses a prompt",
+    "page": "users look at the first places of a page more often; the order is random",
+    "ranked": "page, and a ranker puts good responses first: place and reward are confounded",
+    "cascade": "users go down a page until a response satisfies them",
+    "regenerate": "a chat: attempts until one satisfies or patience ends; the last may be copied",
+    "users": "exclusive, with users of 5 pages each who differ in activity and leniency; 5 % are careless",
     **TWIN_DESCRIPTIONS,
 }
 
@@ -48,13 +63,16 @@ def described(world: WorldConfig) -> str:
     """One line about a world: what is said of its preset where it acts alike, and what was changed."""
     name = world.name if world.name in PRESETS else world.name.split(":")[0]
     if name not in PRESETS:
-        return ", ".join(["as configured", *_settings(world.behaviour), *_settings(world.channel)])
+        return ", ".join(
+            ["as configured", *_settings(world.order), *_settings(world.behaviour), *_settings(world.channel)]
+        )
     start = PRESETS[name]
     if world.behaviour == start.behaviour:
         said = DESCRIPTIONS[name]
     else:
         said = ", ".join([f"behaviour {world.behaviour.kind}", *_settings(world.behaviour)])
-    changed = [one for one in _settings(world.channel) if one not in _settings(start.channel)]
+    changed = [one for one in _settings(world.order) if one not in _settings(start.order)]
+    changed += [one for one in _settings(world.channel) if one not in _settings(start.channel)]
     if world.users is not None and world.users != start.users:
         changed += [f"users of {world.users.pages_per_user} pages each", *_settings(world.users)]
     return ", ".join([said, *changed])

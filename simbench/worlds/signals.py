@@ -73,18 +73,18 @@ def action_probabilities(propensities: np.ndarray, dependence: float) -> np.ndar
 
     Parameters
     ----------
-    propensities : ndarray, shape (K,), in (0, 1]
+    propensities : ndarray, shape (K, n), in (0, 1]
     dependence : float in [0, 1)
 
     Returns
     -------
-    ndarray, shape (2^K,)
+    ndarray, shape (2^K, n)
         Action k is bit k of the index.
     """
     bits = (np.arange(2 ** len(propensities))[:, None] >> np.arange(len(propensities))) & 1 == 1
     if dependence == 0:
-        return np.where(bits, propensities, 1 - propensities).prod(1)
-    latent = ndtri(propensities)[:, None] - np.sqrt(dependence) * _FACTORS
-    given = ndtr(latent / np.sqrt(1 - dependence))  # (K, nodes)
-    each = np.where(bits[:, :, None], given, 1 - given).prod(1)
+        return np.where(bits[:, :, None], propensities, 1 - propensities).prod(1)
+    latent = ndtri(propensities)[:, :, None] - np.sqrt(dependence) * _FACTORS
+    given = ndtr(latent / np.sqrt(1 - dependence))  # (K, n, nodes)
+    each = np.where(bits[:, :, None, None], given, 1 - given).prod(1)
     return each @ _FACTOR_WEIGHTS / _FACTOR_WEIGHTS.sum()

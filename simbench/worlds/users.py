@@ -1,6 +1,5 @@
 """Users: people who see several pages, and differ in how active, how lenient and how careful they are."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -10,7 +9,7 @@ from pydantic import BaseModel, Field
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from simbench.worlds.channel import SignalsLaw
+from simbench.worlds.channel import SignalsLaw, mixture
 from simbench.worlds.law import Drawn, Law, Outcomes
 
 _NODES, _WEIGHTS = hermegauss(40)
@@ -41,11 +40,11 @@ class Users(BaseModel, frozen=True, extra="forbid"):
 
 @dataclass(frozen=True)
 class _Effects:
-    """Effects of users on responses: floats for all alike, or arrays of shape (n,)."""
+    """Effects of users on responses, each of shape (n,)."""
 
-    activity: np.ndarray | float
-    leniency: np.ndarray | float
-    careless: np.ndarray | bool
+    activity: np.ndarray
+    leniency: np.ndarray
+    careless: np.ndarray
 
 
 def users_of(page: np.ndarray, users: Users, rng: np.random.Generator) -> np.ndarray:
@@ -104,32 +103,30 @@ class UsersLaw(Law):
 
     def outcomes(self, rows: np.ndarray) -> Outcomes:
         """Enumerate one page, which one user sees: the mean over users of what they leave."""
-        found = [
-            (self._given(effects, rows).outcomes(np.arange(len(rows))), weight)
-            for effects, weight in self._kinds_of_user()
-        ]
-        probability = sum(outcomes.probability * weight for outcomes, weight in found)
-        first = found[0][0]
-        return Outcomes(first.signals, first.shown, np.asarray(probability))
+        effects, weights = self._kinds_of_user()
+        each = _Effects(*(np.repeat(values, len(rows)) for values in effects))
+        law = self._given(each, np.tile(rows, len(weights)))
+        patterns = law.patterns(np.arange(len(each.activity)))
+        return mixture(patterns.reshape(len(weights), len(rows), -1), weights)
 
     def _given(self, effects: _Effects, rows: np.ndarray | slice = slice(None)) -> SignalsLaw:
         """The law of these responses for users of these effects."""
         reward = expit(logit(self.base.reward[rows]) + self.users.leniency * effects.leniency)
-        active = self._shift + self.users.activity * np.asarray(effects.activity)
+        active = self._shift + self.users.activity * effects.activity
         alphas = expit(logit(self.base.propensities[:, rows]) + active)
         slip = np.where(effects.careless, 1.0, self.base.channel.misclick)
         return SignalsLaw(reward, alphas, self.base.channel, slip=slip)
 
-    def _kinds_of_user(self) -> Iterator[tuple[_Effects, float]]:
-        """Quadrature over users: effects, and their weights."""
-        alike = [(0.0, 1.0)]
-        normal = list(zip(_NODES, _WEIGHTS, strict=True))
+    def _kinds_of_user(self) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+        """Quadrature over users: their effects (activity, leniency, careless), and their weights."""
+        alike, normal = [(0.0, 1.0)], list(zip(_NODES, _WEIGHTS, strict=True))
         activity = normal if self.users.activity > 0 else alike
         leniency = normal if self.users.leniency > 0 else alike
         share = self.users.careless
-        care = [(False, 1 - share), (True, share)] if share > 0 else [(False, 1.0)]
-        for (a, of_a), (b, of_b), (c, of_c) in product(activity, leniency, care):
-            yield _Effects(a, b, c), of_a * of_b * of_c
+        care = [(False, 1 - share), (True, share)]
+        kinds = list(product(activity, leniency, care))
+        values = tuple(np.array([kind[axis][0] for kind in kinds]) for axis in range(3))
+        return (values[0], values[1], values[2]), np.array([a[1] * b[1] * c[1] for a, b, c in kinds])
 
 
 def _mean(logits: np.ndarray, spread: float) -> np.ndarray:

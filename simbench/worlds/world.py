@@ -11,9 +11,10 @@ from simbench.streams import stream
 from simbench.worlds.channel import SignalsLaw
 from simbench.worlds.config import WorldConfig
 from simbench.worlds.law import Drawn, Law
+from simbench.worlds.order import placed
 from simbench.worlds.population import Population
 from simbench.worlds.presets import preset
-from simbench.worlds.responses import RatedFile, RatingLink, ResponseSet, from_file, synthetic
+from simbench.worlds.responses import RatedFile, RatingLink, ResponseSet, from_file, position_of, synthetic
 from simbench.worlds.rewards import rewarded
 from simbench.worlds.scene import Scene
 from simbench.worlds.signals import NEGATIVE
@@ -186,12 +187,14 @@ def _responses(config: WorldConfig, size: int, seed: int) -> ResponseSet:
 def _scene(config: WorldConfig, responses: ResponseSet, seed: int) -> Scene:
     """All responses with their reward, logged and held out."""
     worth = rewarded(config.reward, responses, config.name, seed)
-    context, user = responses.context, None
+    page, context, user = responses.pages.page, responses.context.copy(), None
+    rank = placed(config.order, page, responses.pages.rank, worth.reward, stream(seed, "order", config.name))
+    if config.order.ranked > 0:
+        context[:, 1] = position_of(rank)
     if config.users is not None:
         rng = stream(seed, "users", config.name)
-        user = users_of(responses.pages.page, config.users, rng)
+        user = users_of(page, config.users, rng)
         # what the log knows of a user's activity is the same on all of the user's pages
-        context = context.copy()
         context[:, 0] = rng.standard_normal(int(user.max()) + 1)[user]
     return Scene(
         features=responses.features,
@@ -199,8 +202,8 @@ def _scene(config: WorldConfig, responses: ResponseSet, seed: int) -> Scene:
         groups=responses.groups,
         reward=worth.reward,
         rating=worth.rating,
-        page=responses.pages.page,
-        rank=responses.pages.rank,
+        page=page,
+        rank=rank,
         seed=seed,
         world=config.name,
         trait=responses.trait,

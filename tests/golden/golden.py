@@ -74,7 +74,7 @@ def world_numbers(world: World, text_features: bool = False) -> dict[str, Any]:
         "test features": (measured if text_features else hashed)(np.asarray(world.test.features)),
         "groups": hashed(train.groups),
         "reward": measured(train.reward),
-        "propensities": measured(train.law.propensities),
+        "propensities": measured(getattr(train.law, "propensities", train.propensity[None])),
     }
     if train.context is not None:
         found["context"] = measured(train.context)  # a column is standardised: sums round differently
