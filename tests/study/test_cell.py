@@ -75,8 +75,8 @@ def test_every_field_is_part_of_the_key(field):
 def test_the_key_names_what_changes_a_replicate_and_nothing_else(monkeypatch):
     few = EvaluationProtocol(replicates=1)
     for same in (
-        {"memory_budget": 1 << 20}, {"timeout": 9.0}, {"replicates": 3}, {"protocol": few}, {"label_share": 0.3},
-        {"label_share": 0.3, "grant": ()},
+        {"memory_budget": 1 << 20}, {"timeout": 9.0}, {"replicates": 3}, {"protocol": few},
+        {"label_share": 0.3}, {"label_share": 0.3, "grant": ()},
     ):  # fmt: skip
         assert changed(**same).key == AT.key == changed().key
     assert changed(device="cuda:0").key == changed(device="cuda:1").key == changed(device="cuda").key

@@ -14,8 +14,8 @@ from simbench.study.cell import Outcome
 from simbench.study.config import StudyConfig, cells_of
 from simbench.study.protocol import EvaluationProtocol
 from simbench.study.run import run
-from simbench.study.shards import Shards
 from simbench.study.scoring import RANKING, table
+from simbench.study.shards import Shards
 from simbench.study.table import COLUMNS, read_table, to_json, write_table
 from simbench.worlds.presets import PRESETS
 

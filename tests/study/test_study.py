@@ -204,8 +204,8 @@ def test_a_folder_takes_more_cells_of_its_study_and_not_those_of_another(finishe
     for changes in (
         {"memory_budget": 1 << 21}, {"margin": 0.1}, {"level": 0.9}, {"downstream": None},
         {"device": "cpu:1"}, {"estimators": ("naive",)}, {"replicates": 3}, {"worlds": (SECOND,)},
-        {"sizes": (70,)}, {"parameters": {}}, {"grant": ()}, {"protocols": (EvaluationProtocol(name="other"),)},
-        {"label_share": 0.5},
+        {"sizes": (70,)}, {"parameters": {}}, {"grant": ()}, {"label_share": 0.5},
+        {"protocols": (EvaluationProtocol(name="other"),)},
     ):  # fmt: skip
         assert is_of(Location(out), config.model_copy(update=changes))
     for changes, theirs, ours in (
