@@ -195,7 +195,7 @@ def test_features_are_kept_on_disk_above_a_size_and_checked_once(tmp_path, monke
         ("x.npy", r"x.npy has shape \(3, 2\), but there are 4 responses: one row each"),
         ("long.npy", r"long.npy has shape \(5, 2\), but there are 4 responses: one row each"),
         ("flat.npy", r"flat.npy has shape \(4,\): it must be a matrix"),
-        ("nan.npy", r"nan.npy: row 3, column 1 is not finite"),
+        ("nan.npy", r"nan.npy, row 4, column 2: not finite"),
     ],
 )
 def test_features_that_cannot_be_used_are_named(name, message, tmp_path):
