@@ -3,8 +3,7 @@
 import os
 import sys
 
-from simbench.cli import main
-from simbench.study.interrupt import end_within, heed
+from simbench.study.interrupt import end_within, exit_code, heed
 
 GRACE = 2.0  # seconds in which the interpreter closes what is open
 
@@ -14,7 +13,11 @@ def command() -> None:
     heed()
     code = 1
     try:
+        from simbench.cli import main  # Ctrl-C while it is imported is heeded, too
+
         main()
+    except KeyboardInterrupt:
+        code = exit_code()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:

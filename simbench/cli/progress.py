@@ -52,7 +52,7 @@ class BarOrLines:
 
 
 class CellProgress(BarOrLines):
-    """Progress over the cells of a study.
+    """Progress over the cells of a study, and over what comes before and after them.
 
     Parameters
     ----------
@@ -61,14 +61,31 @@ class CellProgress(BarOrLines):
     """
 
     def __init__(self, heading: str = ""):
-        super().__init__(TimeElapsedColumn())
-        self.heading = heading
+        super().__init__(TextColumn("{task.fields[left]}"), TimeElapsedColumn())
+        self.heading, self.what = heading, ""
+        self.before, self.started = 0, time.monotonic()
+        self.said = self.started
 
     def __enter__(self) -> Self:
         super().__enter__()
         if self.bar is not None:
-            self.task = self.bar.add_task("starting", total=None)
+            self.task = self.bar.add_task("starting", total=None, left="")
         return self
+
+    def phase(self, what: str, done: int, total: int) -> None:
+        """Take how much of a part of the study is done: of its worlds, or at the start of its cells."""
+        if what != self.what:
+            self.what, self.before, self.started = what, done, time.monotonic()
+        left = self._left(done, total)
+        if self.bar is not None:
+            self.bar.update(self.task, description=what, completed=done, total=total, left=left)
+        elif time.monotonic() - self.said >= SECONDS:
+            self.say(f"{what}: {done:,} of {total:,}{left and f', {left}'}")
+
+    def say(self, text: str) -> None:
+        """Print a line on stderr."""
+        self.said = time.monotonic()
+        super().say(text)
 
     def __call__(self, outcome: Outcome, done: int, total: int) -> None:
         if self.heading:
@@ -77,11 +94,18 @@ class CellProgress(BarOrLines):
         cell = outcome.cell
         told = f" ({', '.join(in_words(name) for name in cell.grant)})" if cell.grant else ""
         text = f"{cell.world.name}, bias level {cell.bias_level:g}: {cell.estimator}{told}"
+        left = self._left(done, total)
         if self.bar is not None:
-            self.bar.update(self.task, description=text, completed=done, total=total)
+            self.bar.update(self.task, description=text, completed=done, total=total, left=left)
             return
         detail = f"{outcome.seconds:.1f} s" if outcome.status == "ok" else outcome.reason
-        self.say(f"[{done}/{total}] {text}: {outcome.status}, {detail}")
+        self.say(f"[{done}/{total}] {text}: {outcome.status}, {detail}{left and f', {left}'}")
+
+    def _left(self, done: int, total: int) -> str:
+        """The time that is left if the rest takes as long as what this run did; empty at the end."""
+        if not self.before < done < total:
+            return ""
+        return f"{duration((time.monotonic() - self.started) * (total - done) / (done - self.before))} left"
 
 
 class TextProgress(BarOrLines):

@@ -121,7 +121,7 @@ def _reproduce(options: ReproOptions, steps: "list[Step]") -> None:
     belongs_to_repository = is_whole and library.checkout() is not None
     document, values = _places(options.document, None if belongs_to_repository else out)
     with CellProgress() as progress:
-        run = Run(out, options.quick, options.jobs, options.real_data(), progress)
+        run = Run(out, options.quick, options.jobs, options.real_data(), progress, progress.phase)
         reproduce.measure(run, steps, _tell)
     found = reproduce.reproduction(run)
     write(found, document, values)
@@ -147,7 +147,7 @@ def _check(options: ReproOptions, steps: "list[Step]") -> None:
     out = options.out or reproduce.scratch()
     try:
         with CellProgress() as progress:
-            run = Run(out, True, options.jobs, None, progress)
+            run = Run(out, True, options.jobs, None, progress, progress.phase)
             outcome = reproduce.rerun_and_compare(document, values, run, steps, _tell)
     finally:
         if options.out is None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from simbench.study.executors.executor import Executor
 
 
+SECRET = "secret"
+
+
 class RunFormat(StrEnum):
     """How the results of a study are printed: for people, for programs, or for a document."""
 
@@ -85,7 +88,14 @@ class StudyOptions:
             help="Responses in a log; several separated by commas (default: the world's own, 10000 in most)."
         ),
     ] = None
-    seed: Annotated[int | None, typer.Option(help="Random seed (default 0).")] = None
+    seed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INTEGER|secret",
+            help="Random seed; secret draws one, and publishes it in study.json after the last cell (default "
+            "0).",
+        ),
+    ] = None
     grant: Annotated[
         str | None,
         typer.Option(
@@ -121,7 +131,7 @@ class StudyOptions:
             "estimators": split(self.estimators) or None,
             "more_estimators": self.estimator or (),
             "replicates": self.replicates,
-            "seed": self.seed,
+            "seed": None if self.seed == SECRET else _number(self.seed),
             "grant": self.grant,
             "label_share": self.label_share,
             "margin": self.margin,
@@ -217,15 +227,19 @@ def run(
     from simbench.study.file import study_from
     from simbench.study.memory import memory_statement
     from simbench.study.run import run as run_study
+    from simbench.study.secret import seed_of_study
 
     config = study_from(study.config, overrides(world, real, **study.given(), **how.given()))
-    out = Location(output.out or Path("results") / _short_hash(config))
+    name = f"{_short_hash(config)}-{SECRET}" if study.seed == SECRET else _short_hash(config)
+    out = Location(output.out or Path("results") / name)
+    if study.seed == SECRET:
+        config = config.model_copy(update={"seed": seed_of_study(out), "secret": True})
     executor = _executor(how)
     if output.dry_run:
         _forecast(config, out, how.jobs, output.format)
         return
     with CellProgress(memory_statement(config)) as progress, _warnings_as_lines(progress.say):
-        table = run_study(config, out, executor, progress)
+        table = run_study(config, out, executor, progress, progress.phase)
     _print(table, config, out, output.format)
     _print_places(config, out)
     if (table.status == "failed").any():
@@ -252,6 +266,13 @@ def _executor(how: HowRun) -> "Executor":
     if foreign:
         raise BadInput(f"--{foreign[0].replace('_', '-')} belongs to --executor ray.")
     return find_executor(how.executor, **options)
+
+
+def _number(seed: str | None) -> int | None:
+    try:
+        return None if seed is None else int(seed)
+    except ValueError as error:
+        raise BadInput(f"--seed takes a whole number, or {SECRET}, got {seed!r}.") from error
 
 
 def _short_hash(config: "StudyConfig") -> str:

@@ -34,7 +34,7 @@ POINTS = 4096  # of each case
 
 def run_study(config: StudyConfig, folder: Path, run_: Run) -> None:
     """Run what is missing of a study, and store the scores of every replicate beside its results."""
-    run(config, folder, Local(run_.jobs), run_.progress)
+    run(config, folder, Local(run_.jobs), run_.progress, run_.phase)
     replicates.write(folder / replicates.FILE, replicates.collect(config, folder))
 
 

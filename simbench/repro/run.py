@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simbench.repro.real import RealData
-from simbench.study.run import CellObserver
+from simbench.study.observers import CellObserver, PhaseObserver, unseen
 
 FINISHED = "finished.json"
 RESULTS = "results.parquet"
@@ -27,6 +27,8 @@ class Run:
         Real data, on which the main comparison runs in place of the twins.
     progress : callable, optional
         Called with every finished cell.
+    phase : callable, optional
+        Told what a study is at besides its cells.
     """
 
     out: Path
@@ -34,6 +36,7 @@ class Run:
     jobs: int = 1
     real: RealData | None = None
     progress: CellObserver | None = field(default=None, compare=False)
+    phase: PhaseObserver = field(default=unseen, compare=False)
 
     @property
     def data(self) -> str:

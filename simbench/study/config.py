@@ -11,6 +11,7 @@ from simbench.study.cell import Cell
 from simbench.study.grants import BASES, base, checked, variants
 from simbench.study.guests.kinds import configured, find
 from simbench.study.inputs import code_of, inputs_of_world
+from simbench.study.observers import PhaseObserver, unseen
 from simbench.study.policy_settings import Downstream
 from simbench.study.protocol import EvaluationProtocol
 from simbench.training.contract import MEMORY_BUDGET
@@ -54,6 +55,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     replicates : int
         Number of logs that are drawn and fitted in each cell.
     seed : int
+    secret : bool
+        Whether nobody knows the seed before the last cell has run; ``study.json`` says it then.
     grant : tuple of str
         What the estimators that ask for it are told, by the names of
         :func:`simbench.study.grants.meanings`. If several variants of one base are granted, an estimator that
@@ -93,6 +96,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     sizes: tuple[int, ...] = ()
     replicates: int = Field(default=20, ge=1)
     seed: int = Field(default=0, ge=0)
+    secret: bool = False
     grant: tuple[str, ...] = ("propensity", "class prior")
     alternatives: tuple[tuple[str, ...], ...] = ()
     protocols: tuple[EvaluationProtocol, ...] = (EvaluationProtocol(),)
@@ -191,8 +195,14 @@ def validate(config: StudyConfig, cells: list[Cell]) -> None:
     product_dtype(config.precision, config.device)
 
 
-def validate_worlds(cells: list[Cell]) -> None:
+def validate_worlds(cells: list[Cell], phase: PhaseObserver = unseen) -> None:
     """Check that the worlds of these cells can be built.
+
+    Parameters
+    ----------
+    cells : list of Cell
+    phase : callable, optional
+        Told how many of the worlds are checked.
 
     Raises
     ------
@@ -200,5 +210,7 @@ def validate_worlds(cells: list[Cell]) -> None:
         With the first that cannot.
     """
     with fixed_threads():
-        for cell in {cell.place: cell for cell in cells}.values():
+        places = {cell.place: cell for cell in cells}
+        for number, cell in enumerate(places.values()):
+            phase("checking worlds", number, len(places))
             cell.built()

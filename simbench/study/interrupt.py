@@ -18,7 +18,7 @@ from typing import NoReturn
 STOPS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )  # `kill`, `timeout`, containers and Slurm send SIGTERM, a terminal that is closed SIGHUP
-PATIENCE = 1.5  # seconds that a command has to stop by itself
+PATIENCE = 1.0  # seconds that a command has to stop by itself
 ECHO = 0.2  # seconds in which the same signal comes again: `timeout` sends it to the process and to its group
 
 _heard: list[int] = []
@@ -126,6 +126,8 @@ def _insist(receiver: socket.socket) -> None:
     while (first := receiver.recv(1)[0]) not in STOPS:
         pass
     heard = time.monotonic()
+    import psutil  # noqa: F401, for :func:`end_at_once`, while the main thread ends what it can
+
     while (left := heard + PATIENCE - time.monotonic()) > 0:
         receiver.settimeout(left)
         try:

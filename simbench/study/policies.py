@@ -58,9 +58,11 @@ class Policy:
     make: Callable[[np.ndarray], np.ndarray]
 
 
-def write_downstream(folder: Path | Location, settings: Downstream | None = None) -> pd.DataFrame:
+def write_downstream(
+    folder: Path | Location, settings: Downstream | None = None, done: Callable[[int], object] = int
+) -> pd.DataFrame:
     """Measure the policies of a study, see :func:`downstream_table`, and write ``downstream.parquet``."""
-    table = downstream_table(folder, settings)
+    table = downstream_table(folder, settings, done)
     keep(table, folder)
     return table
 
@@ -84,7 +86,9 @@ def read_downstream(folder: Path | Location) -> pd.DataFrame:
     return read_own_parquet(Location(path), f"run simbench downstream {folder} again", COLUMNS, NUMBERS)
 
 
-def downstream_table(folder: Path | Location, settings: Downstream | None = None) -> pd.DataFrame:
+def downstream_table(
+    folder: Path | Location, settings: Downstream | None = None, done: Callable[[int], object] = int
+) -> pd.DataFrame:
     """Measure the policies of every finished cell of a study.
 
     Parameters
@@ -92,6 +96,8 @@ def downstream_table(folder: Path | Location, settings: Downstream | None = None
     folder : Path or Location
         Results of :func:`simbench.study.run`.
     settings : Downstream, optional
+    done : callable, optional
+        Called with the number of situations that are measured, before each.
 
     Returns
     -------
@@ -110,7 +116,10 @@ def downstream_table(folder: Path | Location, settings: Downstream | None = None
     """
     settings = settings or Downstream()
     level = read_study(folder).level
-    rows = [row for cells in situations(folder) for row in _situation(cells, settings, level)]
+    rows: list[dict[str, Any]] = []
+    for number, cells in enumerate(situations(folder)):
+        done(number)
+        rows += _situation(cells, settings, level)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -1,6 +1,5 @@
 """Runs a study: computes the cells that its folder lacks, and scores them into one long table."""
 
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -109,6 +108,6 @@ def _write(
     if not is_described(out, config, scorer.stacks):
         describe(out, config, scorer.stacks)
     if config.downstream is not None:
-        done = partial(phase, "policies", total=scorer.n_situations)
-        policies.write_downstream(out, config.downstream, done)
+        of = scorer.n_situations
+        policies.write_downstream(out, config.downstream, lambda number: phase("policies", number, of))
     return table
