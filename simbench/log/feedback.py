@@ -107,14 +107,7 @@ class FeedbackLog:
                     f"({n}), or one for each replicate and row."
                 )
             _check_propensity(self.propensity)
-        if self.class_prior is not None and not np.all(
-            (np.asarray(self.class_prior) > 0) & (np.asarray(self.class_prior) < 1)
-        ):
-            raise BadInput(f"class_prior must lie strictly between 0 and 1, got {self.class_prior}.")
-        if self.misclick is not None and not 0 <= self.misclick < 1:
-            raise BadInput(f"misclick must lie in [0, 1), got {self.misclick}.")
-        if self.action_rate is not None and not 0 < self.action_rate < 1:
-            raise BadInput(f"action_rate must lie strictly between 0 and 1, got {self.action_rate}.")
+        check_rates(self.class_prior, self.misclick, self.action_rate)
         if self.always_acts is not None:
             _check_length("always_acts", len(self.always_acts), n)
         if self.weights is not None:
@@ -249,6 +242,24 @@ class Truth:
         if self.shown_probability is None:
             return float(values.mean())
         return float(np.average(np.atleast_2d(values).mean(0), weights=self.shown_probability))
+
+
+def check_rates(
+    class_prior: float | np.ndarray | None, misclick: float | None, action_rate: float | None
+) -> None:
+    """Raise unless the rates that are told are probabilities, by the names and ranges of a log.
+
+    Raises
+    ------
+    BadInput
+        Naming the first that is none.
+    """
+    if class_prior is not None and not np.all((np.asarray(class_prior) > 0) & (np.asarray(class_prior) < 1)):
+        raise BadInput(f"class_prior must lie strictly between 0 and 1, got {class_prior}.")
+    if misclick is not None and not 0 <= misclick < 1:
+        raise BadInput(f"misclick must lie in [0, 1), got {misclick}.")
+    if action_rate is not None and not 0 < action_rate < 1:
+        raise BadInput(f"action_rate must lie strictly between 0 and 1, got {action_rate}.")
 
 
 def check_matrix(name: str, values: Matrix) -> None:

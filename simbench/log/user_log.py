@@ -11,7 +11,7 @@ from simbench.files.tables.table import Table
 from simbench.log.columns import clicks, context_values, identifiers, labels, probabilities
 from simbench.log.encoding import ContextColumn
 from simbench.log.features import features_of
-from simbench.log.feedback import FeedbackLog
+from simbench.log.feedback import FeedbackLog, check_rates
 from simbench.log.possible import require_possible
 from simbench.log.source import open_table
 from simbench.log.standardise import Standardisation
@@ -48,6 +48,11 @@ class LogColumns:
         Those of ``signals`` that express dissatisfaction.
     class_prior, misclick, action_rate : float, optional
         Known constants, as in :class:`FeedbackLog`.
+
+    Raises
+    ------
+    BadInput
+        If a constant is no probability.
     """
 
     feedback: str
@@ -62,6 +67,9 @@ class LogColumns:
     class_prior: float | None = None
     misclick: float | None = None
     action_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        check_rates(self.class_prior, self.misclick, self.action_rate)
 
     def told(self) -> list[str]:
         """Return the names, in words, of what the log tells beyond features and feedback."""

@@ -6,6 +6,7 @@ import pytest
 from simbench.errors import BadInput
 from simbench.log.feedback import FeedbackLog
 from simbench.log.possible import require_possible
+from simbench.log.user_log import LogColumns
 
 CLICKS = np.array([1, 0, 0, 1, 0.0])  # a rate of .4
 COPIES = np.array([1, 0, 1, 0, 0.0])
@@ -44,3 +45,10 @@ def test_a_signal_says_something_of_its_own(signals, names, said):
     require_possible(log(signals=np.stack([CLICKS, COPIES])[None]), ("clicked", "copied"))
     with pytest.raises(BadInput, match=said):
         require_possible(log(signals=np.stack(signals)[None]), names)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e308, -0.1, 1.0])
+@pytest.mark.parametrize("name", ["class_prior", "misclick", "action_rate"])
+def test_a_told_rate_is_a_probability_before_anything_is_read(name, value):
+    with pytest.raises(BadInput, match=f"{name} must lie"):
+        LogColumns("clicked", "col:f_", **{name: value})
