@@ -53,6 +53,22 @@ def test_the_example_estimator_of_contributing_runs_as_printed(tmp_path):
     assert bias["naive"] < bias["mine.py:Discounted"] < 0
 
 
+def test_the_example_behaviour_of_contributing_runs_as_printed(tmp_path):
+    code = block("CONTRIBUTING.md", "python", "<!-- example behaviour -->")
+    (tmp_path / "mine.py").write_text(code)
+    check, study = block("CONTRIBUTING.md", "bash", "<!-- example behaviour -->").splitlines()
+    run_as_printed = {"cwd": tmp_path, "check": True, "capture_output": True, "text": True}
+    found = subprocess.run([sys.executable, "-m", *check.split()], **run_as_printed).stderr
+    assert found.count("ok   mine.py:Fatigue") == 9 and "FAIL" not in found
+    small = ["--size", "1000", "--replicates", "5"]
+    subprocess.run([sys.executable, "-m", *study.split(), *small], **run_as_printed)
+    table = pd.read_parquet(tmp_path / "fatigue" / "results.parquet")
+    assert set(table.status) == {"ok"} and set(table.behaviour) == {"mine.py:Fatigue"}
+    weights = table[(table.metric == "largest_weight") & (table.estimator == "ips")].set_index("bias_level")
+    # at level 0 every propensity is .3; at level 1 the last of five is .017 k
+    assert abs(weights.value[0.0] - 1 / 0.3) < 1e-6 and weights.value[1.0] > 20
+
+
 def test_the_python_example_of_the_readme_runs_as_printed(capsys):
     names: dict = {}
     exec(block("README.md", "python", "<!-- python example -->"), names)
