@@ -3,7 +3,7 @@
 import os
 import sys
 
-from simbench.study.interrupt import end_within, exit_code, heed
+from simbench.study.interrupt import end_at_once, end_within, exit_code, heed, is_stopped
 
 GRACE = 2.0  # seconds in which the interpreter closes what is open
 
@@ -22,7 +22,11 @@ def command() -> None:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
         end_within(GRACE, code)
-    sys.exit(code if _all_is_read() else 1)
+    if not _all_is_read():
+        code = 1
+    if is_stopped():
+        end_at_once(code)  # to take PyTorch down in order takes longer
+    sys.exit(code)
 
 
 def _all_is_read() -> bool:

@@ -86,6 +86,11 @@ def handlers_kept() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+def is_stopped() -> bool:
+    """Whether this process has heard a signal that stops it."""
+    return bool(_heard)
+
+
 def exit_code() -> int:
     """128 and the number of the first signal that this process heard: of SIGINT, if it heard none."""
     return 128 + (_heard or [signal.SIGINT])[0]
