@@ -24,7 +24,7 @@ def run_command(app: typer.Typer, arguments: Sequence[str]) -> int:
     """
     try:
         _check_arguments(arguments)
-        return app(list(arguments), standalone_mode=False) or 0
+        return app(list(arguments), prog_name="simbench", standalone_mode=False) or 0
     except CommandLineError as error:
         return _of_command_line(error)
     except Exception as error:
@@ -44,6 +44,8 @@ def in_one_sentence(error: Exception) -> tuple[int, str]:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
         return BAD_INPUT, f"{where}{error.strerror}."
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        return BAD_INPUT, f"{error.object!r} has bytes that are no characters in this locale: set UTF-8."
     named = ": ".join(filter(None, (type(error).__name__, first_line(error))))
     return FAILED, f"{UNFORESEEN} ({named}): please report it with what --debug shows."
 

@@ -128,7 +128,7 @@ def _usable(value: Any) -> Any:
             raise BadInput(f"{value}: there is no such home folder.") from error
     if isinstance(value, str):
         try:
-            os.fsencode(value)  # a name of a file may hold bytes that are no characters, as the system gave them
+            os.fsencode(value)  # a name of a file may hold bytes that are no characters: those it can
         except UnicodeEncodeError as error:
             raise BadInput(f"{value!r} holds what is no character.") from error
     return value
