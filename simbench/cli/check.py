@@ -3,7 +3,6 @@
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simbench.study.conformance import Finding
-
-DISTRIBUTION = "simbench-rm"
 
 
 class CheckFormat(StrEnum):
@@ -70,7 +67,7 @@ def check(options: CheckOptions) -> None:
         return
     names = [name for name in given if name not in behaviours] or None
     kinds = {name: registry.find(name) for name in names or []}
-    outside = [name for name in kinds if is_from_outside(name)]
+    outside = [name for name in kinds if registry.is_from_outside(name)]
     examined = {None: outside, True: list(kinds) or everyone(), False: []}[options.conformance]
     is_table = names is None or options.format is CheckFormat.markdown
     if is_table or any(states_a_loss(kind) for kind in kinds.values()):
@@ -88,22 +85,10 @@ def _end(failed: list[str]) -> None:
         sys.exit(1)
 
 
-def is_from_outside(name: str) -> bool:
-    """Whether an estimator is not part of simbench's own distribution.
-
-    Its own estimators are those that its entry points name, factories with an argument included.
-    """
-    from simbench.estimator.registry import GROUP
-
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    point = points.get(name) or points.get(name.split(":")[0])
-    return point is None or point.dist is None or point.dist.name != DISTRIBUTION
-
-
 def _examine(names: list[str]) -> list[str]:
     """Print the findings of the conformance kit on stderr; returns the names of those that fail."""
-    from simbench.estimator.registry import find
     from simbench.study.conformance import examine
+    from simbench.study.guests.kinds import find
 
     return [name for name in names if not _print_findings(examine(find(name), name))]
 

@@ -18,6 +18,7 @@ from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
 from simbench.log.feedback import FeedbackLog
 from simbench.score.weights import effective_sample_share
+from simbench.streams import seed_of
 from simbench.study import facts
 from simbench.study.grants import base, granted, unavailable
 from simbench.study.guests.kinds import Guest, find, seed_for_guests
@@ -31,6 +32,8 @@ from simbench.training.precision import Precision
 from simbench.training.trainer import Execution
 from simbench.worlds.config import WorldConfig
 from simbench.worlds.world import World, build
+
+LARGEST_SEED = 1 << 63  # of an estimator, excluded
 
 
 class Place(NamedTuple):
@@ -145,7 +148,9 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
         there = kind().get_params()
         device = {"device": self.device} if "device" in there else {}
         is_guest = issubclass(kind, Guest)
-        seed = {"seed": seed_for_guests(self.seed) if is_guest else self.seed} if "seed" in there else {}
+        # a secret seed is longer than those that estimators take
+        own = self.seed if self.seed < LARGEST_SEED else seed_of(self.seed, "estimator") % LARGEST_SEED
+        seed = {"seed": seed_for_guests(self.seed) if is_guest else own} if "seed" in there else {}
         return {**seed, **self.parameters, **device}
 
     def settings(self, kind: type[Estimator]) -> list[dict[str, Any]]:

@@ -1,21 +1,22 @@
-"""The conformance kit: runs an estimator on a small world to test that it keeps to the contract.
+"""The conformance kit: tests that an estimator keeps to the contract, and looks at nothing but its log.
 
-A study hands an estimator a log and nothing else, but Python keeps no secrets: an estimator that looks into
-its caller's variables finds the truth. So the study's own path is run twice, with the same log and different
-truths: if the predictions change, the estimator has looked.
+The contract is tested on small worlds. Whether it looks elsewhere is tested at the size of a study, in a trap
+(:mod:`simbench.study.trap`): one from outside runs there in a process of its own.
 """
 
+import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from simbench.estimator.estimator import Estimator
-from simbench.log.feedback import FeedbackLog, Truth
-from simbench.study.cell import Cell, fit_cell
-from simbench.study.grants import BASES
+from simbench.log.feedback import FeedbackLog
+from simbench.study.guests.kinds import Guest
+from simbench.study.guests.process import GuestError
+from simbench.study.trap import GAIN, Bait, cell_of, error_of, spring
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import World, build
 
@@ -33,56 +34,91 @@ class Finding:
     detail: str
 
 
-class OtherTruth(World):
-    """A world that draws the same log, with a truth that has nothing to do with it."""
-
-    def draw(self, replicates: range) -> tuple[FeedbackLog, Truth]:
-        """The world's log, and a truth drawn without regard to it."""
-        log, truth = super().draw(replicates)
-        rng = np.random.default_rng(1)
-        reward, propensity = rng.uniform(0.05, 0.95, (2, len(truth.reward)))
-        return log, Truth(reward, propensity, rng.random(truth.preference.shape) < reward)
-
-
-class OtherPreference(World):
-    """A world that draws the same log with the same propensity, but permutes which responses are good."""
-
-    def draw(self, replicates: range) -> tuple[FeedbackLog, Truth]:
-        """The world's log, and its truth with rewards and preferences permuted over the responses."""
-        log, truth = super().draw(replicates)
-        order = np.random.default_rng(1).permutation(len(truth.reward))
-        return log, Truth(truth.reward[order], truth.propensity, truth.preference[:, order])
-
-
-def examine(kind: type[Estimator], name: str) -> list[Finding]:
-    """Test an estimator against every requirement, on a small world.
+def examine(kind: type[Estimator], name: str, size: int | None = None) -> list[Finding]:
+    """Test an estimator against every requirement.
 
     Parameters
     ----------
     kind : type of Estimator
     name : str
         Name of the estimator in the findings.
+    size : int, optional
+        Size of the log in the trap; by default that of a study, with the shipped hyper-parameters.
 
     Returns
     -------
     list of Finding
         One for each requirement; an exception that a test raises fails it, and is the detail.
     """
-    requirements: dict[str, Callable[[type[Estimator]], str]] = {
-        "same seed, same predictions": _repeatable,
-        "a row's prediction does not depend on the others": _rowwise,
-        "a replicate alone equals itself among others": _alone,
-        "predictions do not change with a truth that was not told": _blind,
-        "ranks well where it is easy": _easy,
+    trap = Trap(kind, size)
+    requirements: dict[str, Callable[[], str]] = {
+        "same seed, same predictions": lambda: _repeatable(kind),
+        "a row's prediction does not depend on the others": lambda: _rowwise(kind),
+        "a replicate alone equals itself among others": lambda: _alone(kind),
+        "predictions do not change with a truth that was not told": trap.blind,
+        "reaches for nothing but its log": trap.content,
+        "is no better where it can know the seed": trap.without_luck,
+        "ranks well where it is easy": lambda: _easy(kind),
     }
     findings = []
     for requirement, test in requirements.items():
         try:
-            wrong = test(kind)
+            wrong = test()
+        except GuestError as error:
+            wrong = str(error)
         except Exception as error:  # whatever a stranger's code raises is its finding
             wrong = f"{type(error).__name__}: {error}"
         findings.append(Finding(name, requirement, not wrong, wrong or "ok"))
     return findings
+
+
+class Trap:
+    """An estimator in the trap; each bait is laid once.
+
+    Parameters
+    ----------
+    kind : type of Estimator
+    size : int or None
+        See :func:`examine`.
+    """
+
+    def __init__(self, kind: type[Estimator], size: int | None):
+        self.kind, self.size = kind, size
+        self.is_told = "truth" in kind.needs  # and named for it
+        self._sprung: dict[Bait, tuple[np.ndarray, list[str]]] = {}
+
+    def blind(self) -> str:
+        """Whether its predictions change with the truth."""
+        if self.is_told:
+            return ""
+        before, after = (self._of(Bait(0, other, self.size))[0] for other in (False, True))
+        return _difference(before, after, "with another truth, ")
+
+    def content(self) -> str:
+        """Whether its code reaches for more than its log."""
+        return "; ".join(self._of(Bait(0, False, self.size))[1])
+
+    def without_luck(self) -> str:
+        """Whether it is far better in the world of a known seed than in that of a secret one."""
+        if self.is_told:
+            return ""
+        errors = []
+        for seed in (0, secrets.randbits(62)):
+            bait = Bait(seed, False, self.size)
+            cell = cell_of(self.kind, bait)
+            test = build(cell.world, cell.bias_level, cell.size, seed).test
+            errors.append(error_of(self.kind, self._of(bait)[0], test))
+        known, secret = errors
+        if known >= GAIN * secret:
+            return ""
+        return f"its error is {known:.3g} at seed 0, and {secret:.3g} at a seed that nobody knows"
+
+    def _of(self, bait: Bait) -> tuple[np.ndarray, list[str]]:
+        if bait not in self._sprung:
+            kind = self.kind
+            found = kind.trapped(asdict(bait)) if issubclass(kind, Guest) else spring(kind, bait)
+            self._sprung[bait] = found
+        return self._sprung[bait]
 
 
 def _short(kind: type[Estimator], **more: Any) -> Estimator:
@@ -126,29 +162,6 @@ def _alone(kind: type[Estimator]) -> str:
     together = _short(kind).fit_replicates(log, range(3)).predict(world.test.features)
     second = _short(kind).fit_replicates(log.replicates(slice(1, 2)), range(1, 2))
     return _difference(together[1:2], second.predict(world.test.features))
-
-
-def _blind(kind: type[Estimator]) -> str:
-    if "truth" in kind.needs:
-        return ""  # it is told, and named for it
-    world, _ = _situation()
-    needed = tuple(base for base in BASES if base in kind.needs)
-    cell = Cell(
-        world=world.config,
-        bias_level=world.bias_level,
-        size=len(world.train.reward),
-        estimator=kind.name,
-        parameters={"epochs": 3} if "epochs" in kind().get_params() else {},
-        replicates=3,
-        seed=0,
-        grant=needed,
-        label_share=0.05,
-        device="cpu",
-    )
-    # what must be told is part of the truth, and stays
-    other = (OtherPreference if needed else OtherTruth)(**vars(world))
-    before, after = (fit_cell(cell, kind, there)[0] for there in (world, other))
-    return _difference(before, after, "with another truth, ")
 
 
 def _easy(kind: type[Estimator]) -> str:

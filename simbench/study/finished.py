@@ -15,6 +15,7 @@ from simbench.files.json_file import read_mapping
 from simbench.files.location import Location
 from simbench.study.cell import Cell
 from simbench.study.config import StudyConfig, cells_of
+from simbench.study.folder import HIDDEN
 from simbench.study.shards import Shards
 from simbench.worlds.config import WorldConfig
 
@@ -52,6 +53,8 @@ def read_study(folder: Path | Location) -> StudyConfig:
     made_by, config = found.get("simbench"), found.get("config")
     if made_by != VERSION:
         raise BadInput(f"{folder} was made by simbench {made_by}, not {VERSION}: run the study again.")
+    if isinstance(config, dict) and config.get("seed") == HIDDEN:
+        raise BadInput(f"the seed of {folder} is secret until its last cell has run: finish the study.")
     try:
         return StudyConfig.model_validate(config)
     except ValidationError as error:

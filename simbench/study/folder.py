@@ -16,11 +16,13 @@ from simbench.errors import BadInput
 from simbench.files.json_file import read_mapping
 from simbench.files.location import Location
 from simbench.files.write import write_json
+from simbench.study import secret
 from simbench.study.config import StudyConfig
 from simbench.study.table import digest
 from simbench.training.threads import THREADS
 
 FILE = "study.json"
+HIDDEN = "secret"  # in place of a seed that is not published yet
 ONE = ("seed", "device", "precision")  # of a study, whatever its cells: two of them are two studies
 
 
@@ -35,7 +37,8 @@ def is_of(out: Location, config: StudyConfig) -> bool:
     path, there = out / FILE, out.names()
     if path.name not in (there or ()):
         # what a kill in the middle of the very first write leaves behind is no one's result
-        if there is None or any(not name.endswith(".tmp") for name in there):
+        ours = (".tmp", secret.FILE)
+        if there is None or any(not name.endswith(ours) for name in there):
             raise BadInput(f"{out} exists and holds no study of simbench: choose another --out.")
         return False
     said = _said(path)
@@ -45,6 +48,8 @@ def is_of(out: Location, config: StudyConfig) -> bool:
             "--out, or delete that folder."
         )
     own, found = described(config), said["config"]
+    if config.secret and found.get("seed") == HIDDEN:
+        own["seed"] = HIDDEN
     # a number of the device, as in cuda:1, is no other device
     pairs = {name: [str(one.get(name)).partition(":")[0] for one in (found, own)] for name in ONE}
     differ = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
@@ -62,8 +67,8 @@ def described(config: StudyConfig) -> dict[str, Any]:
     return json.loads(config.model_dump_json(exclude={"memory_budget", "timeout"}))
 
 
-def describe(out: Location, config: StudyConfig, stacks: Iterable[str] = ()) -> None:
-    """Write ``study.json``.
+def describe(out: Location, config: StudyConfig, stacks: Iterable[str] = (), is_over: bool = True) -> None:
+    """Write ``study.json``; a secret seed is published when the study is over.
 
     Parameters
     ----------
@@ -71,9 +76,16 @@ def describe(out: Location, config: StudyConfig, stacks: Iterable[str] = ()) -> 
     config : StudyConfig
     stacks : iterable of str
         Versions that the predictions were made with, in words.
+    is_over : bool
+        Whether its last cell has run.
     """
     said = {"config": described(config), **environment(config), "made_with": sorted(stacks)}
+    if config.secret and not is_over:
+        secret.keep(out, config.seed)
+        said["config"]["seed"] = said["seed"] = HIDDEN
     write_json(out / FILE, said)
+    if config.secret and is_over:
+        secret.forget(out)
 
 
 def is_described(out: Location, config: StudyConfig, stacks: Iterable[str]) -> bool:

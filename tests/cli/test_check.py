@@ -1,12 +1,8 @@
 """``simbench check``: whose estimator it is, what is examined, and how to run it."""
 
 import json
-from importlib.metadata import EntryPoint
-
-import pytest
 
 from simbench.cli import check as command
-from simbench.cli.check import is_from_outside
 
 MINE = """
 from simbench.estimator.estimator import Estimator
@@ -24,26 +20,6 @@ def test_verdicts_for_a_program(simbench):
     out, said = simbench("check", "ips", "naive", "--format", "json")
     verdicts = {row["estimator"]: row["verdict"] for row in json.loads(out) if row["case"] == "known α"}
     assert verdicts == {"ips": "exactly unbiased", "naive": "biased"} and said == ""
-
-
-@pytest.mark.parametrize("name", ["naive", "sklearn:LogisticRegression", "dr@click-observed"])
-def test_what_an_entry_point_of_simbench_names_is_its_own(name):
-    assert not is_from_outside(name)
-
-
-@pytest.mark.parametrize("name", ["mine.py:Mine", "package.module:Class", "simbench_estimators.naive:Naive"])
-def test_what_none_names_is_from_outside(name):
-    assert is_from_outside(name)
-
-
-def test_an_entry_point_of_another_distribution_is_from_outside(monkeypatch):
-    class Other:
-        name = "simbench-more"
-
-    point = EntryPoint("theirs", "theirs:Theirs", "simbench.estimators")
-    vars(point).update(dist=Other())
-    monkeypatch.setattr(command, "entry_points", lambda group: (point,))
-    assert is_from_outside("theirs") and is_from_outside("theirs:argument")
 
 
 def test_who_conforms_is_told_how_to_be_run(simbench, monkeypatch, tmp_path):

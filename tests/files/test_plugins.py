@@ -42,8 +42,11 @@ def test_whose_a_plugin_is_shows_without_importing_it(installed):
     assert not is_own(plugin(registry.GROUP, "broken")) and is_own(plugin(registry.GROUP, "naive"))
     assert plugin(registry.GROUP, "absent") is None and not is_own(None)
     outside = ["broken", "broken:argument", "package.module:Class", "a/file.py:Class"]
-    assert [registry.is_from_outside(name) for name in outside] == [True] * 4
-    assert not any(map(registry.is_from_outside, ["naive", "sklearn:LogisticRegression"]))
+    outside += ["simbench_estimators.naive:Naive"]
+    assert [registry.is_from_outside(name) for name in outside] == [True] * 5
+    assert not any(
+        map(registry.is_from_outside, ["naive", "sklearn:LogisticRegression", "dr@click-observed"])
+    )
 
 
 def test_a_module_that_ends_the_process_is_a_plugin_that_cannot_be_imported(installed):

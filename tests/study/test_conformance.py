@@ -27,7 +27,7 @@ class Cheater(Naive):
 
 
 def failed(kind):
-    return {f.requirement for f in examine(kind, kind.name) if not f.passed}
+    return {f.requirement for f in examine(kind, kind.name, 600) if not f.passed}
 
 
 @pytest.mark.parametrize("name", ["naive", "ips", "implicitrm", "nnpu", "bpr", "elkan-noto", "oracle"])
@@ -94,7 +94,7 @@ def test_who_does_not_conform_is_told_where(kind, requirement):
 
 
 def test_an_error_is_a_finding():
-    findings = examine(Broken, "broken")
+    findings = examine(Broken, "broken", 600)
     assert not any(f.passed for f in findings)
     assert findings[0].detail == "KeyError: 'no such column'"
 

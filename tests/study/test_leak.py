@@ -8,9 +8,9 @@ import pytest
 from simbench.estimator.registry import find, names
 from simbench.log.feedback import FeedbackLog
 from simbench.study.cell import Cell, fit_cell, run_cell
-from simbench.study.conformance import OtherTruth
 from simbench.study.grants import BASES, granted
 from simbench.study.shards import Shards
+from simbench.study.trap import retold
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
@@ -110,10 +110,7 @@ def test_the_truth_of_the_test_responses_changes_nothing(name, world, monkeypatc
     """Were a stopping rule or a calibration to look at it, other rewards would give other fits."""
     in_world(monkeypatch, world)
     before = short(name, GRANTS)
-    rng = np.random.default_rng(0)
-    reward, propensity = rng.uniform(0.05, 0.95, (2, len(world.test.reward)))
-    test = replace(world.test, reward=reward, propensity=propensity)
-    in_world(monkeypatch, replace(world, test=test))
+    in_world(monkeypatch, replace(world, test=retold(world, is_told=False).test))
     assert np.array_equal(before, short(name, GRANTS))
     assert np.ptp(before) > 0
 
@@ -127,7 +124,7 @@ def test_without_a_grant_the_truth_of_the_log_changes_nothing(name, world, monke
         return
     in_world(monkeypatch, world)
     before = short(name)
-    in_world(monkeypatch, OtherTruth(**vars(world)))
+    in_world(monkeypatch, retold(world, is_told=False))
     assert np.array_equal(before, short(name)) == ("truth" not in kind.needs)
 
 

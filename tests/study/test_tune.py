@@ -9,7 +9,7 @@ from simbench.errors import BadInput
 from simbench.estimator.registry import find
 from simbench.streams import seed_of
 from simbench.study.cell import Cell
-from simbench.study.conformance import OtherTruth
+from simbench.study.trap import retold
 from simbench.study.tune import SPACE, held_out_criterion, tune, tuning_cell
 from simbench.training.batches import split_by_prompt
 from simbench.worlds.presets import PRESETS
@@ -37,7 +37,7 @@ def test_the_first_trial_is_what_ships_and_the_best_is_no_worse():
 def test_the_truth_plays_no_part(monkeypatch):
     cell = tuning_cell("implicitrm", COMMON, ())
     before = tune(cell, 2)
-    other = OtherTruth(**vars(cell.built()))
+    other = retold(cell.built(), is_told=False)
     monkeypatch.setattr(Cell, "built", lambda self: other)
     assert tune(cell, 2) == before
 

@@ -18,7 +18,7 @@ from simbench.log.feedback import FeedbackLog
 from simbench.streams import seed_of
 from simbench.study.guests.cargo import packed_log, packed_matrix, packed_training
 from simbench.study.guests.manifest import Manifest
-from simbench.study.guests.process import MOST_REPLY, GuestError, Session
+from simbench.study.guests.process import MOST_REPLY, GuestError, Session, one_line
 from simbench.study.guests.wire import Arrays, decoded, encoded
 from simbench.study.sources import source_of
 from simbench.training.batches import split_by_prompt
@@ -157,6 +157,27 @@ class Guest(Estimator):
         with ending_if_it_fails(session):
             _, facts = session.ask({**message, "log": told, "training": training}, {**arrays, **more})
         return FittedGuest(session, log.n_replicates, facts)
+
+    @classmethod
+    def trapped(cls, bait: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
+        """Run the estimator in a trap, see :func:`simbench.study.trap.spring`.
+
+        Parameters
+        ----------
+        bait : dict
+            Fields of :class:`simbench.study.trap.Bait`.
+
+        Raises
+        ------
+        GuestError
+            If the estimator fails, in whatever way.
+        """
+        session = Session(_absolute(cls.found_as), cls.found_as)
+        try:
+            reply, found = session.ask({"op": "trap", "bait": bait}, most=1 << 28)
+        finally:
+            session.end()
+        return found["predictions"], [one_line(str(what)) for what in reply["reached"]]
 
     def _needed(self, holdout: Holdout | None, log: FeedbackLog) -> Holdout | None:
         """The holdout with the labels of what is held out alone, NaN elsewhere: no fit needs the others."""

@@ -3,11 +3,13 @@
 import importlib
 import inspect
 import os
+import random
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
@@ -26,6 +28,8 @@ def serve(first: Message, channel: Channel) -> None:
         ``name``: the guest; ``path``: where modules are found; ``folder``: the session's own.
     channel : Channel
     """
+    for seed in (random.seed, np.random.seed, torch.seed):
+        seed()  # not the numbers of the session before: who uses these generators is not repeatable
     sys.path[:] = first["path"]
     importlib.invalidate_caches()
     guest = Guest(first["name"], os.path.join(first["folder"], "given"))
@@ -75,6 +79,12 @@ class Guest:
                 features = unpacked_matrix("features", told, arrays)
                 assert features is not None  # the bench hands them
                 return {}, {"predictions": np.asarray(self.model.predict(features))}
+            case "trap":
+                from simbench.study import trap  # a second that only `simbench check` waits for
+
+                bait = trap.Bait(**message["bait"])
+                predictions, reached = trap.spring(find(self.name), bait, trap.here())
+                return {"reached": reached}, {"predictions": predictions}
         raise BadInput(f"there is no request {message['op']!r}.")
 
     def _made(self, told: Message) -> Estimator:
