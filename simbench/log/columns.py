@@ -17,7 +17,7 @@ from simbench.log.messages import prompts_of
 YES, NO = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MISSING = "(missing)"  # the level of cells that are empty
-READINGS = ("number", "levels", "missing", "hour", "weekday")
+READINGS = ("number", "levels", "missing", "hour", "weekday", "activity")
 
 
 def filled(table: Table, name: str) -> pd.Series:
@@ -149,7 +149,7 @@ def context_values(table: Table, given: str) -> pd.Series:
     BadInput
         If there is no such column or reading, or a value is missing or cannot be read so.
     """
-    name, reading = _name_and_reading(table, given)
+    name, reading = name_and_reading(table, given)
     if reading == "number":
         return pd.Series(numbers(table, name), name=given)
     if reading in ("hour", "weekday"):
@@ -168,7 +168,14 @@ def context_values(table: Table, given: str) -> pd.Series:
     return values
 
 
-def _name_and_reading(table: Table, given: str) -> tuple[str, str | None]:
+def name_and_reading(table: Table, given: str) -> tuple[str, str | None]:
+    """Split ``NAME:READING``; the reading is None if there is none, or if a column has the whole name.
+
+    Raises
+    ------
+    BadInput
+        If there is no such column or reading.
+    """
     name, colon, reading = given.rpartition(":")
     if given in table or not colon:
         return given, None

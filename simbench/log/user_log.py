@@ -4,11 +4,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from simbench.errors import BadInput
 from simbench.files.matrix import Matrix
 from simbench.files.tables.table import Table
-from simbench.log.columns import clicks, context_values, identifiers, labels, probabilities
+from simbench.log.activity import activity_elsewhere
+from simbench.log.columns import (
+    clicks,
+    context_values,
+    identifiers,
+    labels,
+    name_and_reading,
+    probabilities,
+)
 from simbench.log.encoding import ContextColumn
 from simbench.log.features import features_of
 from simbench.log.feedback import FeedbackLog, check_rates
@@ -35,13 +44,16 @@ class LogColumns:
         whose names are the prefix and a number, or the one column of that name that holds lists.
     context : tuple of str
         Columns that affect only whether users act: activity, position, device. ``NAME:missing`` makes a level
-        of empty cells, ``NAME:hour`` and ``NAME:weekday`` read a timestamp, ``NAME:number`` and
-        ``NAME:levels`` say how a column is meant.
+        of empty cells, ``NAME:hour`` and ``NAME:weekday`` read a timestamp, ``NAME:activity`` reads user ids
+        (:func:`simbench.log.activity.activity_elsewhere`), ``NAME:number`` and ``NAME:levels`` say how a
+        column is meant.
     groups : str, optional
         Column of the prompt; by default every row is a prompt of its own.
     propensity, labels, always_acts : str, optional
         Columns of known propensities, of explicit labels (empty where there is none), and of users who
         always act.
+    users : str, optional
+        Column of the user who was shown the response; intervals are then clustered by user.
     signals : tuple of str
         Further columns of feedback; the first signal is ``feedback``.
     negative_signals : tuple of str
@@ -62,6 +74,7 @@ class LogColumns:
     propensity: str | None = None
     labels: str | None = None
     always_acts: str | None = None
+    users: str | None = None
     signals: tuple[str, ...] = ()
     negative_signals: tuple[str, ...] = ()
     class_prior: float | None = None
@@ -82,6 +95,7 @@ class LogColumns:
             self.always_acts: "the mark of users who always act",
             self.propensity: "the propensity",
             self.labels: "the label",
+            self.users: "the user",
             self.groups: "the prompt",
             self.feedback: "the feedback",
         }
@@ -162,13 +176,14 @@ def log_of_table(
     BadInput
         Naming the file, the row or column, and what to do.
     """
-    values = [context_values(table, name) for name in columns.context]
+    feedback = clicks(table, columns.feedback)
+    groups = np.arange(len(table)) if columns.groups is None else identifiers(table, columns.groups)
+    values = [_context(table, name, feedback, groups) for name in columns.context]
     context = tuple(ContextColumn.of(column) for column in values)
     encoded = [column.encode(own) for column, own in zip(context, values, strict=True)]
-    groups = np.arange(len(table)) if columns.groups is None else identifiers(table, columns.groups)
     log = FeedbackLog(
         features=features,
-        feedback=clicks(table, columns.feedback)[None],
+        feedback=feedback[None],
         groups=groups.astype(np.int64),
         context=np.concatenate(encoded, axis=1) if encoded else None,
         propensity=None if columns.propensity is None else probabilities(table, columns.propensity),
@@ -177,9 +192,18 @@ def log_of_table(
         misclick=columns.misclick,
         action_rate=columns.action_rate,
         always_acts=None if columns.always_acts is None else clicks(table, columns.always_acts).astype(bool),
+        user=None if columns.users is None else identifiers(table, columns.users).astype(np.int64),
         **_signals(table, columns),
     )
     return log, context
+
+
+def _context(table: Table, given: str, feedback: np.ndarray, groups: np.ndarray) -> pd.Series:
+    """Values of a column of context; a user's activity is read from the log as a whole."""
+    name, reading = name_and_reading(table, given)
+    if reading != "activity":
+        return context_values(table, given)
+    return pd.Series(activity_elsewhere(feedback, identifiers(table, name), groups), name=given)
 
 
 def _signals(table: Table, columns: LogColumns) -> dict[str, Any]:
