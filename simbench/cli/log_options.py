@@ -44,7 +44,8 @@ class LogOptions:
         typer.Option(
             help="Columns that move only whether users act, such as activity or position; separated by "
             "commas (default: none). NAME:hour and NAME:weekday read a timestamp, NAME:missing makes empty "
-            "cells a level, NAME:activity reads user ids (click rate on other prompts), NAME:levels and NAME:number say how a column is meant."
+            "cells a level, NAME:activity reads user ids (click rate on other prompts), NAME:levels and "
+            "NAME:number say how a column is meant."
         ),
     ] = None
     groups: Annotated[
