@@ -140,7 +140,12 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if isinstance(column.type, pa.BaseExtensionType):
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], type=column.type.storage_type)
     if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+        words = [chunk.dictionary for chunk in column.chunks]
+        if str(column.type.value_type) == "string_view":  # of polars; Arrow takes nothing out of it
+            words = [one.cast(pa.large_string()) for one in words]
+        column = pa.chunked_array(
+            [one.take(chunk.indices) for one, chunk in zip(words, column.chunks, strict=True)]
+        )
     return column
 
 

@@ -63,6 +63,10 @@ def test_a_frame_of_another_library_is_read_by_its_arrow_stream():
             return TYPED.__arrow_c_stream__(requested_schema)
 
     check_types(read_table(Polars()).frame)
+    views = pa.array(["x", "y"], pa.string_view())
+    of_polars = pa.table({"a": pa.DictionaryArray.from_arrays([0, None], views), "b": views})
+    frame = read_table(of_polars).frame
+    assert frame.a[0] == "x" and frame.a.isna()[1] and frame.b.tolist() == ["x", "y"]
 
     class Older:
         def to_pandas(self):
