@@ -23,6 +23,11 @@ class Cascade(SequentialBehaviour):
 
     kind: str = "cascade"
 
+    @property
+    def reads_reward(self) -> bool:
+        """Users reach a response or not by how good those above it are."""
+        return True
+
     def steps(self, scene: Scene, bias_level: float) -> np.ndarray:
         """Given a good response the user acts with ``c`` and goes on with ``1 - λ``; else goes on."""
         if not 0 <= bias_level <= 1:
