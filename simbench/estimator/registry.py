@@ -122,9 +122,18 @@ def likelihood(propensity_is_told: bool) -> type[Estimator]:
 
 
 def class_prior_methods() -> dict[str, str]:
-    """Names of the installed methods for the class prior, each with the first line of its docstring."""
-    methods = {name: class_prior_method(name) for name in plugin_names(CLASS_PRIORS)}
-    return {name: ((one.__doc__ or "").strip().splitlines() or [""])[0] for name, one in methods.items()}
+    """Names of the installed methods for the class prior, each with what it is in a sentence.
+
+    Of simbench's own it is the first line of the docstring; one from outside is not imported for it.
+    """
+    return {name: _method_in_words(name) for name in plugin_names(CLASS_PRIORS)}
+
+
+def _method_in_words(name: str) -> str:
+    point = plugin(CLASS_PRIORS, name)
+    if point is not None and point.dist is not None and not is_own(point):
+        return f"an estimate by {point.dist.name}"
+    return ((class_prior_method(name).__doc__ or "").strip().splitlines() or [""])[0]
 
 
 def class_prior_method(name: str) -> Callable[[FeedbackLog, int], np.ndarray]:

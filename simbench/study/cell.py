@@ -255,13 +255,17 @@ def run_cell(cell: Cell, shards: Shards) -> Outcome:
         if there is not None:
             own = facts.joined(there.facts, own)
             predictions = np.concatenate([there.predictions, predictions])
-    except GuestError as error:
-        return Outcome(cell, "failed", str(error), time.perf_counter() - start)
     except Exception as error:  # other people's code runs here: whatever it raises is this row's reason
-        reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
-        return Outcome(cell, "failed", reason, time.perf_counter() - start)
+        return Outcome(cell, "failed", reason_of(error), time.perf_counter() - start)
     shards.write(cell.key, predictions, own)
     return Outcome(cell, "ok", "", facts.seconds(own))
+
+
+def reason_of(error: Exception) -> str:
+    """Why a cell failed, in one line."""
+    if isinstance(error, GuestError):
+        return str(error)
+    return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 
 def out_of_sight(cell: Cell, shards: Shards) -> list[str]:

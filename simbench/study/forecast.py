@@ -17,9 +17,10 @@ import psutil
 
 from simbench.estimator.estimator import Estimator
 from simbench.score.moments import excess, score
-from simbench.study.cell import Cell, fit_cell, missing
+from simbench.study.cell import Cell, fit_cell, missing, reason_of
 from simbench.study.config import StudyConfig, cells_of, validate, validate_worlds
-from simbench.study.guests.kinds import find
+from simbench.study.guests.kinds import Guest, find
+from simbench.study.guests.process import limited
 from simbench.study.shards import Shards
 from simbench.training.network import block_width
 from simbench.training.threads import fixed_threads
@@ -166,16 +167,18 @@ class _Pilot:
         replicates = next(r for r in range(1, cell.replicates + 1) if r == cell.replicates or self._fills(r))
         self.cell = cell.model_copy(update={"size": rows, "replicates": replicates})
         world = self.cell.built()
-        clock = time.process_time if cell.device == "cpu" else time.perf_counter
+        elsewhere = cell.device != "cpu" or issubclass(self.kind, Guest)
+        clock = time.perf_counter if elsewhere else time.process_time
         self.start = clock()
         timed = _timed(self.kind, clock, self.start + seconds)
         self.ended, self.failure = True, ""
         try:
-            fit_cell(self.cell, timed, world)
+            with limited(cell.timeout):
+                fit_cell(self.cell, timed, world)
         except _OutOfTimeError:
             self.ended = False
         except Exception as error:  # other people's code runs here, as in a cell
-            self.failure = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+            self.failure = reason_of(error)
         self.epochs, self.seconds = timed.ends_of_epochs, clock() - self.start
 
     def _fills(self, replicates: int) -> bool:

@@ -15,9 +15,10 @@ import numpy as np
 
 from simbench.errors import BadInput, did_you_mean
 from simbench.estimator.estimator import Estimator
-from simbench.estimator.registry import class_prior_method, class_prior_methods
+from simbench.estimator.registry import class_prior_methods
 from simbench.log.feedback import FeedbackLog, Truth
 from simbench.streams import stream
+from simbench.study.guests.priors import class_prior
 from simbench.study.told_propensity import (
     context_ratio,
     dispersed,
@@ -223,7 +224,7 @@ def _value(kind: str, strength: float, cell: GrantInputs, log: FeedbackLog, trut
             return float(cell.world.channel.misclick)
         case "misclick:denied":
             return 0.0
-    return class_prior_method(kind.partition(":")[2])(log, cell.seed)
+    return class_prior(kind.partition(":")[2], log, cell.seed)
 
 
 def _labels(cell: GrantInputs, truth: Truth, share: float) -> np.ndarray:

@@ -281,7 +281,7 @@ def test_an_estimated_prior_is_by_the_method_that_is_named_on_this_log_at_this_s
     def named(name):
         return lambda log, seed: asked.append((name, log.n_rows, seed)) or np.full(3, 0.25)
 
-    monkeypatch.setattr("simbench.study.grants.class_prior_method", named)
+    monkeypatch.setattr("simbench.study.guests.priors.class_prior_method", named)
     at = cell(grant=(f"class prior:{method}",)).model_copy(update={"seed": 4})
     assert (told(at) == 0.25).all() and asked == [(method, 2000, 4)]
 

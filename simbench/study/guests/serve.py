@@ -13,7 +13,7 @@ import torch
 
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
-from simbench.estimator.registry import find
+from simbench.estimator.registry import class_prior_method, find
 from simbench.study.guests.cargo import unpacked_log, unpacked_matrix, unpacked_training
 from simbench.study.guests.manifest import Manifest
 from simbench.study.guests.wire import Arrays, Channel, Message, decoded
@@ -75,6 +75,9 @@ class Guest:
                 return {}, {}
             case "fit":
                 return self._fit(told, arrays)
+            case "class prior":
+                log = unpacked_log(told["log"] | {"folder": self.folder}, arrays)
+                return {}, {"class prior": np.asarray(class_prior_method(self.name)(log, told["seed"]))}
             case "predict":
                 features = unpacked_matrix("features", told, arrays)
                 assert features is not None  # the bench hands them
