@@ -45,11 +45,15 @@ class Network:
         a network that reads "nothing" has the same logits for every response.
     hidden : tuple of int, optional
         Widths of hidden layers of its own; by default the estimator's.
+    rate : float
+        Multiple of the estimator's learning rate: a few parameters that every response shares can be learned
+        faster than a reward, and must be where the reward's early stopping ends their training.
     """
 
     heads: tuple[str, ...] = ("reward",)
     inputs: Literal["features", "context", "rank", "nothing"] = "features"
     hidden: tuple[int, ...] | None = None
+    rate: float = 1.0
 
 
 class FittedReplicates(Protocol):

@@ -258,16 +258,19 @@ class Trainer:
 
     def _optimiser(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(
-            self._parameters(),
+            [{"params": own, "lr": self.estimator.lr * rate} for rate, own in self._parameters().items()],
             lr=self.estimator.lr,
             weight_decay=self.estimator.weight_decay,
             fused=True,
             capturable=self.device.type == "cuda",
         )
 
-    def _parameters(self) -> list[Tensor]:
-        networks = self.networks.values()
-        return [block.vector for network in networks for block in network.blocks]
+    def _parameters(self) -> dict[float, list[Tensor]]:
+        """The parameters of all networks, by their multiple of the learning rate."""
+        found: dict[float, list[Tensor]] = {}
+        for key, network in self.networks.items():
+            found.setdefault(key.rate, []).extend(block.vector for block in network.blocks)
+        return found
 
     def _keep(self, kept: np.ndarray, optimiser: torch.optim.Optimizer) -> None:
         """Drop the replicates that are not kept, with their feedback and the optimiser's state."""
@@ -286,7 +289,8 @@ class Trainer:
             for before, block in zip(old, network.blocks, strict=True):
                 optimiser.state[block.vector] = optimiser.state.pop(before)
         self.width = len(self.log.feedback) if self.execution.wide else self.width
-        optimiser.param_groups[0]["params"] = self._parameters()
+        for group, own in zip(optimiser.param_groups, self._parameters().values(), strict=True):
+            group["params"] = own
 
     # -- passes without a gradient --------------------------------------------------------------
 
