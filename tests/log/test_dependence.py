@@ -100,7 +100,7 @@ def test_positive_signals_leave_out_those_of_dissatisfaction():
 
 def p_values(count, worlds=1, size=4000, **changes):
     shape = {"signals": 3, "test_size": 100, "n_features": 8}
-    config = PRESETS["signals"].changed(**shape, **changes)
+    config = PRESETS["signals"].changed(**{**shape, **changes})
     found = []
     for seed in range(worlds):
         log, _ = build(config, 1.0, size, seed).draw(range(count))

@@ -168,14 +168,15 @@ def test_what_was_once_refused_draws_what_it_declares(name, changes):
 
 
 def test_actions_on_a_rating_that_is_drawn_are_correlated_through_it():
-    """α = (.1, .9) at two ratings of probability ½: P(both) = .41, and .5 each."""
+    """α = (.1, .9) and (.2, .4) at two ratings of probability ½: P(both) = .19, and .5 and .3 alone."""
     ratings = Ratings(np.array([[0.5]]), np.array([0.0, 1.0]), np.array([0.5, 0.5]), 0.0)
-    levels = np.broadcast_to(np.array([0.1, 0.9])[:, None], (2, 2, 1))
+    levels = np.array([[0.1, 0.9], [0.2, 0.4]])[:, :, None]
+    spread = (0.25 * 0.21) ** 0.5
     law = RatedSignalsLaw(ratings, levels, Channel(signals=2))
-    assert law.action_correlation() == pytest.approx((0.41 - 0.25) / 0.25)
-    both = [multivariate_normal(cov=[[1, 0.5], [0.5, 1]]).cdf(ndtri([a, a])) for a in (0.1, 0.9)]
+    assert law.action_correlation() == pytest.approx((0.19 - 0.15) / spread)
+    both = [multivariate_normal(cov=[[1, 0.5], [0.5, 1]]).cdf(ndtri(pair)) for pair in levels[:, :, 0].T]
     law = RatedSignalsLaw(ratings, levels, Channel(signals=2, signal_dependence=0.5))
-    assert law.action_correlation() == pytest.approx((np.mean(both) - 0.25) / 0.25, abs=1e-6)
+    assert law.action_correlation() == pytest.approx((np.mean(both) - 0.15) / spread, abs=1e-6)
 
 
 def test_clicks_of_other_users_are_no_further_signals_of_one():
