@@ -53,7 +53,9 @@ def read_study(folder: Path | Location) -> StudyConfig:
     made_by, config = found.get("simbench"), found.get("config")
     if made_by != VERSION:
         raise BadInput(f"{folder} was made by simbench {made_by}, not {VERSION}: run the study again.")
-    if isinstance(config, dict) and config.get("seed") == HIDDEN:
+    if not isinstance(config, dict):
+        raise BadInput(f"{path} is damaged (it holds no settings): run the study again.")
+    if config.get("seed") == HIDDEN:
         raise BadInput(f"the seed of {folder} is secret until its last cell has run: finish the study.")
     try:
         return StudyConfig.model_validate(config)
