@@ -7,8 +7,8 @@ from simbench.estimator.registry import CLASS_PRIORS, GROUP
 from simbench.files.fingerprint import fingerprint
 from simbench.log.hub import hub_fingerprint, is_hub
 from simbench.study.sources import source_of
-from simbench.worlds.registry import GROUP as BEHAVIOURS
 from simbench.worlds.config import WorldConfig
+from simbench.worlds.registry import GROUP as BEHAVIOURS
 from simbench.worlds.responses import RatedFile
 
 Inputs = tuple[tuple[str, str], ...]  # what it is, and the fingerprint of its content
