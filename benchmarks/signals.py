@@ -68,7 +68,7 @@ def line(world: World, name: str, table: pd.DataFrame) -> str:
         for m in ("bias2", "variance", "excess_bias2")
     ]
     facts = [str(world.config.channel.signals), f"{world.config.channel.signal_dependence:g}"]
-    facts += [f"{world.realised_dependence():.2f}", name]
+    facts += [f"{world.train.law.action_correlation():.2f}", name]
     swapped, auroc = (rows.loc[metric].value for metric in ("swapped_share", "auroc"))
     last = limit(world) if name == "capture-recapture" else ""
     return f"| {' | '.join([*facts, *cells, f'{auroc:.3f}', f'{swapped:.2f}', last])} |"
@@ -82,13 +82,13 @@ def rejections(dependence: float) -> str:
         log, _ = world.draw(range(LOGS))
         found += [dependence_test(log, replicate).p_value for replicate in range(LOGS)]
     p = np.array(found)
-    gamma, alphas = world.train.reward, world.train.propensities
+    gamma, alphas = world.train.reward, world.train.law.propensities
     means = [
         float((gamma * a * b / joint_propensity(a, b, dependence)).mean()) for a, b in combinations(alphas, 2)
     ]
     shares = [f"{(p < level).mean():.2f}" for level in (0.05, 0.01)]
     pairs = ", ".join(f"{mean:.3f}" for mean in means)
-    return f"| {dependence:g} | {world.realised_dependence():.2f} | {' | '.join(shares)} | {pairs} |"
+    return f"| {dependence:g} | {world.train.law.action_correlation():.2f} | {' | '.join(shares)} | {pairs} |"
 
 
 INTRODUCTION = """# Several signals
