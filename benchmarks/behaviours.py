@@ -38,11 +38,11 @@ HEADER = """# Ways of acting
 Written by `python benchmarks/behaviours.py` (torch {torch}).
 
 Every cell: excess root-mean-square error of the reward over the oracle's, √max(0, MSE - MSE of the oracle),
-mean over {draws} draws of the world [smallest, largest], {replicates} replicates each; then the AUROC against r*.
-{size:,} responses on pages of 5, bias level {level:g} (of SCAR: 0). `ips` and `implicitrm-known` are told the
-exact propensity P(click | good, page), `upu` the class prior; the click models and `implicitrm` are told nothing.
-Ranked: a ranker whose score correlates .8 with the reward's logit puts good responses first. "–": needs
-something that this log does not hold.
+mean over {draws} draws of the world [smallest, largest], {replicates} replicates each; then the AUROC against
+r*. {size:,} responses on pages of 5, bias level {level:g} (of SCAR: 0). `ips` and `implicitrm-known` are told
+the exact propensity P(click | good, page), `upu` the class prior; the click models and `implicitrm` are told
+nothing. Ranked: a ranker whose score correlates .8 with the reward's logit puts good responses first. "–":
+needs something that this log does not hold.
 """
 
 
