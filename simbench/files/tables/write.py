@@ -46,6 +46,8 @@ def check_output(table: Table, name: str, out: str | Path, flag: str) -> None:
         from.
     """
     kind_of(str(out))
+    if not name.strip():
+        raise BadInput(f"{flag} must be a name, got {name!r}.")
     if name in table:
         raise BadInput(f"{table.name} has a column {name!r} already: name the new one with {flag}.")
     if _is_within(out, table.name):

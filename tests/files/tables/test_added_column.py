@@ -189,5 +189,7 @@ def test_the_input_is_never_written_over(tmp_path):
     check_output(folder, "reward", tmp_path / "parts.parquet", "--column")
     with pytest.raises(BadInput, match="has a column 'a' already: name the new one with --column"):
         check_output(table, "a", tmp_path / "b.csv", "--column")
+    with pytest.raises(BadInput, match="--column must be a name, got ' '"):
+        check_output(table, " ", tmp_path / "b.csv", "--column")
     with pytest.raises(BadInput, match="must end in"):
         check_output(table, "reward", tmp_path / "b.txt", "--column")
