@@ -67,7 +67,7 @@ def read_json_lines(text: Text, name: str) -> tuple[pd.DataFrame, JsonLines]:
     numbers, rows = [], []
     for number, line in enumerate(lines):
         if line.strip():
-            rows.append(_object(line, f"{name}, line {number + 1:,}"))
+            rows.append(_object(line, f"{name}, line {number + 1}"))
             numbers.append(number)
     columns: dict[str, list[Any]] = {key: [] for row in rows for key in row}
     for key, values in columns.items():

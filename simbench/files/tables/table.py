@@ -121,7 +121,7 @@ class Table:
         column : str, optional
         """
         line = None if self.original is None else self.original.line_of(row)
-        said = f"{self.name}, row {row + 1:,}"
+        said = f"{self.name}, row {row + 1}"
         if line is not None and line != row + 1:
-            said += f" (line {line:,})"
+            said += f" (line {line})"
         return said if column is None else f"{said}, column {column!r}"

@@ -89,3 +89,9 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest(tmp_path):
     many = read(tmp_path, ",".join([f"c{number}" for number in range(40)] + ["y" * 99]) + "\n" + "1," * 40)
     with pytest.raises(BadInput, match=r"It has: c0, .*, c29 and 11 more\.$"):
         many.column("q")
+
+
+def test_numbers_of_rows_have_no_separators(tmp_path):
+    """So that people find them by searching."""
+    table = read(tmp_path, "a\n" + "1\n" * 1500)
+    assert table.place(1233, "a") == f"{tmp_path / 'a.csv'}, row 1234 (line 1235), column 'a'"
