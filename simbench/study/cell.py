@@ -228,6 +228,7 @@ def missing(cell: Cell, kind: type[Estimator]) -> list[str]:
         "truth",
         *(base(name) for name in cell.grant),
         *(["signals"] if len(cell.world.signal_names) > 1 else []),
+        *(cell.world.behaviour.logs & {"pages", "attempts"}),
     }
     return sorted(kind.needs - there) or unavailable(cell)
 

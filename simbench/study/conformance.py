@@ -16,8 +16,7 @@ from simbench.estimator.estimator import Estimator
 from simbench.log.feedback import FeedbackLog
 from simbench.study.guests.kinds import Guest
 from simbench.study.guests.process import GuestError
-from simbench.study.trap import GAIN, Bait, cell_of, error_of, spring
-from simbench.worlds.presets import PRESETS
+from simbench.study.trap import GAIN, Bait, cell_of, error_of, spring, world_for
 from simbench.worlds.world import World, build
 
 SAME = 1e-5  # in probability; float32 sums taken in another order
@@ -128,28 +127,25 @@ def _short(kind: type[Estimator], **more: Any) -> Estimator:
     return kind(**{key: value for key, value in chosen.items() if key in parameters})
 
 
-def _situation(bias_level: float = 1.0, size: int = 600, **changes: Any) -> tuple[World, FeedbackLog]:
+def _situation(
+    kind: type[Estimator], bias_level: float = 1.0, size: int = 600, **changes: Any
+) -> tuple[World, FeedbackLog]:
     """A small world and its log, with the true propensity, class prior and misclick rate granted."""
-    world = build(
-        PRESETS["exclusive"].changed(test_size=200, signals=2, **changes),
-        bias_level,
-        size,
-        0,
-    )
+    world = build(world_for(kind, signals=2, test_size=200, **changes), bias_level, size, 0)
     log, truth = world.draw(range(3))
     return world, replace(
-        log, propensity=truth.propensity, class_prior=float(truth.reward.mean()), misclick=0.0
+        log, propensity=truth.propensity, class_prior=truth.mean_of_shown(truth.reward), misclick=0.0
     )
 
 
 def _repeatable(kind: type[Estimator]) -> str:
-    world, log = _situation()
+    world, log = _situation(kind)
     first, second = (_short(kind).fit_replicates(log).predict(world.test.features) for _ in range(2))
     return _difference(first, second)
 
 
 def _rowwise(kind: type[Estimator]) -> str:
-    world, log = _situation()
+    world, log = _situation(kind)
     model, x = _short(kind).fit_replicates(log), world.test.features
     whole = model.predict(x)
     order = np.random.default_rng(0).permutation(len(x))
@@ -158,14 +154,14 @@ def _rowwise(kind: type[Estimator]) -> str:
 
 
 def _alone(kind: type[Estimator]) -> str:
-    world, log = _situation()
+    world, log = _situation(kind)
     together = _short(kind).fit_replicates(log, range(3)).predict(world.test.features)
     second = _short(kind).fit_replicates(log.replicates(slice(1, 2)), range(1, 2))
     return _difference(together[1:2], second.predict(world.test.features))
 
 
 def _easy(kind: type[Estimator]) -> str:
-    world, log = _situation(0.0, 4000, action_rate=0.95)
+    world, log = _situation(kind, 0.0, 4000, action_rate=0.95)
     if "truth" in kind.needs:
         _, truth = world.draw(range(3))
         log = log.with_feedback(truth.preference.astype(np.float32))

@@ -20,6 +20,7 @@ from simbench.study.grants import BASES
 from simbench.study.shards import Shards
 from simbench.study.tripwires import Tripwires, code_of
 from simbench.worlds.channel import SignalsLaw
+from simbench.worlds.config import WorldConfig
 from simbench.worlds.law import Drawn
 from simbench.worlds.population import Population
 from simbench.worlds.presets import PRESETS
@@ -61,10 +62,18 @@ class Retold(World):
         return self.logged[replicate]
 
 
+def world_for(kind: type[Estimator], signals: int, **changes: Any) -> WorldConfig:
+    """A world whose logs hold what the estimator needs to find in them."""
+    if "attempts" in kind.needs:
+        return PRESETS["exclusive"].changed(behaviour="regenerate", **changes)
+    if "pages" in kind.needs:
+        changes["behaviour"] = "page"
+    return PRESETS["exclusive"].changed(signals=signals, **changes)
+
+
 def cell_of(kind: type[Estimator], bait: Bait) -> Cell:
     """The cell in which an estimator is tempted; it is told what it needs."""
-    several = "signals" in kind.needs
-    config = PRESETS["exclusive"].changed(signals=2 if several else 1)
+    config = world_for(kind, signals=2 if "signals" in kind.needs else 1)
     there = kind().get_params()
     short = {} if bait.size is None or "epochs" not in there else {"epochs": 3}
     return Cell(

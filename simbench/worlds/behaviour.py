@@ -74,7 +74,7 @@ class Behaviour(BaseModel, ABC):
 
     @property
     def logs(self) -> frozenset[str]:
-        """What the log holds besides features and feedback: "context", "pages"."""
+        """What the log holds besides features and feedback: "context", "pages", "attempts"."""
         return frozenset()
 
     @property

@@ -52,8 +52,8 @@ class SequentialBehaviour(Behaviour):
 
     @property
     def logs(self) -> frozenset[str]:
-        """The order of responses on their pages, and the context."""
-        return frozenset({"context", "pages"})
+        """The order of responses, the context, and which responses were reached, where that is logged."""
+        return frozenset({"context", "pages"} | ({"attempts"} if self.reach_is_logged else set()))
 
     def signal_names(self, channel: Channel) -> tuple[str, ...]:
         """The click; and the user's going on, where it is logged."""

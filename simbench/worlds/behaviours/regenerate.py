@@ -44,8 +44,8 @@ class Regenerate(SequentialBehaviour):
 
     @property
     def logs(self) -> frozenset[str]:
-        """The order of attempts, and the context if users act on it."""
-        return frozenset({"pages"} | ({"context"} if self.reads == "context" else set()))
+        """The order of attempts and which were made, and the context if users act on it."""
+        return super().logs if self.reads == "context" else super().logs - {"context"}
 
     def steps(self, scene: Scene, bias_level: float) -> np.ndarray:
         """Unsatisfied: go on or give up. Satisfied: go on, copy, or neither."""
