@@ -61,7 +61,19 @@ def situation_lines(world: World) -> list[str]:
         f"{facts['action_rate']:.3f} would be acted on, {facts['feedback_rate']:.3f} got feedback; "
         f"{facts['positives_without_feedback']:.1%} of the good ones got none; propensity: smallest "
         f"{facts['smallest_propensity']:.2g}, 1 % quantile {facts['propensity_1_percent']:.2g}",
+        *_shown_line(world),
         *_signal_line(world),
+    ]
+
+
+def _shown_line(world: World) -> list[str]:
+    """How many of the responses are ever shown, where the log tells."""
+    shown = world.train.law.shown_probability
+    if shown is None:
+        return []
+    return [
+        f"of the responses {shown.mean():.1%} are shown, in expectation; the others are in no log, and rates "
+        "above are of a response once it is shown"
     ]
 
 

@@ -103,14 +103,14 @@ def _identification(rows: pd.DataFrame, world: World, separate: bool) -> str:
             "the LEVEL of the reward is NOT IDENTIFIED here: the context does not move the propensity "
             f"(SCAR), so any constant fits as well. {help_}."
         )
-    if high < 0.95:
-        return (
-            "the level of the reward is WEAKLY IDENTIFIED here: the context moves the propensity only "
-            f"up to {high:.2f} (99 % quantile), and the level is read off as it nears 1. {help_}."
-        )
     if world.config.behaviour.reads_reward:
         return (
             "its propensity network reads only the context, but users act on the reward as well: the "
             f"exclusion that it relies on does not hold; {of}. {help_}."
+        )
+    if high < 0.95:
+        return (
+            "the level of the reward is WEAKLY IDENTIFIED here: the context moves the propensity only "
+            f"up to {high:.2f} (99 % quantile), and the level is read off as it nears 1. {help_}."
         )
     return f"identified here through the context, which moves the propensity up to {high:.2f}; {of}."

@@ -31,14 +31,14 @@ FACTS = {
 }
 
 
-def world(name="exclusive", level=0.8, size=100, propensity=None, context=True, **config):
+def world(name="exclusive", level=0.8, size=100, propensity=None, context=True, shown=None, **config):
     """What the report reads of a world."""
     start = PRESETS.get(name.split(":")[0], WorldConfig())
     train = SimpleNamespace(
         reward=np.full(size, 0.5),
         propensity=np.linspace(0, 1, 101) if propensity is None else np.asarray(propensity),
         context=np.ones((size, 2)) if context else None,
-        law=SimpleNamespace(action_correlation=lambda: 0.3126),
+        law=SimpleNamespace(action_correlation=lambda: 0.3126, shown_probability=shown),
     )
     return SimpleNamespace(
         config=start.changed(name=name, **config),
@@ -97,9 +97,8 @@ def printed(monkeypatch):
 def as_lists(table) -> list[list[str]]:
     """Titles and rows of a table as they are read: brackets that markup would swallow are missing."""
     columns = [[column.header, *column.cells] for column in table.columns]
-    columns = [
-        [str(cell if isinstance(cell, Text) else Text.from_markup(cell)) for cell in column] for column in columns
-    ]
+    columns = [[cell if isinstance(cell, Text) else Text.from_markup(cell) for cell in c] for c in columns]
+    columns = [[text.plain for text in column] for column in columns]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -223,6 +222,11 @@ def test_a_situation_says_what_was_realised():
     assert report.situation_lines(world("mine"))[0] == "world mine: as configured"
 
 
+def test_how_much_is_shown_is_said_where_the_log_tells():
+    (line,) = report.situation_lines(world(shown=np.array([1.0, 0.25, 0.02])))[3:]
+    assert line.startswith("of the responses 42.3% are shown, in expectation; the others are in no log")
+
+
 def test_several_signals_are_told_with_their_rates():
     rates = "signals realised (share of responses): click 0.123, copy 0.057"
     assert report.situation_lines(world())[3:] == []
@@ -318,7 +322,7 @@ RISING = np.linspace(0, 1, 101)  # its 99 % quantile is .99
         ),
         (
             "implicitrm",
-            {"propensity": RISING * 0.96, "confounding": -0.5},
+            {"propensity": RISING * 0.95, "confounding": -0.5},
             "its propensity network reads only the context, but users act on the reward as well: the "
             f"exclusion that it relies on does not hold; {OF}. {HELP}.",
         ),
