@@ -64,8 +64,9 @@ class DeviceLog:
 
     def batch(self, rows: Tensor, state: dict[str, Tensor]) -> Batch:
         """The batch of these rows, as a loss reads it; ``state`` has one value per row of the log."""
+        there = self._there(rows)
         return Batch(
-            feedback=self.feedback[:, rows],
+            feedback=_where(there, self.feedback[:, rows]),
             feedback_rate=self.feedback_rate,
             propensity=None if self.propensity is None else self.propensity[..., rows],
             class_prior=self.class_prior,
@@ -75,21 +76,25 @@ class DeviceLog:
             action_rate=self.action_rate,
             always_acts=None if self.always_acts is None else self.always_acts[rows],
             strata=None if self.strata is None else self.strata[:, rows],
-            signals=None if self.signals is None else self.signals[..., rows],
+            signals=None if self.signals is None else _where(there, self.signals[..., rows]),
             negative_signals=self.negative_signals,
-            shown=self._shown(rows),
+            shown=self._shown(rows, there),
             page_size=self.page_size,
             weights=None if self.weights is None else self.weights[rows],
         )
 
-    def _shown(self, rows: Tensor) -> Tensor | None:
-        """Which of these rows were shown; the filling of a short page was not."""
-        shown = None if self.shown is None else self.shown[:, rows]
+    def _there(self, rows: Tensor) -> Tensor | None:
+        """Which of these rows are not the filling of a short page, shape (b,); None if all are."""
         if self.place is None:
+            return None
+        places = torch.arange(len(rows), device=self.device) % required(self.page_size, "pages")
+        return self.place[rows] == places
+
+    def _shown(self, rows: Tensor, there: Tensor | None) -> Tensor | None:
+        shown = None if self.shown is None else self.shown[:, rows]
+        if there is None:
             return shown
-        place = torch.arange(len(rows), device=self.device) % required(self.page_size, "pages")
-        there = (self.place[rows] == place).expand(len(self.feedback), -1)
-        return there if shown is None else there & shown
+        return there.expand(len(self.feedback), -1) if shown is None else shown & there
 
     def keep(self, members: Tensor) -> "DeviceLog":
         """The log of some of the replicates; ``members`` is a bool mask of shape (R,)."""
@@ -108,3 +113,8 @@ class DeviceLog:
         own = np.ascontiguousarray(values)
         own = own if own.flags.writeable else own.copy()  # a log's arrays are read-only, unlike tensors
         return torch.as_tensor(own, dtype=dtype, device=self.device)
+
+
+def _where(there: Tensor | None, values: Tensor) -> Tensor:
+    """The values, 0 where a page is short."""
+    return values if there is None else values * there

@@ -19,6 +19,7 @@ from simbench.streams import seed_of
 from simbench.training.batches import split_by_prompt
 from simbench.training.contract import Trainable
 from simbench.training.holdout import Holdout
+from simbench.training.inputs import inputs_of
 from simbench.training.losses import click_nll
 from simbench.training.train import train
 from simbench.training.trainer import RESTART, Execution
@@ -161,7 +162,8 @@ def train_restarts(
     model = train(estimator, log.replicates(rows), number, holdout=own, execution=execution)
     seed = seed_of(estimator.seed, "split")
     _, held_out = split_by_prompt(holdout.units(log.groups), estimator.validation_share, seed)
-    loss = click_losses(model, log, held_out, restarts)
+    reads = next(network for network in estimator.networks_for(log) if "propensity" in network.heads)
+    loss = click_losses(model, log, held_out, restarts, inputs_of(reads, log))
     rng = np.random.default_rng(seed_of(estimator.seed, "compared rows"))
     rows = np.sort(rng.permutation(log.n_rows)[:ROWS])
     rewards = model.predict(log.features[rows]).reshape(log.n_replicates, restarts, -1)
@@ -169,7 +171,9 @@ def train_restarts(
     return Restarts(model, loss.mean(2, where=counted), indistinguishable(loss, counted), rewards)
 
 
-def click_losses(model: TwoHeaded, log: FeedbackLog, rows: np.ndarray, fits: int) -> np.ndarray:
+def click_losses(
+    model: TwoHeaded, log: FeedbackLog, rows: np.ndarray, fits: int, inputs: Matrix | None = None
+) -> np.ndarray:
     """Negative log-likelihood of the feedback in some rows of the log, in nats.
 
     Parameters
@@ -181,18 +185,23 @@ def click_losses(model: TwoHeaded, log: FeedbackLog, rows: np.ndarray, fits: int
         Rows of the log.
     fits : int
         Number of fits per replicate.
+    inputs : Matrix, optional
+        What the propensity reads; by default the context, or the features if there is none.
 
     Returns
     -------
     ndarray, shape (R, fits, len(rows))
     """
-    click = click_probability(model, log, rows).reshape(log.n_replicates, fits, -1)
+    click = click_probability(model, log, rows, inputs).reshape(log.n_replicates, fits, -1)
     return losses_of(click, log.feedback[:, None, rows])
 
 
-def click_probability(model: TwoHeaded, log: FeedbackLog, rows: np.ndarray) -> np.ndarray:
+def click_probability(
+    model: TwoHeaded, log: FeedbackLog, rows: np.ndarray, inputs: Matrix | None = None
+) -> np.ndarray:
     """Click probability ``P(r = 1)`` that each fit predicts in these rows, shape (fits, len(rows))."""
-    inputs = log.features if log.context is None else log.context
+    if inputs is None:
+        inputs = log.features if log.context is None else log.context
     propensity = model.predict_propensity(take_rows(inputs, rows))
     if log.always_acts is not None:
         propensity = np.where(log.always_acts[rows], 1.0, propensity)

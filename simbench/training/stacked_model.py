@@ -58,7 +58,19 @@ class StackedModel:
         BadInput
             If the estimator has no propensity head.
         """
-        return self._map("propensity", inputs, torch.sigmoid)
+        return self.predict_head("propensity", inputs)
+
+    def predict_head(self, head: str, inputs: Matrix) -> np.ndarray:
+        """Probabilities ``σ`` of the logits of a head, such as "parameter:0", shape (R, m), float64.
+
+        ``inputs`` are what its network reads, see :func:`simbench.training.inputs.inputs_of`.
+
+        Raises
+        ------
+        BadInput
+            If the estimator has no such head.
+        """
+        return self._map(head, inputs, torch.sigmoid)
 
     def _map(self, head: str, inputs: Matrix, link: Callable[[Tensor], Tensor]) -> np.ndarray:
         described = next((network for network in self.networks if head in network.heads), None)
@@ -91,7 +103,11 @@ class ModelChunks:
 
     def predict_propensity(self, inputs: Matrix) -> np.ndarray:
         """Estimated propensities, shape (R, m), float64; see :meth:`StackedModel.predict_propensity`."""
-        return np.concatenate([model.predict_propensity(inputs) for model in self.models])
+        return self.predict_head("propensity", inputs)
+
+    def predict_head(self, head: str, inputs: Matrix) -> np.ndarray:
+        """Probabilities of a head, shape (R, m), float64; see :meth:`StackedModel.predict_head`."""
+        return np.concatenate([model.predict_head(head, inputs) for model in self.models])
 
     @property
     def epochs(self) -> np.ndarray:
