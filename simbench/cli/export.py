@@ -1,5 +1,6 @@
 """``simbench export``: writes a reward model as a folder that transformers loads."""
 
+import json
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -65,6 +66,12 @@ def export(options: ExportOptions) -> None:
     if shift:
         print(
             f"simbench: the classifier has no bias: its logits are simbench's less {shift:.6g}.",
+            file=sys.stderr,
+        )
+    if json.loads((folder / "config.json").read_text())["simbench"]["padding"] == "right":
+        print(
+            "simbench: pad texts on the right: plain transformers reads them differently behind padding on "
+            "the left; --to hf-code pads on either side.",
             file=sys.stderr,
         )
     print(f"model card: {folder / 'README.md'}", file=sys.stderr)

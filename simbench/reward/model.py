@@ -148,9 +148,7 @@ def fit_log(
     return fit_read_log(read_log(source, columns), columns, estimator, parameters)
 
 
-def fit_read_log(
-    user: UserLog, columns: LogColumns, name: str, parameters: dict[str, Any]
-) -> RewardModel:
+def fit_read_log(user: UserLog, columns: LogColumns, name: str, parameters: dict[str, Any]) -> RewardModel:
     """Fit a reward on a log that was read already, as :func:`fit_log` does.
 
     Parameters

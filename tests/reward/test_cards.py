@@ -121,7 +121,10 @@ def test_a_field_that_cannot_be_is_named(path, change, message, folder):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[1, 2]", b"null", b"\xff\xfe{}", b'{"row": ' * 3 + b"0", b"[" * 100_000, b"7" * 5000, b"{}"],
+    [
+        *(b"", b"{", b"{}", b"[1, 2]", b"null", b"\xff\xfe{}"),
+        *(b'{"row": ' * 3 + b"0", b"[" * 100_000, b"7" * 5000),
+    ],
 )
 def test_a_card_that_is_none_is_refused(content, folder):
     (folder / "card.json").write_bytes(content)
@@ -138,7 +141,7 @@ def rewritten(folder, tensors):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t | {"network.0": t["network.0"].fill_(torch.nan)}, "'network.0' holds values that are not"),
+        (lambda t: t | {"network.0": t["network.0"].fill_(torch.nan)}, "'network.0' holds values"),
         (lambda t: t | {"network.0": t["network.0"].fill_(torch.inf)}, "not finite"),
         (lambda t: t | {"network.0": t["network.0"].double()}, "has shape .* of float64"),
         (lambda t: t | {"network.0": t["network.0"][:, :-1].contiguous()}, "'network.0' has shape"),
@@ -176,7 +179,7 @@ def test_a_calibration_is_finite_and_there(saved, tmp_path):
     tensors = load((folder / "model.safetensors").read_bytes())
     load_model(folder)
     for own, message in (
-        (torch.full((1, 1), torch.nan, dtype=torch.float64), "'calibration' holds values that are not finite"),
+        (torch.full((1, 1), torch.nan, dtype=torch.float64), "'calibration' holds values that are not"),
         (torch.ones(1, 1), "'calibration' has shape"),
         (None, "'calibration' is missing"),
     ):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from simbench.errors import BadInput
 from simbench.reward.language.loading import load
-from simbench.reward.language.pooling import pool, takes_positions
+from simbench.reward.language.pooling import packed, pool, takes_positions
 from simbench.reward.language.tokens import Tokens, Truncation, tokenise
 from simbench.training.device import usable_device
 
@@ -200,16 +200,9 @@ class TextEncoder:
 
         Gradients flow. A batch that is padded on the left gives the same bits as if padded on the right.
         """
-        batch = _padded_right(batch)
-        return self.pool(self.hidden(batch), batch["attention_mask"])
-
-
-def _padded_right(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Every text moved to the start of its row."""
-    mask = batch["attention_mask"]
-    before = (mask.cumsum(1) == 0).sum(1, keepdim=True)
-    places = (torch.arange(mask.shape[1], device=mask.device) + before) % mask.shape[1]
-    return {name: batch[name].gather(1, places) for name in ("input_ids", "attention_mask")}
+        mask = batch["attention_mask"]
+        ids, mask = packed(batch["input_ids"], mask, mask.shape[1])  # at equal width, equal bits
+        return self.pool(self.hidden({"input_ids": ids, "attention_mask": mask}), mask)
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype:

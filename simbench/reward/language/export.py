@@ -26,11 +26,12 @@ from simbench.reward.language.reward_networks import (
     pooled_reward,
     with_pad_token,
 )
-from simbench.reward.language.transformers_folder import write_folder
+from simbench.reward.language.transformers_folder import reads_right_padding_only, write_folder
 from simbench.reward.model import RewardModel, is_language_folder, load_model
 
 EPSILON = 2.0**-12  # pooler's scale: tanh(εh) is εh to the rounding of fp32 for states as large as 8
 FINAL_NORMS = ("ln_f", "final_layer_norm", "final_layernorm", "norm")
+WITH_CODE = "native with code"
 CODE_INSTEAD = "export it with --to hf-code"
 PROBES = ("A short answer.", "Because it is, and so it was before: why not, then?", "No.")
 
@@ -102,6 +103,8 @@ def export(
                 f"the model pools with {parts.pooling}, which the classifier of its architecture does not: "
                 f"{CODE_INSTEAD}, or fine-tune with --pooling native."
             )
+        if to == "hf-code" and parts.pooling == "native":
+            parts = with_own_code(parts)
     else:
         fitted = load_model(model, trust_code)
         head, card = head_of(fitted), card_of(fitted)
@@ -109,7 +112,8 @@ def export(
         if parts is None:
             parts, shift = plain(head, allow_shift)
         _prove(parts, head, shift)
-    facts = {**card, "shift": shift}
+    one_side = to == "hf" and reads_right_padding_only(parts)
+    facts = {**card, "shift": shift, "padding": "right" if one_side else "either"}
     write_folder(parts, folder, facts)
     page = model_card(facts, parts, to, diagnosis)
     write_whole(folder / "README.md", lambda file: file.write_text(page))
@@ -167,6 +171,13 @@ def with_code(head: Head) -> RewardModelParts:
         _set(layer.bias, bias)
     with_pad_token(model, encoder.tokenizer)
     return RewardModelParts(model, encoder, encoder.pooling)
+
+
+def with_own_code(parts: RewardModelParts) -> RewardModelParts:
+    """The architecture's own classifier in a model that carries code, and so pads and cuts as in training."""
+    inner = parts.model
+    model = pooled_reward(inner, "native", pad_token_id=inner.config.pad_token_id).eval()
+    return RewardModelParts(model, parts.encoder, WITH_CODE)
 
 
 def plain(head: Head, allow_shift: bool) -> tuple[RewardModelParts, float]:

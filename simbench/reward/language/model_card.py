@@ -43,7 +43,7 @@ def model_card(card: dict[str, Any], parts: RewardModelParts, to: str, diagnosis
         _what(card, Path(base).name if is_local else base, facts),
         "## What it was told\n\n" + _told(card),
         "## From logit to reward\n\n" + _link(card),
-        "## Use\n\n" + _use(parts, to),
+        "## Use\n\n" + _use(card, parts, to, facts["max_tokens"]),
         "## Can it be believed?\n\n" + _belief(card, diagnosis),
         "## Versions\n\n" + ", ".join(f"{name} {number}" for name, number in card["versions"].items()),
     ]
@@ -91,18 +91,30 @@ def _link(card: dict[str, Any]) -> str:
     return text
 
 
-def _use(parts: RewardModelParts, to: str) -> str:
+def _use(card: dict[str, Any], parts: RewardModelParts, to: str, longest: int) -> str:
     trust = ", trust_remote_code=True" if to == "hf-code" else ""
     own = parts.encoder.tokenizer.chat_template is not None
     text = "the chat template" if own else "prompt, blank line, response"
-    reads_first = not parts.encoder.causal and to == "hf"
-    side = " Pad on the right: the first token must not be padding." if reads_first else ""
+    if to == "hf-code":
+        return (
+            "```python\nfrom transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
+            f"model = AutoModelForSequenceClassification.from_pretrained(FOLDER{trust})\n"
+            f"tokenizer = AutoTokenizer.from_pretrained(FOLDER{trust})\n"
+            "logits = model(**model.inputs_of(tokenizer, responses, prompts)).logits\n```\n\n"
+            f"`inputs_of` writes texts by {text} and cuts those of more than {longest} tokens as training "
+            "did: the end of the prompt and the beginning of the response are kept. A batch that holds a longer "
+            "text is refused. Texts may be padded on either side."
+        )
+    right_only = card.get("padding", "either" if parts.encoder.causal else "right") == "right"
+    side = " Pad on the right: padding on the left changes its logits." if right_only else ""
     return (
         "```python\nfrom transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
         f"model = AutoModelForSequenceClassification.from_pretrained(FOLDER{trust})\n"
         f"tokenizer = AutoTokenizer.from_pretrained(FOLDER{trust})\n```\n\n"
-        f"Text is written by {text}.{side} Of longer texts, training kept the end of the prompt and the "
-        "beginning of the response, while a tokenizer's own truncation cuts the end."
+        f"Text is written by {text}.{side} It was trained on at most {longest} tokens: of longer texts, "
+        "training kept the end of the prompt and the beginning of the response. Plain transformers runs no "
+        "code that would do so: keep texts shorter, or export with `--to hf-code`, which cuts alike, refuses "
+        "what is longer, and pads on either side."
     )
 
 

@@ -31,6 +31,28 @@ def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
     return hidden[torch.arange(len(hidden), device=hidden.device), place].float()
 
 
+def packed(input_ids: Tensor, mask: Tensor, width: int | None = None) -> tuple[Tensor, Tensor]:
+    """Every text moved to the start of its row.
+
+    Parameters
+    ----------
+    input_ids, mask : Tensor, shape (b, t)
+    width : int, optional
+        Number of columns to return, s; by default as many as the longest text needs.
+
+    Returns
+    -------
+    input_ids, mask : Tensor, shape (b, s)
+    """
+    columns = torch.arange(mask.shape[1], device=mask.device)
+    before = (mask.cumsum(1) == 0).sum(1, keepdim=True)
+    if width is None:
+        after = (columns * (mask != 0)).amax(1, keepdim=True) + 1
+        width = max(1, int((after - before).max()))
+    places = (columns[:width] + before) % mask.shape[1]  # what wraps around is padding
+    return input_ids.gather(1, places), mask.gather(1, places)
+
+
 def positions_of(mask: Tensor) -> Tensor:
     """Positions counted from the first token of each text, shape (b, t), int64; 0 in padding before it."""
     return (mask.cumsum(1) - 1).clamp_min(0)

@@ -118,7 +118,7 @@ def pooled_reward(encoder: Any, pooling: str, **described: Any) -> Any:
     Parameters
     ----------
     encoder : PreTrainedModel
-    pooling : {"mean", "cls", "last"}
+    pooling : {"mean", "cls", "last", "native"}
     **described
         Further arguments of :class:`simbench.reward.language.pooled_reward.PooledRewardConfig`.
     """

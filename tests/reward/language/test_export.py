@@ -214,3 +214,45 @@ def test_minilm_with_its_real_weights(texts, minilm, tmp_path):
     export(head, tmp_path / "hf", "hf")
     found = plain_logits(tmp_path / "hf", few(texts), 7, "right")
     assert np.abs(found - own_logits(head, 23)).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["llama", "chat", "gpt2", "bert"])
+def test_with_its_code_a_model_cuts_pads_and_refuses_as_in_training(name, texts, models, tmp_path):
+    """Texts of up to 25 tokens, of which it was trained to read 16."""
+    settings = Settings(model=str(models[name]), epochs=1, head_learning_rate=1e-2, max_tokens=16)
+    model = finetune(texts, LogColumns("clicked", "text"), "naive", settings, tmp_path / "m")
+    frame = few(texts)
+    tokens = table_tokens(model.parts, open_table(frame), model.card)
+    assert 3 < tokens.cut.sum() < 23
+    export(tmp_path / "m", tmp_path / "code", "hf-code")
+    options = {"trust_remote_code": True}
+    exported = AutoModelForSequenceClassification.from_pretrained(tmp_path / "code", **options).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "code")
+    batch = exported.inputs_of(tokenizer, frame.response.tolist(), frame.prompt.tolist())
+    assert [row[mask == 1].tolist() for row, mask in zip(*batch.values(), strict=True)] == tokens.ids
+    own = model.logits(tokens)
+    left = model.parts.encoder.pad(tokens.ids, "left", 70)  # wider than the encoder's 64 positions
+    left.pop("position_ids", None)
+    with torch.inference_mode():
+        assert np.abs(exported(**batch).logits[:, 0].numpy() - own).max() < TOLERANCE
+        assert np.abs(exported(**left).logits[:, 0].numpy() - own).max() < TOLERANCE
+        longer = tokenizer(["the answer " * 10], return_tensors="pt")
+        with pytest.raises(ValueError, match=r"a text has 2\d tokens and the model reads at most 16: cut it"):
+            exported(**longer)
+    assert "inputs_of" in (tmp_path / "code" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("name", "padding"), [("llama", "either"), ("gpt2", "right"), ("bert", "right")])
+def test_a_plain_model_says_where_it_must_be_padded(name, padding, texts, models, tmp_path, capsys):
+    settings = Settings(model=str(models[name]), epochs=1, head_learning_rate=1e-2)
+    finetune(texts, LogColumns("clicked", "text"), "naive", settings, tmp_path / "m")
+    export_command(ExportOptions(model=tmp_path / "m", folder=tmp_path / "hf"))
+    config = json.loads((tmp_path / "hf" / "config.json").read_text())
+    assert config["simbench"]["padding"] == padding
+    said = "pad texts on the right" in capsys.readouterr().err
+    page = (tmp_path / "hf" / "README.md").read_text()
+    assert said == ("Pad on the right" in page) == (padding == "right")
+    left, right = (plain_logits(tmp_path / "hf", few(texts), 7, side) for side in ("left", "right"))
+    assert (np.abs(left - right).max() > TOLERANCE) == (padding == "right")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "hf")
+    assert tokenizer.padding_side == "right" or padding == "either"

@@ -7,7 +7,7 @@ from transformers import AutoModel, RobertaConfig, RobertaModel
 
 from simbench.reward.language.encoder import TextEncoder
 from simbench.reward.language.pooled_reward import PooledRewardConfig, PooledRewardModel
-from simbench.reward.language.pooling import pool, positions_of, takes_positions
+from simbench.reward.language.pooling import packed, pool, positions_of, takes_positions
 
 MASK = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 1, 1, 1, 1], [0, 1, 1, 0, 0], [0, 0, 0, 0, 1]])
 
@@ -74,3 +74,13 @@ def test_the_pooled_reward_by_hand(normalise, hidden, pooling, models):
             given = model(batch, (batch != pad).long()).logits[:, 0].numpy()
             assert given == pytest.approx(expected, abs=1e-5)
             assert model(batch).logits[:, 0].numpy() == pytest.approx(expected, abs=1e-5)
+
+
+def test_texts_are_moved_to_the_start_of_their_rows():
+    ids = torch.tensor([[5, 6, 7, 0, 0], [0, 0, 5, 6, 7], [0, 5, 6, 0, 0], [0, 0, 0, 0, 5]])
+    mask = (ids != 0).long()
+    moved, kept = packed(ids, mask)
+    assert moved.tolist() == [[5, 6, 7], [5, 6, 7], [5, 6, 0], [5, 0, 0]]
+    assert kept.tolist() == [[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 0]]
+    wide, kept = packed(ids, mask, 5)
+    assert wide[1].tolist() == [5, 6, 7, 0, 0] and kept[3].tolist() == [1, 0, 0, 0, 0]
