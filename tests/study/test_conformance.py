@@ -112,5 +112,6 @@ def test_a_cheater_installed_from_outside_is_caught_by_name(tmp_path, monkeypatc
     assert end.value.code == 1
     assert "FAIL too-good: predictions do not change with a truth that was not told" in said
     assert said.strip().endswith("simbench: does not conform: too-good.")
+    assert "FAIL too-good: reaches for nothing but its log: walks the frames of its callers" in said
     # nothing else is wrong with it
-    assert said.count("FAIL") == 1
+    assert said.count("FAIL") == 2
