@@ -1,5 +1,6 @@
 """How a command ends: its exit code, and one sentence on stderr for whatever went wrong."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -61,7 +62,9 @@ def say(sentence: str) -> None:
 
 
 def print_anywhere() -> None:
-    """Let characters that a console cannot show become question marks, instead of an error."""
+    """Let what a console cannot show become question marks, and draw no bars of libraries in a pipe."""
+    if not sys.stderr.isatty():  # transformers reads this when it is imported
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a stream that a caller put in place may be of any class
             stream.reconfigure(errors="replace")
