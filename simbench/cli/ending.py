@@ -23,9 +23,10 @@ def run_command(app: typer.Typer, arguments: Sequence[str]) -> int:
     is too long, memory that it has not). Any other error is one sentence and exit code 1. With ``--debug``
     errors are raised.
     """
+    others = [argument for argument in arguments if argument != "--debug"]  # it may stand anywhere
     try:
-        _check_arguments(arguments)
-        return app(list(arguments), prog_name="simbench", standalone_mode=False) or 0
+        _check_arguments(others)
+        return app(others, prog_name="simbench", standalone_mode=False) or 0
     except CommandLineError as error:
         return _of_command_line(error)
     except Exception as error:

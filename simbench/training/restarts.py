@@ -212,7 +212,7 @@ def click_probability(
 def losses_of(click: np.ndarray, feedback: np.ndarray) -> np.ndarray:
     """Negative log-likelihood of the feedback under click probabilities; shapes are broadcast."""
     log_p = torch.log(torch.as_tensor(click.clip(1e-12, 1 - 1e-12)))
-    return click_nll(log_p, torch.as_tensor(feedback, dtype=torch.float64)).numpy()
+    return click_nll(log_p, torch.as_tensor(feedback.astype(float))).numpy()  # a copy: a log is read-only
 
 
 def indistinguishable(losses: np.ndarray, counted: np.ndarray | bool = True) -> np.ndarray:

@@ -20,7 +20,7 @@ def raising(error: Exception) -> typer.Typer:
     app = typer.Typer()
 
     @app.command()
-    def command(debug: bool = False) -> None:
+    def command() -> None:
         raise error
 
     return app
