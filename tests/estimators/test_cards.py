@@ -55,6 +55,14 @@ CARDS = {
     "implicitrm@printed": ("", KNOWN_TO_IMPLICITRM, "reward / propensity of context", EM),
     "implicitrm-signals": ("signals", "", "reward / signal:0 of context", EM),
     "capture-recapture": ("signals", "", "reward of context", {}),
+    "pbm": ("pages", KNOWN_TO_IMPLICITRM, "reward / propensity of rank", EM),
+    "cascade-mle": ("pages", "", "reward / parameter:0 parameter:1 of nothing", {}),
+    "regenerate-mle": (
+        "pages, attempts, signals",
+        "",
+        "reward / propensity of context / parameter:0 parameter:1 of nothing",
+        {},
+    ),
     "bpr": ("", "", "reward", {}),
     "ubpr": ("propensity", "", "reward", {}),
     "cubpr": ("propensity", "", "reward", {}),
@@ -120,17 +128,20 @@ def those(value, *chosen):
 
 
 SCORES_REPORTED = ("bpr@published", "ubpr@published", "upl@published")
+CLICK_MODELS = ("pbm", "cascade-mle", "regenerate-mle")
 NO_SUMS = ("snips", "nnpu", "nnpu@published", "pusb", "vpu", "stable-dr", "counter-if", "capture-recapture")
 SWITCHES = {  # attribute: (its usual value, who departs from it)
     "reads_pairs": (False, those(True, *PAIRWISE, *SCORES_REPORTED, "counter-if")),
     "ranks_only": (False, those(True, *PAIRWISE)),
-    "sums_over_samples": (True, those(False, *NO_SUMS)),
+    "reads_pages": (False, {"cascade-mle": True}),
+    "sums_over_samples": (True, those(False, *NO_SUMS, "cascade-mle", "regenerate-mle")),
     "initial_epochs": (0, {"sar-em": 20} | those(10, "lbe", "multi-ips@published", "multi-dr@published")),
     "mixup": (None, {"vpu": 0.3}),
     "reads_representation": (False, {"counter-if": True}),
     "family": ("pointwise", {"counter-if": "pointwise and pairwise"}
         | those("pairwise", *PAIRWISE, *SCORES_REPORTED)
-        | those("several signals", "implicitrm-signals", "capture-recapture")),
+        | those("several signals", "implicitrm-signals", "capture-recapture")
+        | those("click models", *CLICK_MODELS)),
     "reads_marginals": (True, those(False, "sar-em", "lbe", "recrec", "recrec@published")),
     "has_epoch_state": (False, {"sar-em": True}),
     "stabiliser": (1.0, {}),
@@ -183,6 +194,9 @@ SAYS = {  # a word or two without which its users would be misled
     "lbe": "none that identifies it: reward and propensity read the same features",
     "recrec": "none that identifies it: reward and propensity read the same features",
     "balanced-naive": "classes are equally frequent, and a missing click is a dislike",
+    "pbm": "users look by rank alone, and ranks do not follow the reward",
+    "cascade-mle": "users read from the top, and stop behind any good response with one probability",
+    "regenerate-mle": "one patience and one curiosity for all; context moves only whether users copy",
 }
 
 

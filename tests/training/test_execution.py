@@ -13,10 +13,10 @@ from simbench.errors import BadInput
 from simbench.estimator.estimator import grant
 from simbench.estimator.registry import find, names
 from simbench.reward.model import RewardModel, load_model
+from simbench.study.trap import world_for
 from simbench.training.steps import WARM_UP, Steps
 from simbench.training.train import train
 from simbench.training.trainer import Execution, Trainer
-from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
 SHORT = {"epochs": 3, "batch_size": 128}
@@ -240,7 +240,7 @@ TRAINED = sorted(
 @pytest.mark.parametrize("name", TRAINED)
 def test_nothing_waits_for_the_device_within_an_epoch(name, monkeypatch):
     """Every loss of the catalogue, in the layout of a GPU."""
-    log, truth = build(PRESETS["exclusive"], 1.0, 400, 0).draw(range(3))
+    log, truth = build(world_for(find(name), signals=1), 1.0, 400, 0).draw(range(3))
     labels = np.where(np.arange(log.n_rows) % 9 == 0, truth.preference, np.nan).astype(np.float32)
     log = grant(log, propensity=truth.propensity, class_prior=0.5, misclick=0.1, labels=labels)
     found, original = [], Trainer._epoch
