@@ -84,9 +84,8 @@ def shares(errors: dict) -> StandIn:
     return StandIn(fit)
 
 
-def labelled() -> list[_Redrawn]:
-    """A thousand responses: the share s labels the first thousand times s."""
-    rows = 1000
+def labelled(rows: int = 1000) -> list[_Redrawn]:
+    """So many responses: the share s labels the first ``rows`` times s."""
     log = FeedbackLog(
         np.zeros((rows, 1), np.float32), (np.arange(rows) % 2).astype(np.float32)[None], np.arange(rows)
     )
@@ -108,6 +107,11 @@ def test_labels_are_the_smallest_share_that_brings_the_error_to_a_tenth(errors, 
     found = _labels(estimator, labelled())
     assert (found.labels, found.knowledge) == (count, f"{count} explicit labels")
     assert found.rmse == pytest.approx(rmse, abs=1e-6)
+
+
+def test_of_a_few_responses_one_label_is_the_least():
+    """Half a percent of 40 responses rounds to none, and no labels are no knowledge."""
+    assert _labels(shares({0: 0.0}), labelled(40)).labels == 1
 
 
 def test_labels_are_the_preferences_of_the_responses_that_were_drawn():

@@ -121,5 +121,5 @@ def _labels(estimator: Estimator, drawn: list[_Redrawn]) -> Worth:
         rmse = _error(estimator, drawn, labels)
         if rmse <= ENOUGH:
             break
-    count = round(share * len(drawn[0].reward))
+    count = max(1, round(share * len(drawn[0].reward)))  # of a few responses, a share is less than one
     return Worth(f"{count:,} explicit labels", rmse, count)
