@@ -120,6 +120,8 @@ def _reproduce(options: ReproOptions, steps: "list[Step]") -> None:
     is_whole = not options.quick and len(steps) == len(STEPS) and options.data is Data.twin
     belongs_to_repository = is_whole and library.checkout() is not None
     document, values = _places(options.document, None if belongs_to_repository else out)
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"--out {out} is a file: choose a folder.")
     with CellProgress() as progress:
         run = Run(out, options.quick, options.jobs, options.real_data(), progress, progress.phase)
         reproduce.measure(run, steps, _tell)
@@ -172,6 +174,8 @@ def _places(document: Path | None, folder: Path | None) -> tuple[Path, Path]:
     from simbench.study import library
 
     if document is not None:
+        if document.is_dir() or document.suffix == ".json" or not document.name:
+            raise BadInput(f"--document {document} must be a file such as paper.md: its values go beside it.")
         return document, document.with_suffix(".json")
     if folder is not None:
         return folder / DOCUMENT, folder / VALUES
