@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simbench.cli.options import SeedOption
+from simbench.cli.printable import print
 
 if TYPE_CHECKING:
     import pandas as pd

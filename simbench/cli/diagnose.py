@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from simbench.cli.log_options import FeaturesOption, LogOptions, say_left_out
+from simbench.cli.printable import print
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 import pandas as pd
 
 from simbench.cli.output import duration, print_table
+from simbench.cli.printable import print
 from simbench.files.location import Location
 from simbench.study.config import StudyConfig
 from simbench.study.folder import is_of

@@ -18,6 +18,7 @@ from simbench.cli.options import (
     SeparatorOption,
     TextColumn,
 )
+from simbench.cli.printable import print
 from simbench.errors import BadInput
 
 BATCHES = {"cpu": 32, "cuda": 128}

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from simbench.cli.printable import one_line
+from simbench.cli.printable import one_line, print
 from simbench.errors import BadInput
 
 FAILED, BAD_INPUT = 1, 2

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from simbench.cli.options import ForceOption, TrustCodeOption
+from simbench.cli.printable import print
 from simbench.errors import BadInput
 
 

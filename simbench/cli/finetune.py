@@ -11,6 +11,7 @@ import typer
 
 from simbench.cli.log_options import TrainingLogOptions
 from simbench.cli.options import ForceOption, Model, PromptTextColumn, Revision, TextColumn
+from simbench.cli.printable import print
 from simbench.errors import BadInput
 from simbench.reward import DEFAULT_ESTIMATOR
 

@@ -9,6 +9,7 @@ import typer
 
 from simbench.cli.log_options import FeaturesOption, TrainingLogOptions, say_left_out
 from simbench.cli.options import ForceOption
+from simbench.cli.printable import print
 from simbench.errors import BadInput
 from simbench.reward import DEFAULT_ESTIMATOR
 

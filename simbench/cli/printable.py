@@ -4,7 +4,9 @@ Names of columns, estimators and worlds come from files. Printed as they are, th
 clear the screen or colour it.
 """
 
+import builtins
 import unicodedata
+from typing import Any
 
 LONGEST = 1_000  # characters of a sentence: a value that somebody gave may be a megabyte
 SPACES = str.maketrans(dict.fromkeys("\n\r\t\v\f\x85\u2028\u2029", " "))
@@ -18,6 +20,11 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escaped(c) if c != "\n" and _is_hidden(c) else c for c in text)
+
+
+def print(*values: object, **how: Any) -> None:
+    """Python's own ``print``, of texts that are :func:`printable`; the commands print with this one."""
+    builtins.print(*(printable(str(value)) for value in values), **how)
 
 
 def one_line(text: str) -> str:

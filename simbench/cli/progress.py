@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from simbench.cli.output import duration
+from simbench.cli.printable import print
 from simbench.study.cell import Outcome
 from simbench.study.grants import in_words
 

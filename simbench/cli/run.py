@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from simbench.cli.options import numbers, split
+from simbench.cli.printable import print
 from simbench.cli.world_options import RealOptions, WorldOptions, overrides
 from simbench.errors import BadInput
 

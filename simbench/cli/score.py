@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simbench.cli.options import EncodingOption, Responses, SeparatorOption, TrustCodeOption
+from simbench.cli.printable import print
 from simbench.errors import BadInput
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simbench.cli.options import ForceOption, SeedOption
+from simbench.cli.printable import print
 from simbench.cli.world_options import RealOptions, WorldOptions, overrides
 from simbench.errors import BadInput
 

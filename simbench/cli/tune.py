@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from simbench.cli.options import MOST_REPLICATES, Format, FormatOption, SeedOption
+from simbench.cli.printable import print
 from simbench.errors import BadInput
 
 

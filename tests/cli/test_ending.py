@@ -1,18 +1,22 @@
 """How a command ends: exit codes, one sentence for what went wrong, and consoles that cannot show it all."""
 
+import ast
 import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import typer
 
+from simbench import cli
 from simbench.cli.ending import BAD_INPUT, FAILED, UNFORESEEN, in_one_sentence, run_command
 from simbench.cli.output import print_table
 from simbench.cli.printable import LONGEST, one_line, printable
+from simbench.cli.printable import print as ours
 from simbench.errors import BadInput
 
 
@@ -125,3 +129,25 @@ def test_a_console_that_cannot_show_a_letter_shows_a_question_mark(console, tmp_
 
 def test_an_error_of_the_system_has_no_second_sentence():
     assert in_one_sentence(FileNotFoundError(errno.ENOENT, "No such file", None))[1] == "No such file."
+
+
+def test_every_command_prints_without_control_characters():
+    """No module of the command line calls Python's own print: it would print what a file's names hold."""
+    for path in Path(cli.__file__).parent.glob("*.py"):
+        tree = ast.parse(path.read_text())
+        calls = [c for c in ast.walk(tree) if isinstance(c, ast.Call) and ast.unparse(c.func) == "print"]
+        imported = [
+            alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module == "simbench.cli.printable"
+            for alias in node.names
+        ]
+        # output.py prints tables for programs, which get what the table holds
+        assert not calls or "print" in imported or path.name == "output.py", path
+
+
+def test_our_print_is_the_usual_one_but_for_control_characters(capsys):
+    ours("a\x1b[2J", 3, Path("b\x07"), sep="|", end="!")
+    ours("to", file=sys.stderr, flush=True)
+    said = capsys.readouterr()
+    assert said.out == "a\\x1b[2J|3|b\\x07!" and said.err == "to\n"
