@@ -37,7 +37,7 @@ def classes_and_codes(given: Any, feedback: np.ndarray) -> tuple[np.ndarray, np.
 
 def _ordered_levels(given: Any) -> list[Any] | None:
     column = given.iloc[:, 0] if isinstance(given, pd.DataFrame) and given.shape[1] == 1 else given
-    kind = getattr(column, "dtype", None)
+    kind: Any = getattr(column, "dtype", None)
     if isinstance(kind, pd.CategoricalDtype):
         return list(kind.categories) if kind.ordered else None
     return list(kind.categories) if type(kind).__name__ == "Enum" else None  # polars: always ordered

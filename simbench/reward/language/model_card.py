@@ -102,8 +102,8 @@ def _use(card: dict[str, Any], parts: RewardModelParts, to: str, longest: int) -
             f"tokenizer = AutoTokenizer.from_pretrained(FOLDER{trust})\n"
             "logits = model(**model.inputs_of(tokenizer, responses, prompts)).logits\n```\n\n"
             f"`inputs_of` writes texts by {text} and cuts those of more than {longest} tokens as training "
-            "did: the end of the prompt and the beginning of the response are kept. A batch that holds a longer "
-            "text is refused. Texts may be padded on either side."
+            "did: the end of the prompt and the beginning of the response are kept. A batch that holds a "
+            "longer text is refused. Texts may be padded on either side."
         )
     right_only = card.get("padding", "either" if parts.encoder.causal else "right") == "right"
     side = " Pad on the right: padding on the left changes its logits." if right_only else ""

@@ -173,7 +173,7 @@ class PooledRewardModel(PreTrainedModel):
         pooled = pool(states.last_hidden_state, mask, self.config.pooling)
         if self.config.normalise:
             pooled = nn.functional.normalize(pooled, dim=-1)
-        logits = self.head(pooled.to(self.head[-1].weight.dtype))
+        logits = self.head(pooled.to(next(self.head.parameters()).dtype))
         return SequenceClassifierOutput(logits=logits, hidden_states=states.hidden_states)
 
     def _is_odd(self, mask: Tensor) -> bool:
