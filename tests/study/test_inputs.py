@@ -130,7 +130,7 @@ def test_an_estimator_that_is_edited_is_fitted_again(tmp_path, monkeypatch):
             study_of(PRESETS["exclusive"].changed(test_size=100), estimators=(name,), parameters={}),
             tmp_path / "out",
         )
-        assert (out.status == "ok").all(), out.reason
+        assert (out.status == "ok").all(), out.reason.item()
         found.setdefault(sign, []).append(out[out.metric == "auroc"].value.item())
     assert found["+1"][0] == found["+1"][1] and found["+1"][0] != found["-1"][0]
     assert read_table(tmp_path / "out").equals(out)

@@ -117,7 +117,8 @@ def _confine(first: Message) -> None:
     if linux.confines():
         seen = sight.readable(first["name"], [*first["path"], *also], hidden)
         folder = Path(first["folder"])
-        linux.confine([*seen, folder / "given"], [folder / "work", *sight.devices()])
+        names = sight.listable(first["path"], hidden)
+        linux.confine([*seen, folder / "given"], [folder / "work", *sight.devices()], names)
 
 
 def _how(code: int) -> str:

@@ -40,7 +40,7 @@ def confines() -> bool:
     return _landlock() > 0
 
 
-def confine(readable: Iterable[Path], writable: Iterable[Path]) -> None:
+def confine(readable: Iterable[Path], writable: Iterable[Path], listable: Iterable[Path] = ()) -> None:
     """Confine this process, and all that it starts, to some files and folders. It cannot be undone.
 
     It cannot look into processes outside either (their memory, descriptors, environment and working folder),
@@ -52,6 +52,8 @@ def confine(readable: Iterable[Path], writable: Iterable[Path]) -> None:
         What it may read and execute; what does not exist is left out.
     writable : iterable of Path
         What it may change as well.
+    listable : iterable of Path
+        Folders in which and below which it may see the names of files.
 
     Raises
     ------
@@ -62,7 +64,7 @@ def confine(readable: Iterable[Path], writable: Iterable[Path]) -> None:
     whole = _OF_FILES[min(version, 3)] - 1
     attributes = struct.pack("=QQQ", whole, 0, _SCOPES)[: 24 if version >= 6 else 8]
     ruleset = _call(_CREATE_RULESET, attributes, len(attributes), 0)
-    for paths, rights in ((readable, READ), (writable, whole)):
+    for paths, rights in ((readable, READ), (writable, whole), (listable, _READ_DIR)):
         for path in paths:
             _allow(ruleset, path, rights & whole)
     _prctl(_NO_NEW_PRIVS, 1)

@@ -38,6 +38,13 @@ def readable(guest: str, places: Iterable[str], hidden: Iterable[str]) -> list[P
     return [part for place in whole for part in _without(place, secret)]
 
 
+def listable(places: Iterable[str], hidden: Iterable[str]) -> list[Path]:
+    """Where modules are found though something hidden lies below: names, without which Python finds none."""
+    secret = {Path(os.path.realpath(place)) for place in hidden}
+    whole = dict.fromkeys(Path(os.path.realpath(place)) for place in places)
+    return [place for place in whole if any(place in one.parents for one in secret)]
+
+
 def devices() -> list[Path]:
     """The devices that a guest may use: those without data, shared memory, and accelerators."""
     accelerators = [path for path in Path("/dev").iterdir() if path.name.startswith("nvidia")]
