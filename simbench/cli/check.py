@@ -73,6 +73,9 @@ def check(options: CheckOptions) -> None:
     is_table = names is None or options.format is CheckFormat.markdown
     if is_table or any(states_a_loss(kind) for kind in kinds.values()):
         _print_verdicts(names and [name for name in names if states_a_loss(kinds[name])], options)
+    for name, kind in kinds.items():
+        if not states_a_loss(kind):
+            print(f"{name} states no risk that could be integrated: see --conformance.", file=sys.stderr)
     failed = _examine(examined)
     for name in outside:
         if name not in failed:

@@ -332,6 +332,7 @@ def fit_cell(
         told.append("context")
     if log.signals is not None:
         told.append(f"{log.signals.shape[1]} signals")
+    told += sorted(kind.needs & {"pages", "attempts"})
     told += protocol.told(cell.estimator)
     return predictions, {
         "knows": ", ".join(told) or "nothing",

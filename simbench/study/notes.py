@@ -28,10 +28,12 @@ def notes(here: pd.DataFrame, world: World, config: StudyConfig) -> list[str]:
     """
     lines = []
     for (name, knows), rows in here[here.status == "ok"].groupby(["estimator", "knows"], sort=False):
-        is_told = "propensity" in str(knows) or "labels" in str(knows)
-        if "propensity" in find(str(name)).heads() and not is_told:
-            reads = {n.inputs for n in find(str(name)).networks if "propensity" in n.heads}
-            separate = reads == {"context"} and world.train.context is not None
+        kind = find(str(name))
+        # a second signal tells more than the product
+        is_told = "propensity" in str(knows) or "labels" in str(knows) or "signals" in kind.needs
+        if "propensity" in kind.heads() and not is_told:
+            reads = {n.inputs for n in kind.networks if "propensity" in n.heads}
+            separate = reads == {"rank"} or (reads == {"context"} and world.train.context is not None)
             lines.append(f"{name}: {_identification(rows, world, separate)}")
     lines += _dependence(world, config)
     lines += _weights(here)

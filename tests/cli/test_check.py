@@ -41,3 +41,8 @@ def test_the_kit_is_run_on_whom_the_option_says(simbench, monkeypatch):
     simbench("check", "naive", "--conformance")
     simbench("check", "simbench_estimators.naive:Naive", "--no-conformance")
     assert examined == [[], ["naive"], []]
+
+
+def test_who_states_no_risk_is_named(simbench):
+    out, said = simbench("check", "cascade-mle")
+    assert out == "" and said == "cascade-mle states no risk that could be integrated: see --conformance.\n"
