@@ -105,7 +105,7 @@ def test_nothing_is_replaced_unasked_and_both_files_are_written_or_none(simbench
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--out", "log.txt"], "must end in .parquet, .csv, .jsonl"),
+        (["--out", "log.txt"], "must end in .parquet, .csv, .tsv, .jsonl"),
         (["--out", "a.csv", "--truth", "a.csv"], "both the log and its truth"),
         (["--out", "a.csv", "--world", "exclusiv"], "Did you mean 'exclusive'?"),
         (["--out", "a.csv", "--base-rate", "2"], "base_rate"),

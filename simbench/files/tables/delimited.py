@@ -39,12 +39,10 @@ class Delimited:
         """Where each record begins and ends, the header first; None if quotation marks hide it."""
         content = np.frombuffer(self.text.utf8, np.uint8)
         is_quoted = np.logical_xor.accumulate(content == ord('"'))
-        follows_return = np.append(False, content[:-1] == ord("\r"))
-        breaks = (content == ord("\r")) | ((content == ord("\n")) & ~follows_return)
+        breaks = (content == ord("\n")) | (content == ord("\r"))
         ends = np.append(np.flatnonzero(breaks & ~is_quoted), len(content))
         starts = np.append(0, ends[:-1] + 1)
-        starts += np.append(content, 0)[np.minimum(starts, len(content))] == ord("\n")
-        is_filled = ends > starts  # lines without a sign are no records
+        is_filled = ends > starts  # not an empty line, or the second sign of a line end
         starts, ends = starts[is_filled], ends[is_filled]
         return (starts, ends) if len(ends) == self.rows + 1 else None
 

@@ -16,7 +16,7 @@ def columns_of(table):
 
 
 def test_cells_are_texts_as_they_stand(tmp_path):
-    table = read(tmp_path, 'id,big,v,t,"a, b"\n00123,9007199254740993,1e5,NA,"x, ""y"""\n,1,None,nan,\n')
+    table = read(tmp_path, 'id,big,v,t,"a, b"\n00123,9007199254740993,1e5,NA,"x, ""y"""\n"",1,None,nan,\n')
     assert columns_of(table) == {
         "id": ["00123", None],
         "big": ["9007199254740993", "1"],
@@ -37,6 +37,7 @@ def test_separators_and_line_ends_are_recognised(sign, name, end, tmp_path):
 
 def test_a_separator_may_be_named(tmp_path):
     assert list(read(tmp_path, "a;b~c\n1;2~3\n", separator="~").frame) == ["a;b", "c"]
+    assert list(read(tmp_path, 'a;"b,,,,";c\n1;2;3\n').frame) == ["a", "b,,,,", "c"]  # within quotation marks
     assert list(read(tmp_path, "a\tb;c\n1\t2;3\n", separator="tab").frame) == ["a", "b;c"]
     with pytest.raises(BadInput, match=r"a\.csv: comma and semicolon stand equally often .* --separator"):
         read(tmp_path, "a,b;c\n")
@@ -70,8 +71,9 @@ def test_what_is_wrong_is_one_sentence(content, said, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_places_are_rows_and_lines_as_people_count_them(tmp_path):
-    table = read(tmp_path, 'a,b\r\n1,"x\r\ny"\r\n\r\n3,4\r\n5,6')
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_places_are_rows_and_lines_as_people_count_them(end, tmp_path):
+    table = read(tmp_path, end.join(["a,b", f'1,"x{end}y"', "", "3,4", "5,6"]))
     path = tmp_path / "a.csv"
     assert table.place(0) == f"{path}, row 1 (line 2)"
     assert table.place(1, "b") == f"{path}, row 2 (line 5), column 'b'"
