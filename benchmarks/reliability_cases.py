@@ -29,23 +29,23 @@ class Case:
         ``arguments(out)``: those of the command line, without the program.
     pieces : callable
         ``pieces(out)``: every file that is there under its final name, which must be whole.
-    keeps : bool
-        Whether a run that was broken off keeps something.
     own_session : bool
         Whether all that it starts is its own to end; a Ray cluster's workers are not.
     forks : bool
         Whether it may be forked from a process that has imported the libraries; it must not start workers.
     suffix : str
         Of the output's name.
+    kilobytes : int
+        Room that the output does not fit in.
     """
 
     name: str
     arguments: Callable[[Path], list[str]]
     pieces: Callable[[Path], Pieces]
-    keeps: bool = True
     own_session: bool = True
     forks: bool = True
     suffix: str = ""
+    kilobytes: int = 300
 
     def command(self, out: Path) -> list[str]:
         """The command line that writes to this place."""
@@ -117,9 +117,9 @@ def cases(inputs: Path, ray_address: str | None = None) -> dict[str, Case]:
     often = ["--checkpoint-steps", "3"]
     steps = ["--quick", "--only", "risk,efficiency"]
     found = [
-        Case("run", study(), of_study),
+        Case("run", study(), of_study, kilobytes=2000),
         Case("run --jobs 2", study("--jobs", "2"), of_study, forks=False),
-        Case("fit", lambda out: ["fit", log, *fit, "--out", str(out)], of_model, keeps=False),
+        Case("fit", lambda out: ["fit", log, *fit, "--out", str(out)], of_model, kilobytes=20),
         Case(
             "embed",
             lambda out: ["embed", str(inputs / "many.parquet"), "--model", model, "--out", str(out)],

@@ -85,7 +85,7 @@ def study(name: str, title: str, file: str, *, quick: dict[str, Any]) -> Step:
 
     def config(run: Run) -> StudyConfig:
         whole = described.config(run.quick)
-        is_of_twins = all(world.ratings is not None for world in whole.worlds)
+        is_of_twins = all(world.reward.kind == "ratings" for world in whole.worlds)
         return run.real.study(whole) if run.real is not None and is_of_twins else whole
 
     return Step(
