@@ -27,8 +27,10 @@ def diagnose(options: DiagnoseOptions) -> None:
     from simbench.files.write import write_whole
     from simbench.log.user_log import read_log
     from simbench.reward.diagnosis.diagnose import diagnose as examine
+    from simbench.reward.diagnosis.diagnose import estimator_with
     from simbench.reward.diagnosis.report import as_html, as_text
 
+    estimator_with(**options.parameters())  # said before anything is read
     user = read_log(options.table(), options.columns(options.features))
     say_left_out(options.features, user.left_out)
     found = examine(user.log, **options.parameters())

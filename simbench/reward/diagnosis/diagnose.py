@@ -7,7 +7,7 @@ import numpy as np
 
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
-from simbench.estimator.registry import likelihood
+from simbench.estimator.registry import configured, likelihood
 from simbench.files.matrix import Matrix
 from simbench.log.feedback import FeedbackLog
 from simbench.reward.diagnosis.advice import ENOUGH, Worth, worth_of_knowledge
@@ -16,6 +16,7 @@ from simbench.reward.diagnosis.cross_fit import simplest, unseen_clicks
 from simbench.reward.diagnosis.profile import Profile, profile_likelihood
 from simbench.score.weights import effective_sample_share
 from simbench.training.restarts import RANKS_ALIKE, Restarts, train_restarts
+from simbench.training.trained import require_trained
 
 RESTARTS = 8
 LEVEL_DECIDED = 0.3  # widest set of compatible mean rewards at which the level is
@@ -128,6 +129,18 @@ class Diagnosis:
         return text + "."
 
 
+def estimator_with(**parameters: Any) -> Estimator:
+    """The estimator by which logs are diagnosed, with these hyper-parameters, each checked.
+
+    Raises
+    ------
+    BadInput
+        If it does not take one of them, or one is out of its range.
+    """
+    kind = likelihood(propensity_is_told=False)
+    return configured(kind.name, parameters, lambda _: kind)
+
+
 def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **parameters: Any) -> Diagnosis:
     """Diagnose a log of one replicate, without any truth.
 
@@ -145,15 +158,17 @@ def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **paramete
     Raises
     ------
     BadInput
-        If the log has several replicates, or tells the propensity.
+        If the log has several replicates, tells the propensity, or a fit does not train; or a parameter is
+        out of its range.
     """
     if log.n_replicates != 1:
         raise BadInput(f"a diagnosis takes a log of one replicate, got {log.n_replicates}.")
     if log.propensity is not None:
         raise BadInput("the propensity is told, so that the reward is identified: fit implicitrm-known.")
     log = log.only_shown()
-    estimator = likelihood(propensity_is_told=False)(**parameters, seed=seed)
+    estimator = estimator_with(seed=seed, **parameters)
     restarts = train_restarts(estimator, log, [0], RESTARTS)
+    require_trained(restarts, estimator.name)
     inputs = log.features if log.context is None else log.context
     propensity = restarts.predict_propensity(inputs)[0]
     if log.always_acts is not None:
