@@ -75,14 +75,15 @@ def test_batches_are_whole_pages_and_every_page_comes_once():
 @pytest.mark.parametrize("by", ["prompt", "sample"])
 def test_pages_are_held_out_whole(by):
     log = log_of([3, 2, 1, 3, 3, 2, 3, 1, 2, 3])
-    order = Order(Paged(validation_share=0.3), log, Holdout(by), (), 1000)
     whole = page_matrix(log.page, log.rank)
-    trained, held = set(log.page[order.pages[:, 0]]), set(log.page[order.held_out])
-    assert not trained & held and trained | held == set(range(10))
-    assert len(held) == (4 if by == "prompt" else 3)  # 30 % of five prompts of two pages, or of ten pages
-    for rows in order.held_out.reshape(-1, 3):
-        own = whole[log.page[rows[0]]]
-        assert (rows == np.where(own < 0, own[0], own)).all()
+    for seed in range(5):
+        order = Order(Paged(validation_share=0.3, seed=seed), log, Holdout(by), (), 1000)
+        trained, held = set(log.page[order.pages[:, 0]]), set(log.page[order.held_out])
+        assert not trained & held and trained | held == set(range(10))
+        assert len(held) == (4 if by == "prompt" else 3)  # 30 % of five prompts of two pages, or of ten pages
+        for rows in order.held_out.reshape(-1, 3):
+            own = whole[log.page[rows[0]]]
+            assert (rows == np.where(own < 0, own[0], own)).all()
 
 
 def test_a_short_page_is_filled_with_what_was_not_shown():
