@@ -262,4 +262,5 @@ class RatedSignalsLaw(SignalsLaw):
         probability = self.ratings.level_probability[:, rows]
         levels = self.levels[:, :, rows].swapaxes(0, 1)
         of_level = zip(levels, probability, self.ratings.good, strict=True)
-        return sum(p * self._logged(alphas, rows, bool(good)) for alphas, p, good in of_level).T
+        each = [p * self._logged(alphas, rows, bool(good)) for alphas, p, good in of_level]
+        return np.sum(each, axis=0).T

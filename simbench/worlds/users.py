@@ -104,7 +104,8 @@ class UsersLaw(Law):
     def outcomes(self, rows: np.ndarray) -> Outcomes:
         """Enumerate one page, which one user sees: the mean over users of what they leave."""
         effects, weights = self._kinds_of_user()
-        each = _Effects(*(np.repeat(values, len(rows)) for values in effects))
+        activity, leniency, careless = (np.repeat(values, len(rows)) for values in effects)
+        each = _Effects(activity, leniency, careless)
         law = self._given(each, np.tile(rows, len(weights)))
         patterns = law.patterns(np.arange(len(each.activity)))
         return mixture(patterns.reshape(len(weights), len(rows), -1), weights)
