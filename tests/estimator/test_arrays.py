@@ -60,7 +60,7 @@ def test_an_ordered_categorical_says_which_class_is_the_larger(wrap):
         fitted = Naive(**SMALL).fit(X, given)
     assert fitted.classes_.tolist() == ["skipped", "clicked"]
     assert np.array_equal(fitted.predict_reward(X), Naive(**SMALL).fit(X, Y).predict_reward(X))
-    unordered = classes_and_codes(pd.Series(words, dtype="category"), words)
+    unordered = classes_and_codes(pd.Series(words).astype(pd.CategoricalDtype(["skipped", "clicked"])), words)
     assert unordered[0].tolist() == ["clicked", "skipped"] and np.array_equal(unordered[1], 1 - Y)
 
 
