@@ -9,6 +9,7 @@ import typer
 
 from simbench.cli.options import split
 from simbench.cli.printable import print
+from simbench.cli.spoken import said_by
 from simbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ def figure(options: FigureOptions) -> None:
 
     found, where = find(options.name), Location(options.folder)
     target = where / found.name if options.to is None else Location(options.to)
-    for path in save(found.draw(where), target):
+    with said_by(found.name):
+        drawn = found.draw(where)
+    for path in save(drawn, target):
         print(path)
 
 
@@ -104,4 +107,6 @@ def _drawn(entry: "Figure", folder: Path, target: Path) -> "list[Location]":
     if missing:
         raise BadInput(f"there is no folder {' or '.join(str(folder / step) for step in missing)}.")
     source = folder / entry.steps[0] if len(entry.steps) == 1 else folder
-    return save(entry.draw(source), target)
+    with said_by(entry.name):
+        drawn = entry.draw(source)
+    return save(drawn, target)

@@ -10,6 +10,7 @@ import typer
 from simbench.cli.log_options import FeaturesOption, TrainingLogOptions, say_left_out
 from simbench.cli.options import ForceOption
 from simbench.cli.printable import print
+from simbench.cli.spoken import said_by
 from simbench.errors import BadInput
 from simbench.reward import DEFAULT_ESTIMATOR
 
@@ -36,7 +37,8 @@ def fit(options: FitOptions) -> None:
         raise BadInput(f"{out} holds a model already: choose another --out, or say --force.")
     columns = options.columns(options.features)
     configured(options.estimator, options.parameters())  # said before anything is read
-    model = fit_log(options.table(), columns, options.estimator, **options.parameters())
+    with said_by(options.estimator):
+        model = fit_log(options.table(), columns, options.estimator, **options.parameters())
     model.save(out)
     facts, told = model.card["log"], ", ".join(model.card["told"]) or "nothing"
     print(

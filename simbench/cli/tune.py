@@ -9,6 +9,7 @@ import typer
 
 from simbench.cli.options import MOST_REPLICATES, Format, FormatOption, SeedOption
 from simbench.cli.printable import print
+from simbench.cli.spoken import said_by
 from simbench.errors import BadInput
 
 
@@ -60,7 +61,8 @@ def tune(options: TuneOptions) -> None:
     rows = []
     for name in names:
         try:
-            found = search(tuning_cell(name, common, grants(options.grant)), options.trials, options.out)
+            with said_by(name):
+                found = search(tuning_cell(name, common, grants(options.grant)), options.trials, options.out)
         except BadInput as error:
             if len(options.estimators) == 1 and options.estimators != ["all"]:
                 raise
