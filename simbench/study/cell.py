@@ -112,6 +112,10 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     data: Inputs = ()
     code: Inputs = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as settings: a user's file with a behaviour is no module that another process could import."""
+        return Cell.model_validate, (self.model_dump(),)
+
     @property
     def key(self) -> str:
         """Hash that names the shard, 20 hexadecimal digits.

@@ -1,5 +1,7 @@
 """What a cell reads is part of what it is: files and code replaced in place make other cells."""
 
+import pickle
+import sys
 from itertools import count
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from simbench.errors import BadInput
 from simbench.estimator.registry import find
+from simbench.files import python_file
 from simbench.study import cell as module
 from simbench.study.cell import run_cell, with_inputs
 from simbench.study.config import StudyConfig, cells_of
@@ -111,6 +114,44 @@ def test_inputs_are_those_of_the_moment(rated, tmp_path):
     assert with_inputs(cell.model_copy(update={"data": (), "code": ()})) == cell
     write_responses(tmp_path, 1)
     assert with_inputs(cell).key != cell.key
+
+
+FLAT = """
+import numpy as np
+from simbench.worlds.behaviour import PointwiseBehaviour
+
+class Flat(PointwiseBehaviour):
+    def propensity(self, scene, bias_level, action_rate, signal):
+        return np.full(scene.n_rows, action_rate)
+"""
+
+
+@pytest.fixture
+def flat(tmp_path):
+    """A cell in a world whose users act by a file."""
+    (tmp_path / "flat.py").write_text(FLAT)
+    config = study_of(PRESETS["exclusive"].changed(behaviour=f"{tmp_path / 'flat.py'}:Flat", test_size=100))
+    return cells_of(config)[0]
+
+
+def test_users_that_are_edited_are_other_worlds(flat, tmp_path):
+    kind = f"{tmp_path / 'flat.py'}:Flat"
+    assert [name for name, _ in flat.data] == [kind]
+    (tmp_path / "flat.py").write_text(FLAT.replace("action_rate)\n", "action_rate / 2)\n"))
+    edited = cells_of(study_of(PRESETS["exclusive"].changed(behaviour=kind, test_size=100)))[0]
+    assert edited.data != flat.data and edited.key != flat.key
+    with pytest.raises(BadInput, match=r"flat.py:Flat has changed since the study was planned"):
+        flat.built()
+    assert edited.built().train.propensity.mean() == pytest.approx(0.15)
+
+
+def test_a_cell_travels_to_a_process_that_has_not_imported_its_users(flat, monkeypatch):
+    content = pickle.dumps(flat)
+    monkeypatch.delitem(sys.modules, "simbench_file_flat")
+    monkeypatch.setattr(python_file, "_ran", {})
+    found = pickle.loads(content)
+    assert found.key == flat.key and found.data == flat.data
+    assert np.array_equal(found.built().train.propensity, flat.built().train.propensity)
 
 
 def mine(folder, helper, sign):
