@@ -1,0 +1,20 @@
+"""Whatever a file holds, the command that reads it keeps to the contract."""
+
+from budget import share
+from contract import TooLongError, breaches
+from files import cases
+from hypothesis import event, given, reject
+from hypothesis import strategies as st
+
+
+@share(0.5)
+@given(st.data())
+def test_any_file_ends_in_one_sentence(valid, playground, data):
+    case = data.draw(cases(valid))
+    event(f"{case.line[0]} {case.name}")
+    with playground() as folder:
+        try:
+            found = breaches(case.put(folder), folder)
+        except TooLongError:
+            reject()
+    assert not found, (case, found)
