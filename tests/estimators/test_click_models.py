@@ -295,3 +295,12 @@ def test_the_score_is_zero_on_average_at_the_truth():
     value = cascade_log_likelihood(reward, *heads, batch).squeeze(-1) @ tensor(outcomes.probability)
     (gradient,) = torch.autograd.grad(value, reward)
     assert gradient.sum(0).abs().max() < 1e-12
+
+
+def test_the_last_attempts_are_marked_on_pages_of_any_length():
+    log, _ = build(EXCLUSIVE.changed(behaviour="regenerate"), 1.0, 100, 0).draw(range(2))
+    log = log.rows(np.sort(np.random.default_rng(0).permutation(100)[:70]))
+    strata = RegenerateMLE().prepare(log).strata
+    last = {int(page): log.rank[log.page == page].max() for page in np.unique(log.page)}
+    expected = [log.rank[row] == last[int(log.page[row])] for row in range(70)]
+    assert strata.shape == (2, 70) and (strata == expected).all()
