@@ -190,11 +190,17 @@ def test_parameters_are_the_same_for_every_response_and_learn_at_their_own_rate(
     assert apart[10.0] < 0.1 < 0.2 < apart[1.0]
 
 
-def test_replicates_that_stop_take_their_parameters_with_them():
+@pytest.mark.parametrize("wide", [False, True])
+def test_replicates_that_stop_take_their_parameters_with_them(wide):
+    """In blocks, and in one wide block, as on a GPU."""
+
+    class Own(WithParameters):
+        networks = (Network(), replace(CONSTANT, rate=3.0))
+
     log = log_of([3] * 40, replicates=24)
-    how = {"patience": 1, "epochs": 60, "lr": 0.05, "batch_size": 32}
-    among = WithParameters(**how).fit_replicates(log)
-    alone = WithParameters(**how).fit_replicates(log.replicates(slice(20, 21)), range(20, 21))
+    estimator = Own(patience=1, epochs=60, lr=0.05, batch_size=32)
+    among = train(estimator, log, range(24), execution=Execution(wide))
+    alone = train(estimator, log.replicates(slice(20, 21)), [20], execution=Execution(wide))
     assert len(set(among.epochs)) > 2
     assert np.abs(among.predict(log.features)[20] - alone.predict(log.features)[0]).max() < 1e-5
     both = [model.predict_head("parameter:0", np.zeros((1, 1))) for model in (among, alone)]
