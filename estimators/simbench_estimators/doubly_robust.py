@@ -17,10 +17,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from simbench.errors import BadInput
+from simbench.log.feedback import FeedbackLog
 from simbench.training.contract import Network
 from simbench.training.losses import cross_entropy, loss_negative, loss_positive
 from simbench.training.parameters import Share
-from simbench.training.samples import Batch, Outputs
+from simbench.training.samples import Batch, Outputs, required
 from simbench_estimators.inverse_propensity import IPS
 
 
@@ -181,6 +183,14 @@ class OMEIPS(IPS):
     source = "Li et al., KDD 2024; CausalRM, arXiv 2603.18736"
 
     omission: Share = 0.0
+
+    def require(self, log: FeedbackLog) -> None:
+        super().require(log)
+        if not required(log.misclick, "misclick") + self.omission < 1:
+            raise BadInput(
+                f"{self.name}: misclick ({log.misclick:g}) and omission ({self.omission:g}) must be below 1 "
+                "together: else a click says nothing."
+            )
 
     def reward_loss(self, out: Outputs, batch: Batch) -> Tensor:
         clean = 1 - batch.told("misclick") - self.omission

@@ -33,6 +33,19 @@ class CardNetwork(Part):
     width: Count
 
 
+class CardEmbedding(Part):
+    """How embeddings were made, from the card that ``simbench embed`` wrote beside them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str = Field(min_length=1)
+    revision: str
+    pooling: Literal["mean", "cls", "last"]
+    max_tokens: int = Field(ge=8, le=LARGEST)
+    truncation: Literal["prompt", "end"] = "prompt"
+    normalised: bool
+
+
 class CardFeatures(Part):
     """Where the features came from, and how every column is standardised: ``(x - mean) * scale``."""
 
@@ -42,7 +55,7 @@ class CardFeatures(Part):
     width: Count
     mean: tuple[float, ...]
     scale: tuple[Annotated[float, Field(gt=0)], ...]
-    encoder: dict[str, Any] | None
+    encoder: dict[str, Any] | None  # what exports ask of it is in CardEmbedding
 
     @model_validator(mode="after")
     def _one_number_a_column(self) -> "CardFeatures":
@@ -127,7 +140,7 @@ def checked_card(folder: Path, kind: type[Kind], expected: int) -> Kind:
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
-        what = _sentence(error)
+        what = sentence(error)
         raise BadInput(f"the model in {folder} is damaged: its card {what}: fit it again.") from error
 
 
@@ -140,7 +153,7 @@ def raw_card(content: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _sentence(error: ValidationError) -> str:
+def sentence(error: ValidationError) -> str:
     """What is wrong with the first field that is, without what it holds: that may be anything."""
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part)[:40] for part in first["loc"])

@@ -220,11 +220,20 @@ def fit_read_log(user: UserLog, columns: LogColumns, name: str, parameters: dict
 
 
 def encoder_of(features: str) -> dict[str, Any] | None:
-    """The encoder that made the features, from the card that ``simbench embed`` wrote; None without one."""
+    """The encoder that made the features, from the card that ``simbench embed`` wrote; None without one.
+
+    Raises
+    ------
+    BadInput
+        If there is a card, and it does not say how the features were made.
+    """
     card = card_path(Path(features))
     if features.startswith("col:") or not card.exists():
         return None
-    return read_card(card)["encoder"]
+    found = read_card(card).get("encoder")
+    if not isinstance(found, dict):
+        raise BadInput(f"{card} does not say which encoder made the embeddings: embed again.")
+    return found
 
 
 def is_language_folder(folder: Path) -> bool:

@@ -184,6 +184,15 @@ def test_a_fit_that_never_had_a_finite_loss_is_an_error_and_no_model():
             estimator.fit(X, Y)
 
 
+def test_what_contradicts_the_feedback_is_refused():
+    for told, said in (
+        ({"class_prior": 0.1}, "class prior 0.1 is impossible"),
+        ({"signals": np.column_stack([Y, Y])}, "the signals number 0 and number 1 are the same"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            find("implicitrm-signals" if "signals" in told else "implicitrm")().fit(X, Y, **told)
+
+
 def test_a_propensity_that_vanishes_in_32_bits_is_refused_with_its_row():
     propensity = np.where(np.arange(60) == 17, 1e-300, 0.5)
     with pytest.raises(BadInput, match="propensity is 1e-300 in row 17, which is 0 in the 32 bits"):

@@ -18,6 +18,7 @@ from simbench_estimators.doubly_robust import (
 )
 from simbench_estimators.inverse_propensity import IPS, SNIPS, ClippedIPS
 
+from simbench.errors import BadInput
 from simbench.estimator.registry import find
 from simbench.score.risk import Probe, expected_loss, ideal_loss
 from simbench.training.samples import Batch, Outputs
@@ -200,3 +201,12 @@ def test_multi_ips_learns_the_mean_propensity_given_the_features():
     fitted = model.predict_propensity(world.test.features)
     assert fitted.mean() == pytest.approx(0.3, abs=0.02)
     assert fitted.std() < 0.08 < truth.propensity.std()
+
+
+def test_misclicks_and_omissions_leave_a_click_something_to_say():
+    x = np.random.default_rng(0).standard_normal((40, 2)).astype(np.float32)
+    told = {"propensity": np.full(40, 0.5), "misclick": 0.4}
+    for kind in (OMEIPS, OMEDR):
+        kind(omission=0.59, epochs=1).fit(x, np.arange(40) % 2, **told)
+        with pytest.raises(BadInput, match=r"\(0\.4\) and omission \(0\.6\) must be below 1"):
+            kind(omission=0.6).fit(x, np.arange(40) % 2, **told)

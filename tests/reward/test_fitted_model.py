@@ -172,6 +172,9 @@ def test_the_encoder_is_that_of_the_card_beside_the_features(tmp_path):
     assert encoder_of(str(features)) is None
     (tmp_path / "e.card.json").write_text('{"input": {"sha256": "0"}, "encoder": {"model": "m"}}')
     assert encoder_of(str(features)) == {"model": "m"} and encoder_of("col:e") is None
+    (tmp_path / "e.card.json").write_text('{"input": {"sha256": "0"}}')
+    with pytest.raises(BadInput, match="does not say which encoder made the embeddings"):
+        encoder_of(str(features))
 
 
 def test_an_unknown_parameter_and_what_has_no_weights_are_refused(path):

@@ -54,7 +54,7 @@ def simbench(frame, tmp_path, capsys):
         ("--misclick -0.1", "misclick must lie in [0, 1)"),
         ("--estimator implicitrm-signals --signals copied,copied", "'copied' is named twice"),
         ("--estimator implicitrm-signals --signals clicked", "'clicked' is named twice"),
-        ("--estimator implicitrm-signals --signals opposite", "the signal opposite is the opposite of clicked"),
+        ("--estimator implicitrm-signals --signals opposite", "opposite is the opposite of clicked"),
         ("--estimator implicitrm-signals --signals nothing", "the signal nothing is 0 in every row"),
         ("--estimator naive --signals copied", "naive does not read the signals: leave that out"),
         ("--estimator naive --propensity alpha", "naive does not read the propensity"),

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from simbench.errors import BadInput
 from simbench.estimator.registry import configured
 from simbench.files.write import write_whole
+from simbench.reward.card import CardEmbedding, sentence
 from simbench.reward.language.encoder import TextEncoder
 from simbench.reward.language.model import link_of, load_language_model
 from simbench.reward.language.model_card import model_card
@@ -126,7 +128,7 @@ def head_of(fitted: RewardModel) -> Head:
     Raises
     ------
     BadInput
-        If its features were not made by ``simbench embed``.
+        If its features were not made by ``simbench embed``, or the card does not say how.
     """
     encoder = fitted.card["features"].get("encoder")
     if encoder is None:
@@ -134,6 +136,13 @@ def head_of(fitted: RewardModel) -> Head:
             "the model was fitted on features of unknown origin: embed the texts with simbench embed (its "
             "card lies beside the features), fit again, and export."
         )
+    try:
+        CardEmbedding.model_validate(encoder)
+    except ValidationError as error:
+        raise BadInput(
+            f"the model's card does not say how its features were embedded: encoder.{sentence(error)}: embed "
+            "and fit again."
+        ) from error
     network, stacked = next((n, s) for n, s in fitted.fitted.networks.items() if "reward" in n.heads)
     weights, biases = stacked.layers_of(fitted.row)
     output = network.heads.index("reward")

@@ -72,13 +72,29 @@ def test_the_head_is_the_rewards_own_row_of_the_kept_replicate():
     stacked = SimpleNamespace(layers_of=lambda row: asked.append(row) or ([*layers[0]], [*layers[1]]))
     networks = {Network(("imputation",)): None, Network(("propensity", "reward")): stacked}
     described = {"mean": [1.0, 2.0, -1.0], "scale": [0.5, 1.0, 2.0]}
-    card = {"features": {**described, "encoder": {"model": "m"}}}
+    made = {"model": "m", "revision": "1", "pooling": "mean", "max_tokens": 9, "normalised": False}
+    card = {"features": {**described, "encoder": made}}
     head = head_of(SimpleNamespace(fitted=SimpleNamespace(networks=networks), row=7, card=card))
-    assert asked == [7] and head.encoder == {"model": "m"} and head.hidden == [2]
+    assert asked == [7] and head.encoder == made and head.hidden == [2]
     x = np.array([0.3, -4.0, 2.5])
     on_standardised = layers[0][0] @ ((x - described["mean"]) * described["scale"]) + 1
     assert head.weights[0] @ x + head.biases[0] == pytest.approx(on_standardised, rel=1e-6)
     assert head.weights[1].tolist() == [[3, 4]] and head.biases[1].tolist() == [6]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"pooling": "sum"}, r"encoder\.pooling must be"),
+        ({"normalised": "no"}, r"encoder\.normalised must be"),
+        ({"max_tokens": 10**30}, r"encoder\.max_tokens must be"),
+        ({"revision": None}, r"encoder\.revision must be"),
+    ],
+)
+def test_an_encoder_that_a_card_does_not_describe_is_refused(change, said):
+    made = {"model": "m", "revision": "1", "pooling": "mean", "max_tokens": 9, "normalised": False}
+    with pytest.raises(BadInput, match=f"how its features were embedded: {said}"):
+        head_of(SimpleNamespace(card={"features": {"encoder": {**made, **change}}}))
 
 
 def head_on(models, hidden=(4,), normalised=False) -> Head:
