@@ -88,20 +88,20 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         If given, the policies that follow the fitted rewards are measured too (``downstream.parquet``).
     """
 
-    worlds: tuple[WorldConfig, ...] = (PRESETS["exclusive"],)
-    bias_levels: tuple[float, ...] = (0.8,)
-    estimators: tuple[str, ...] = DEFAULT_ESTIMATORS
+    worlds: tuple[WorldConfig, ...] = Field(default=(PRESETS["exclusive"],), min_length=1)
+    bias_levels: tuple[float, ...] = Field(default=(0.8,), min_length=1)
+    estimators: tuple[str, ...] = Field(default=DEFAULT_ESTIMATORS, min_length=1)
     estimators_in: dict[str, tuple[str, ...]] = {}
     parameters: dict[str, dict[str, Any]] = {}
     sizes: tuple[int, ...] = ()
-    replicates: int = Field(default=20, ge=1)
+    replicates: int = Field(default=20, ge=1, le=1_000_000)
     seed: int = Field(default=0, ge=0)
     secret: bool = False
     grant: tuple[str, ...] = ("propensity", "class prior")
     alternatives: tuple[tuple[str, ...], ...] = ()
-    protocols: tuple[EvaluationProtocol, ...] = (EvaluationProtocol(),)
+    protocols: tuple[EvaluationProtocol, ...] = Field(default=(EvaluationProtocol(),), min_length=1)
     label_share: float = Field(default=0.05, gt=0, lt=1)
-    margin: float = Field(default=0.05, gt=0)
+    margin: float = Field(default=0.05, gt=0, le=1)
     level: float = Field(default=0.95, gt=0.5, lt=1)
     device: str = "cpu"
     precision: Precision = "fp32"

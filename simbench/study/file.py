@@ -167,6 +167,8 @@ def _worlds(given: Any, over: Overrides) -> list[WorldConfig]:
         changes["behaviour"] = over.behaviour
     if over.trait is not None:
         changes["reads"] = "trait"
+    if given is not None and not (isinstance(given, list | tuple) and given):
+        raise BadInput(f"worlds must be a list of names or settings, such as [exclusive], got {given!r}.")
     worlds = []
     for world in over.worlds or given or ["exclusive"]:
         config = _world(world)
@@ -194,6 +196,11 @@ def _world(world: str | Mapping[str, Any]) -> WorldConfig:
         return preset(world)
     if isinstance(world, WorldConfig):
         return world
+    if not isinstance(world, Mapping) or not all(isinstance(name, str) for name in world):
+        raise BadInput(f"worlds: each is a name, or settings such as {{preset: exclusive}}, got {world!r}.")
     changes = dict(world)
-    start = preset(changes.pop("preset")) if "preset" in changes else WorldConfig()
+    name = changes.pop("preset", None)
+    if name is not None and not isinstance(name, str):
+        raise BadInput(f"worlds: preset is the name of a world, got {name!r}.")
+    start = WorldConfig() if name is None else preset(name)
     return start.changed(**changes)

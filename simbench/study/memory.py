@@ -1,5 +1,6 @@
 """States how much memory a study takes, before it runs."""
 
+from simbench.estimator.registry import configured
 from simbench.study.cell import Cell
 from simbench.study.config import StudyConfig, cells_of
 from simbench.study.guests.kinds import find
@@ -13,7 +14,7 @@ def memory_statement(config: StudyConfig) -> str:
     least: dict[int, Cell] = {}
     for cell in cells_of(config):
         kind = find(cell.estimator)
-        estimator = kind(**cell.parameters)
+        estimator = configured(cell.estimator, cell.parameters, find)
         parameters = estimator.get_params()
         responses = cell.world.responses
         if isinstance(responses, Synthetic) and "hidden" in parameters:

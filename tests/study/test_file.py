@@ -90,3 +90,30 @@ def test_a_file_that_holds_no_mapping_is_refused(tmp_path):
     (tmp_path / "broken.yaml").write_text("a: [")
     with pytest.raises(BadInput, match="not valid YAML"):
         study_from(tmp_path / "broken.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed: 2024-99-99", "seed: Input should be a valid integer"),
+        ("worlds: 5", "worlds must be a list of names or settings, such as .exclusive., got 5"),
+        ("worlds: exclusive", "worlds must be a list of names or settings"),
+        ("worlds: []", "worlds must be a list of names or settings"),
+        ("worlds: [5]", "worlds: each is a name, or settings such as .*, got 5"),
+        ("worlds: [{5: 1}]", "worlds: each is a name, or settings such as"),
+        ("worlds: [{preset: 5}]", "worlds: preset is the name of a world, got 5"),
+        ("estimators: naive", "estimators must be a list of names, such as .*, got 'naive'"),
+        ("estimators: [5]", "estimators must be a list of names"),
+        ("estimators: []", "estimators: .*at least 1 item"),
+        ("bias_levels: []", "bias_levels: .*at least 1 item"),
+        ("protocols: []", "protocols: .*at least 1 item"),
+        ("replicates: 1000000000000", "replicates: Input should be less than or equal to 1000000"),
+        ("margin: .inf", "margin: Input should be less than or equal to 1"),
+        ("downstream: {kls: [0]}", "downstream.kls.0: Input should be greater than or equal to"),
+        ("? 5\n: 3", "must hold a mapping of study settings"),
+    ],
+)
+def test_a_setting_of_the_wrong_type_is_named(text, message, tmp_path):
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(BadInput, match=message):
+        study_from(tmp_path / "study.yaml")

@@ -6,6 +6,7 @@ import weakref
 import pytest
 
 from simbench.cli import main
+from simbench.errors import BadInput
 from simbench.estimator import estimator as face
 from simbench.estimator.registry import find
 from simbench.study.cell import fit_cell
@@ -77,3 +78,9 @@ def test_what_cannot_be_is_one_sentence(flags, message, tmp_path, capsys):
         main(["run", *flags, "--out", str(tmp_path / "s")])
     assert end.value.code == 2 and message in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
+
+
+def test_a_parameter_that_an_estimator_lacks_is_bad_input():
+    config = StudyConfig(estimators=("naive",), parameters={"naive": {"nope": 1}})
+    with pytest.raises(BadInput, match="'naive' does not take these parameters: .*nope"):
+        memory_statement(config)
