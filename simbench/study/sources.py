@@ -13,7 +13,7 @@ from simbench.errors import BadInput
 from simbench.files.fingerprint import files_of, of_file
 from simbench.files.plugins import plugin
 
-OWN = ("simbench", "simbench_estimators", "simbench_figures")  # its version stands for their source
+OWN = ("simbench", *(f"simbench_{plugins}" for plugins in ("estimators", "figures")))  # known by version
 
 _first: dict[str, str] = {}  # fingerprints that this process has met, by the name of the package
 

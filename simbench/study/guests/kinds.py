@@ -19,7 +19,7 @@ from simbench.streams import seed_of
 from simbench.study.guests.cargo import packed_log, packed_matrix, packed_training
 from simbench.study.guests.manifest import Manifest
 from simbench.study.guests.process import MOST_REPLY, GuestError, Session, one_line
-from simbench.study.guests.wire import Arrays, decoded, encoded
+from simbench.study.guests.wire import Arrays, encoded
 from simbench.study.sources import source_of
 from simbench.training.batches import split_by_prompt
 from simbench.training.contract import Network
@@ -96,14 +96,14 @@ class Guest(Estimator):
     manifest: ClassVar[Manifest]
 
     def __init__(self, **parameters: Any):
-        known = self.manifest.parameters
+        known = self.manifest.defaults()
         for name in parameters:
             if name not in known:
                 own = ", ".join(known) or "none"
                 raise TypeError(f"{self.found_as} has no parameter {name!r}; it has {own}.")
         self._given = parameters
         for name, default in known.items():
-            setattr(self, name, parameters.get(name, decoded(default[0]) if default else None))
+            setattr(self, name, parameters.get(name, default))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters by name; None for a default that is no number or text."""
@@ -256,18 +256,9 @@ def guest_of(name: str, manifest: Manifest) -> type[Guest]:
         The name under which it was found.
     manifest : Manifest
     """
-    defaults = {key: decoded(value[0]) if value else None for key, value in manifest.parameters.items()}
-    attributes = {
-        **defaults,
-        **{key: decoded(value) for key, value in manifest.stated.items()},
-        "found_as": name,
-        "name": manifest.name,
-        "manifest": manifest,
-        "needs": frozenset(manifest.needs),
-        "optional": frozenset(manifest.optional),
-        "networks": manifest.networks,
-    }
-    kind = type(f"Guest_{manifest.name or 'unnamed'}", (Guest,), attributes)
+    defaults = manifest.defaults()
+    attributes = {**defaults, **manifest.attributes(), "found_as": name, "manifest": manifest}
+    kind = type(f"Guest_{attributes['name'] or 'unnamed'}", (Guest,), attributes)
     own = [Parameter(key, Parameter.KEYWORD_ONLY, default=value) for key, value in defaults.items()]
     kind.__signature__ = Signature(own)  # pyright: ignore[reportAttributeAccessIssue]
     return kind

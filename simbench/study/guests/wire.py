@@ -129,7 +129,7 @@ def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def encoded(value: Any) -> Any:
-    """A parameter as JSON that :func:`decoded` turns back into the same value, tuples included.
+    """A parameter as JSON that :func:`decoded` turns back into the same value, tuples and sets included.
 
     Raises
     ------
@@ -142,6 +142,8 @@ def encoded(value: Any) -> Any:
         return value
     if isinstance(value, tuple):
         return {"tuple": [encoded(part) for part in value]}
+    if isinstance(value, frozenset):
+        return {"set": [encoded(part) for part in sorted(value)]}
     if isinstance(value, list):
         return [encoded(part) for part in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
@@ -157,5 +159,7 @@ def decoded(value: Any) -> Any:
         [(kind, inner)] = value.items()
         if kind == "tuple":
             return tuple(decoded(part) for part in inner)
+        if kind == "set":
+            return frozenset(decoded(part) for part in inner)
         return {key: decoded(part) for key, part in inner.items()}
     return value

@@ -12,6 +12,7 @@ from simbench.estimator import registry
 from simbench.files.matrix import MappedMatrix
 from simbench.study.cell import fit_cell, run_cell
 from simbench.study.guests import kinds
+from simbench.study.guests.manifest import STATED
 from simbench.study.protocol import EvaluationProtocol
 from simbench.study.shards import Shards
 from simbench.training.holdout import Holdout
@@ -76,8 +77,9 @@ def test_a_guest_is_known_by_its_manifest_and_not_imported(guest):
     kind = kinds.find(guest("Honest"))
     assert issubclass(kind, kinds.Guest) and kind is not registry.find(guest("Honest"))
     own = registry.find(guest("Honest"))
-    for name in ("name", "family", "needs", "optional", "networks", "assumption", "source", "ranks_only"):
-        assert getattr(kind, name) == getattr(own, name)
+    assert {"name", "needs", "optional", "also_reads", "ranks_only", "mixup"} <= set(STATED)
+    for name in (*STATED, "networks"):
+        assert getattr(kind(), name) == getattr(own(), name)
     assert kind().get_params() == own().get_params() and kind(share=0.1).share == 0.1
     assert kind().set_params(share=0.2).get_params()["share"] == 0.2
     assert kind.heads() == {"reward"} and "Guest" in repr(kind())

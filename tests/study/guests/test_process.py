@@ -133,3 +133,18 @@ def test_a_users_file_is_seen_with_what_it_imports_and_nothing_beside_it(tmp_pat
         (tmp_path / name).write_text("")
     seen = sight.readable(f"{tmp_path / 'mine.py'}:Mine", [], [])
     assert {path.name for path in seen if path.is_relative_to(tmp_path)} == {"mine.py", "helper.py"}
+
+
+@CONFINED
+def test_modules_are_found_beside_a_results_folder_that_cannot_be_read(cell_of, tmp_path, monkeypatch):
+    """As with ``python -m simbench`` in a project's folder, where modules and results lie side by side."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "kept").write_text("truth")
+    (tmp_path / "beside.py").write_text(
+        "from simbench_estimators.naive import Naive\n"
+        "class Beside(Naive):\n    name = 'beside'\n    def prepare(self, log):\n"
+        f"        return open({str(tmp_path / 'out' / 'kept')!r})\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    outcome = run_cell(cell_of("beside:Beside"), Shards(tmp_path / "out" / "shards"))
+    assert outcome.reason == f"PermissionError: [Errno 13] Permission denied: '{tmp_path / 'out' / 'kept'}'"

@@ -31,7 +31,9 @@ def test_a_message_arrives_with_its_arrays(pipe):
         assert np.array_equal(found[name], arrays[name]) and found[name].dtype == arrays[name].dtype
 
 
-@pytest.mark.parametrize("value", [None, True, 1, 0.1, "a", (1, (2, [3])), [(1,)], {"a": (1,), "b": {}}])
+@pytest.mark.parametrize(
+    "value", [None, True, 1, 0.1, "a", (1, (2, [3])), [(1,)], {"a": (1,), "b": {}}, frozenset("ab")]
+)
 def test_a_parameter_stays_what_it_is(value):
     found = decoded(encoded(value))
     assert found == value and type(found) is type(value)
@@ -104,6 +106,10 @@ def test_a_large_message_to_nobody_does_not_wait_for_ever():
 def test_a_manifest_is_read_as_it_was_stated():
     stated = Manifest.of(ImplicitRM)
     assert Manifest.read(stated.message()) == stated
-    for wrong in ({}, {**stated.message(), "networks": 1}, {**stated.message(), "stated": {}}):
+    own = stated.message()
+    needs = [{**own["stated"], "needs": wrong} for wrong in (5, "propensity", {"set": [1]})]
+    name = {**own["stated"], "name": 1}
+    changes = [{"networks": 1}, {"stated": {}}, *({"stated": one} for one in (*needs, name))]
+    for wrong in ({}, *({**own, **change} for change in changes)):
         with pytest.raises((KeyError, TypeError, ValueError)):
             Manifest.read(wrong)
