@@ -29,18 +29,32 @@ class Columnar:
         """Return None: such a table has no lines."""
         return None
 
-    def values(self) -> dict[str, list[Any]]:
+    def values(self, name: str) -> dict[str, list[Any]]:
         """Return every column as a list of Python's own values, None where one is missing.
 
         Numbers of 16 and 32 bits become the shortest decimal number that is the same.
+
+        Parameters
+        ----------
+        name : str
+            Where the table comes from, for messages.
+
+        Raises
+        ------
+        BadInput
+            If a column is damaged.
         """
         found = {}
-        for name, column in zip(self.table.schema.names, self.table.columns, strict=True):
-            values = column.to_pylist()
+        for title, column in zip(self.table.schema.names, self.table.columns, strict=True):
+            try:
+                column.validate(full=True)
+                values = column.to_pylist()
+            except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+                raise BadInput(f"{name}, column {title!r} cannot be read: {_said(error)}.") from error
             if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
                 short = np.float16 if pa.types.is_float16(column.type) else np.float32
                 values = [None if value is None else float(str(short(value))) for value in values]
-            found[name] = values
+            found[title] = values
         return found
 
     def with_column(self, name: str, values: np.ndarray) -> Any:

@@ -90,7 +90,7 @@ def write_with_column(table: Table, name: str, values: np.ndarray, out: str | Pa
             ) from error
         _write_bytes(content, is_compressed, out)
     elif isinstance(original, Columnar):
-        columns = {**original.values(), name: values.tolist()}
+        columns = {**original.values(table.name), name: values.tolist()}
         _write_text(columns, out)
     else:
         frame = table.frame if table.is_typed or kind == "csv" else table.frame.apply(typed_cells)

@@ -13,6 +13,7 @@ import pytest
 
 from simbench.errors import BadInput
 from simbench.files.tables.read import read_table
+from simbench.files.tables.write import write_with_column
 
 BIG = 9007199254740993
 TYPED = pa.table(
@@ -146,6 +147,19 @@ def test_the_same_content_has_the_same_hash(tmp_path):
     assert read_table(bare).sha256 == read_table(pa_table).sha256
     mixed = pd.DataFrame({"a": [1, "x"]})
     assert read_table(mixed).sha256 != read_table(mixed.assign(a=[1, "y"])).sha256
+
+
+def test_a_damaged_column_is_named_when_it_is_read_or_written(tmp_path):
+    letters = pa.Array.from_buffers(
+        pa.string(), 2, [None, pa.py_buffer(np.array([0, 1, 2], np.int32)), pa.py_buffer(b"a\xff")]
+    )
+    table = read_table(pa.table({"good": [1, 2], "bad": letters}))
+    assert table.column("good").tolist() == [1, 2]
+    with pytest.raises(BadInput, match="the table, column 'bad' cannot be read: "):
+        table.column("bad")
+    with pytest.raises(BadInput, match="the table, column 'bad' cannot be read: "):
+        write_with_column(table, "reward", np.zeros(2), tmp_path / "a.csv")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("cut", [0, 4, 100, -1])
