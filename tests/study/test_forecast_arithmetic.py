@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+from simbench.estimator import registry
 from simbench.study import forecast as module
 from simbench.study.cell import Outcome, run_cell
 from simbench.study.config import StudyConfig, cells_of
@@ -61,6 +62,7 @@ def clock(monkeypatch, tmp_path):
     def scored(*_, **__):
         clock.now += 0.1
 
+    monkeypatch.setattr(registry, "is_from_outside", lambda name: False)  # as one of simbench's own
     monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(module, "fit_cell", fit_cell)
     monkeypatch.setattr(module, "ROWS", 100)
@@ -213,7 +215,7 @@ def test_finished_skipped_and_failing_cells_take_no_time(clock, monkeypatch):
     config = study(estimators=("sklearn:GaussianNB", "ips", "costs:Costs"), grant=(), replicates=2)
     finished = cells_of(config)[0]
     shards = Shards("memory://finished")
-    shards.write(finished.key, np.full((2, 100), 0.5), {"seconds": 1.0})
+    shards.write(finished.key, np.full((2, 100), 0.5), {"parts": [{"replicates": 2, "seconds": 1.0}]})
 
     def breaks(cell, kind, world):
         raise ValueError("no\nmore")
