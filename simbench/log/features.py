@@ -119,8 +119,11 @@ def matching_columns(known: Sequence[str], source: str | None, table: Table) -> 
     BadInput
         If columns are missing, or there are more of them.
     """
-    stem = _stem(known)
+    stem = re.sub(r"[0-9]+$", "", known[0])
     given = stem if source is None else source.removeprefix(PREFIX)
+    of_lists = known[0] if source is None else given
+    if len(known) == 1 and of_lists in table and _holds_lists(table, of_lists):
+        return (of_lists,)
     wanted = [f"{given}{name.removeprefix(stem)}" for name in known]
     missing = [name for name in wanted if name not in table]
     if missing:
@@ -202,13 +205,6 @@ def _as_list(value: Any) -> Any:
         except (ValueError, RecursionError):
             return None
     return value if isinstance(value, list | tuple | np.ndarray) else None
-
-
-def _stem(columns: Sequence[str]) -> str:
-    """What the names share before their numbers; the name itself of a column of lists."""
-    stem = re.sub(r"[0-9]+$", "", columns[0])
-    same = all(re.fullmatch(r"[0-9]+", name.removeprefix(stem)) and name.startswith(stem) for name in columns)
-    return stem if same else columns[0]
 
 
 def _count(names: Sequence[str]) -> str:

@@ -85,6 +85,11 @@ def test_a_column_of_lists_holds_the_features(rows):
     assert found.columns == ("embedding",) and found.matrix.tolist() == [[1, 2.5], [3, 4]]
     assert found.matrix.dtype == np.float32 and found.left_out == ("embedding_2",)
     assert matching_columns(("embedding",), None, table) == ("embedding",)
+    two = open_table(table.frame.assign(v1=table.frame.embedding, v2=table.frame.embedding))  # two encoders
+    assert features_of("col:v2", two, {}).columns == matching_columns(("v2",), None, two) == ("v2",)
+    assert matching_columns(("v2",), "col:v1", two) == ("v1",)
+    with pytest.raises(BadInput, match="lacks 1 column that the model was fitted on: 'vector'"):
+        matching_columns(("vector",), None, table)
     assert matrix_of(("embedding",), table).tolist() == [[1, 2.5], [3, 4]]
 
 
