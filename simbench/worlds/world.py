@@ -20,6 +20,9 @@ from simbench.worlds.scene import Scene
 from simbench.worlds.signals import NEGATIVE
 from simbench.worlds.users import UsersLaw, users_of
 
+LARGEST_BIAS_LEVEL = 1e6  # long before it, every user acts always or never
+MOST_RESPONSES = 10**9
+
 
 @dataclass(frozen=True)
 class World:
@@ -133,8 +136,12 @@ def build(config: WorldConfig, bias_level: float, size: int, seed: int) -> World
     """
     if not (bias_level >= 0 and np.isfinite(bias_level)):
         raise BadInput(f"the bias level must be a number of at least 0, got {bias_level:g}.")
+    if bias_level > LARGEST_BIAS_LEVEL:
+        raise BadInput(f"the bias level must be at most {LARGEST_BIAS_LEVEL:g}, got {bias_level:g}.")
     if size < 10:
         raise BadInput(f"the size must be at least 10 responses, got {size}.")
+    if size > MOST_RESPONSES:
+        raise BadInput(f"the size must be at most {MOST_RESPONSES:,} responses, got {size:,}.")
     responses = _responses(config, size, seed)
     whole = _scene(config, responses, seed)
     train, test = (

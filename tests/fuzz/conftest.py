@@ -52,3 +52,14 @@ def breaches_of(playground) -> Breaches:
             return breaches(line, folder)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def breaches_of_case(playground):
+    """What a line breaks of the contract when a file holds something else."""
+
+    def run(case) -> list[str]:
+        with playground() as folder:
+            return breaches(case.put(folder), folder)
+
+    return run

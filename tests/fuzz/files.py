@@ -1,17 +1,25 @@
 """Damaged files: valid ones in which bytes, words or values are changed, and the commands that read them."""
 
 import copy
+import datetime
+import decimal
 import gzip
+import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
 from grammar import LINES, Line
 from hypothesis import strategies as st
 from inputs import FIT, SMALL
+from safetensors.numpy import save
 
 FIT_LOG = ("fit", "{}", *FIT, "--out", "new")
 OF_RESPONSES = ("run", "--responses", "{}", "--size", "20", "--replicates", "1", "--estimators", "naive")
@@ -172,6 +180,10 @@ VALUES: tuple[Any, ...] = (
     ),
     *("os:system", "../../x", "/nowhere", "2024-99-99", "naive", "[/]"),
 )
+CELLS: tuple[Any, ...] = (
+    *(True, -1, 2**62, 0.5, float("nan"), float("inf"), 1e308, "text", "1", b"\xff", [1.0], [], {"a": 1}),
+    *(decimal.Decimal("1.5"), datetime.date(2024, 1, 1), datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)),
+)
 WORD = re.compile(rb"[-+.\w]+|[^\s\w]")
 
 
@@ -217,8 +229,14 @@ def cases(draw: st.DrawFn, valid: Path) -> Case:
 
 
 def _damaged(draw: st.DrawFn, content: bytes, kind: str, name: str) -> bytes:
-    if kind == "values" and name.endswith((".json", ".jsonl")):
+    if kind == "values" and name.endswith((".json", ".jsonl", ".yaml")):
         return _with_other_value(draw, content, name)
+    if kind == "values" and name.endswith((".parquet", ".npy", ".safetensors")):
+        return draw(
+            st.sampled_from(
+                (_with_other_column, _with_other_array)[not name.endswith("parquet")](content, name)
+            )
+        )
     if kind in ("words", "values") and not name.endswith((".parquet", ".npy", ".safetensors", ".gz", ".db")):
         places = [match.span() for match in WORD.finditer(content)] or [(0, 0)]
         start, end = draw(st.sampled_from(places))
@@ -250,13 +268,62 @@ def _with_other_bytes(draw: st.DrawFn, content: bytes) -> bytes:
 
 
 def _with_other_value(draw: st.DrawFn, content: bytes, name: str) -> bytes:
-    """JSON, or a line of it, in which one value is another, is missing, or has another name."""
+    """YAML, JSON, or a line of it, in which one value is another, is missing, or has another name."""
     lines = content.splitlines() if name.endswith(".jsonl") else [content]
     number = draw(st.integers(0, len(lines) - 1))
-    value = json.loads(lines[number])
+    value = yaml.safe_load(content) if name.endswith(".yaml") else json.loads(lines[number])
     path = draw(st.sampled_from(list(_paths(value))))
-    lines[number] = json.dumps(_changed(draw, value, path)).encode()
+    changed = _changed(draw, value, path)
+    if name.endswith(".yaml"):
+        return yaml.safe_dump(changed, allow_unicode=False).encode()
+    lines[number] = json.dumps(changed).encode()
     return b"\n".join(lines)
+
+
+def _with_other_column(content: bytes, name: str) -> list[bytes]:
+    """Tables in which one column is missing, stands twice, or holds something else, for every column."""
+    table = pq.read_table(io.BytesIO(content))
+    rows, found = table.num_rows, [table.slice(0, 0), table.slice(0, 1), pa.table({"x": [1]})]
+    others = [pa.nulls(rows), *(pa.array([value] * rows) for value in CELLS)]
+    for place, column in enumerate(table.schema.names):
+        found += [table.remove_column(place), table.append_column(column, table.column(place))]
+        found += [table.set_column(place, column, other) for other in others]
+        mixed = [
+            None if row == rows // 2 else value for row, value in enumerate(table.column(place).to_pylist())
+        ]
+        found.append(table.set_column(place, column, pa.array(mixed, table.schema.field(place).type)))
+    return [_written(lambda to, table=table: pq.write_table(table, to)) for table in found]
+
+
+def _with_other_array(content: bytes, name: str) -> list[bytes]:
+    """Arrays of another shape or kind, and with numbers that are none."""
+    good = np.arange(80, dtype=np.float32).reshape(40, 2)
+    bad = np.where(good == 7, np.float32("nan"), good), np.where(good == 7, np.float32("inf"), good)
+    arrays = [
+        *bad,
+        good[:39],
+        good[:0],
+        good[:, :0],
+        good[:, 0],
+        good[None],
+        good.astype(np.float16),
+        good * 0,
+    ]
+    arrays += [good.astype(np.int8), good.astype(bool), good.astype(np.float64) * 1e300, np.float32(3)]
+    if name.endswith(".npy"):
+        arrays += [good.astype(">f8"), np.asfortranarray(good), good.astype(str), good.astype(complex)]
+        return [_written(lambda to, array=array: np.save(to, array)) for array in arrays]
+    return [
+        *(save({"embeddings": np.ascontiguousarray(array)}) for array in arrays),
+        save({"x": good}),
+        save({}),
+    ]
+
+
+def _written(write: Callable[[io.BytesIO], object]) -> bytes:
+    to = io.BytesIO()
+    write(to)
+    return to.getvalue()
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -20,9 +20,15 @@ seed: 3
 estimators: [naive, ips]
 parameters: {naive: {epochs: 2, hidden: [4]}}
 grant: [propensity]
+downstream: {kls: [0.1], ns: [2]}
+protocols:
+- {name: mine}
 worlds:
 - preset: exclusive
-  n_features: 2
+  name: small
+  responses: {n_features: 2, responses_per_prompt: 4}
+  reward: {base_rate: 0.5}
+  channel: {action_rate: 0.3}
 """
 ESTIMATOR = """\
 from simbench import Estimator

@@ -364,6 +364,10 @@ def test_impossible_worlds_are_refused():
     for level in (-0.01, np.nan, np.inf):
         with pytest.raises(BadInput, match="bias level must be a number of at least 0, got"):
             world(level=level)
+    with pytest.raises(BadInput, match="bias level must be at most 1e\\+06, got 1e\\+300"):
+        world(level=1e300)
     with pytest.raises(BadInput, match="at least 10 responses, got 9"):
         world(size=9)
+    with pytest.raises(BadInput, match="at most 1,000,000,000 responses"):
+        world(size=10**9 + 1)
     assert len(world(level=0, size=10).train.reward) == 10

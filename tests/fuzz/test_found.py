@@ -1,0 +1,48 @@
+"""What the fuzzer has found: each of these once ended in a traceback, or left something behind."""
+
+import pytest
+from files import Case
+
+LINES = (
+    "tune naive --size 60 --replicates 1 --trials 1 --bias-level 1e308",
+    "tune naive --size 60 --replicates 1 --trials 1 --out results",
+    "tune naive --size 60 --replicates 1 --trials 1 --out log.parquet",
+    "tune naive --size 60 --replicates 1 --trials 1 --seed 1000000000000",
+    "tune naive --size 60 --replicates 9223372036854775808 --trials 1",
+    "tune naive --size 60 --replicates 0 --trials 1",
+    "tune naive --size 9223372036854775808 --replicates 1 --trials 1",
+    "repro --quick --only risk --out col:",
+    "repro --quick --only risk --out results/study.json",
+    "repro --quick --only risk --out new --document results",
+    "repro --quick --only risk --out new --document .",
+    "downstream results --at 1e-320",
+    "downstream results --at 1e12",
+    "plan --target-rmse 0.4 --replicates 1 --bias-level nan",
+    "export tuned new --diagnosis emb.npy",
+    "export tuned new",
+    "finetune log.csv --model bert --estimator naive --epochs 1 --out new --device 9223372036854775808",
+    "diagnose log.csv --features col:emb_ --parameter epochs=2 --context activity --groups prompt_id",
+    "list",
+)
+STUDIES = (
+    b"seed: 2024-99-99",
+    b"worlds: [5]",
+    b"worlds: 5",
+    b"worlds: [[1]]",
+    b"worlds: [{preset: 5}]",
+    b"sizes: [60]\nestimators: [naive]\nparameters: {naive: {nope: 1}}",
+    b"a: \xe9",
+    b"a: " + b"9" * 5000,
+    b"[" * 3000,
+    b"a: &a [*a]",
+)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_that_was_found_keeps_to_the_contract(line, breaches_of):
+    assert not breaches_of(line.split())
+
+
+@pytest.mark.parametrize("content", STUDIES, ids=lambda content: repr(content[:20]))
+def test_a_study_that_was_found_keeps_to_the_contract(content, breaches_of_case):
+    assert not breaches_of_case(Case("study.yaml", content, ["run", "--study", "study.yaml", "--out", "new"]))
