@@ -11,13 +11,14 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
+from simbench.estimator.registry import find
 from simbench.log.feedback import FeedbackLog
 from simbench.study.results import run
 from simbench.worlds.config import WorldConfig
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
-LEVEL, SIZE, REPLICATES, DRAWS = 0.8, 8000, 4, 5
+LEVEL, SIZE, REPLICATES, DRAWS = 0.8, 6000, 4, 3
 WORLDS = {
     "SCAR": PRESETS["shared"],
     "page": PRESETS["page"],
@@ -32,7 +33,8 @@ ESTIMATORS = (
     *("pbm", "cascade-mle", "regenerate-mle"),
 )
 REPAIRS = {"ranked": 0.0, "a tenth of the pages shuffled": 0.1, "half": 0.5, "all": 1.0}
-REPAIRED = ("naive", "ips", "implicitrm", "pbm", "cascade-mle")
+REPAIRED = ("naive", "upu", "ips", "implicitrm", "pbm", "cascade-mle")
+MODELS = ("naive", "implicitrm", "pbm", "cascade-mle")  # of clicks, whose held-out likelihood is compared
 HEADER = """# Ways of acting
 
 Written by `python benchmarks/behaviours.py` (torch {torch}).
@@ -61,6 +63,9 @@ def main() -> None:
     print_table("estimator", REPAIRED, repaired)
     print("\n## Which behaviour is near: what a log shows\n")
     print_signs()
+    print("\nHeld-out log-likelihood of the clicks below that of the best model, nats per 1,000 responses")
+    print(f"(one draw, {SIZE:,} responses, mean of {REPLICATES} replicates ± its standard error):\n")
+    print_likelihoods()
 
 
 def measured(world: WorldConfig, level: float, estimators: Iterable[str]) -> pd.DataFrame:
@@ -107,6 +112,31 @@ def print_signs() -> None:
         log, _ = built.draw(range(1))
         numbers = signs(log, built.train.page, built.train.rank)
         print(f"| {name} | {' | '.join('–' if np.isnan(n) else f'{n:.2f}' for n in numbers)} |")
+
+
+def print_likelihoods() -> None:
+    """How far behind the best every model of clicks is, in the worlds in which every page is logged whole."""
+    print(f"| world | {' | '.join(MODELS)} |\n|---|{'---|' * len(MODELS)}")
+    for name, world in WORLDS.items():
+        if world.behaviour.kind == "regenerate":
+            continue
+        log, _ = build(world.changed(test_size=100), LEVEL if name != "SCAR" else 0.0, SIZE, 0).draw(
+            range(REPLICATES)
+        )
+        losses = {}
+        for model in MODELS:
+            kind = find(model)
+            if "pages" not in kind.needs or log.page is not None:
+                losses[model] = kind().fit_replicates(log).held_out_loss
+        best = min(losses.values(), key=np.mean)
+        print(f"| {name} | {' | '.join(_behind(losses.get(model), best) for model in MODELS)} |", flush=True)
+
+
+def _behind(loss: np.ndarray | None, best: np.ndarray) -> str:
+    if loss is None:
+        return "–"
+    difference = 1000 * (loss - best)
+    return f"{difference.mean():.1f} ± {difference.std(ddof=1) / np.sqrt(len(difference)):.1f}"
 
 
 def signs(log: FeedbackLog, page: np.ndarray, rank: np.ndarray) -> tuple[float, float, float]:
