@@ -126,11 +126,11 @@ def test_a_pilot_that_runs_out_of_time_gives_a_range(clock, monkeypatch):
     """Three epochs at least; then at least the patience and one more, at most all 10."""
     monkeypatch.setattr(module, "CALIBRATION", 1.6)
     assert seconds(forecast_of()) == pytest.approx(((0.2 + 0.5 * 4) * 6, (0.2 + 0.5 * 10) * 6))
-    impatient = {"costs:Costs": {"patience": 0}}
+    impatient = {"costs:Costs": {"patience": 1}}
     low, high = seconds(forecast_of(parameters=impatient))
-    assert (low, high) == pytest.approx(((0.2 + 0.5 * 1.5) * 6, (0.2 + 0.5 * 10) * 6))
-    monkeypatch.setattr(module, "CALIBRATION", 2.1)  # the fourth epoch ends at 2.2
-    assert seconds(forecast_of(parameters=impatient))[0] == pytest.approx((0.2 + 0.5 * 2) * 6)
+    assert (low, high) == pytest.approx(((0.2 + 0.5 * 2) * 6, (0.2 + 0.5 * 10) * 6))
+    monkeypatch.setattr(module, "CALIBRATION", 2.6)  # the fifth epoch ends at 2.7
+    assert seconds(forecast_of(parameters=impatient))[0] == pytest.approx((0.2 + 0.5 * 2.5) * 6)
 
 
 def test_who_has_no_epochs_or_one_is_scaled_whole(clock):
