@@ -39,6 +39,8 @@ def run_command(app: typer.Typer, arguments: Sequence[str]) -> int:
 
 def in_one_sentence(error: Exception) -> tuple[int, str]:
     """The exit code that an error stands for, and what is said of it."""
+    if type(error).__name__ == "Abort" and isinstance(error.__cause__, Exception):  # typer's, of an EOFError
+        error = error.__cause__
     if isinstance(error, BadInput):
         return BAD_INPUT, str(error)
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):

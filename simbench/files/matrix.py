@@ -76,12 +76,13 @@ class MappedMatrix:
         BadInput
             If the file is damaged, or holds no matrix of floating-point numbers.
         """
-        from safetensors import SafetensorError
-
         try:
             array, kind = _map_npy(path) if path.suffix == ".npy" else _map_safetensors(path)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise BadInput(f"{path} cannot be read ({error}): write it again.") from error
+        except BadInput:
+            raise
+        except Exception as error:  # of what parses a header: each its own
+            said = next(iter(str(error).splitlines()), type(error).__name__)
+            raise BadInput(f"{path} cannot be read ({said}): write it again.") from error
         if array.ndim != 2:
             raise BadInput(f"{path} has shape {array.shape}: it must be a matrix, one row a response.")
         return cls(array, kind == "BF16")
@@ -268,9 +269,11 @@ def product(matrix: Matrix, weight: np.ndarray) -> np.ndarray:
 
 
 def _map_npy(path: Path) -> tuple[np.ndarray, str]:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    array = np.lib.format.open_memmap(path, mode="r")  # never an archive, nor pickled objects
     if array.dtype in (np.float16, np.float32, np.float64):
         return array, str(array.dtype)
+    if array.dtype.kind not in "fiub":
+        raise BadInput(f"{path} holds {array.dtype}: features must be real numbers.")
     return array.astype(np.float32), "F32"  # whole numbers and the like: rare, and read whole
 
 

@@ -39,6 +39,7 @@ def raising(error: Exception) -> typer.Typer:
         (RuntimeError("[x] can't allocate memory: 9 b\nmore"), BAD_INPUT, "can't allocate memory: 9 b)"),
         (ValueError("odd\nsecond"), FAILED, f"simbench: {UNFORESEEN} (ValueError: odd): please report it"),
         (KeyError(), FAILED, f"simbench: {UNFORESEEN} (KeyError): please report it"),
+        (EOFError("no data"), FAILED, f"{UNFORESEEN} (EOFError: no data)"),
         (OSError("no number"), FAILED, f"{UNFORESEEN} (OSError: no number)"),
     ],
 )

@@ -1,5 +1,6 @@
 """A matrix on disk is read as the same numbers as in memory, and never whole."""
 
+import io
 import json
 
 import numpy as np
@@ -133,3 +134,25 @@ def test_damaged_files_are_one_sentence(tmp_path):
     ):
         with pytest.raises(BadInput, match=message):
             MappedMatrix.open(tmp_path / name)
+
+
+@pytest.mark.parametrize("damage", ["empty", "archive", "bracket", "kind", "pickle", "complex"])
+def test_a_damaged_npy_file_is_one_sentence(damage, tmp_path):
+    good, archive, pickled, complex_ = (io.BytesIO() for _ in range(4))
+    np.save(good, np.ones((3, 2), np.float32))
+    np.savez(archive, a=np.ones((3, 2)))
+    np.save(pickled, np.array([[None, 1]], object), allow_pickle=True)
+    np.save(complex_, np.ones((3, 2), complex))
+    content = {
+        "empty": b"",
+        "archive": archive.getvalue(),
+        "bracket": good.getvalue().replace(b"False", b"[[[[["),
+        "kind": good.getvalue().replace(b"<f4", b"<q4"),
+        "pickle": pickled.getvalue(),
+        "complex": complex_.getvalue(),
+    }
+    path = tmp_path / "x.npy"
+    path.write_bytes(content[damage])
+    with pytest.raises(BadInput, match=r"^\S+x.npy (cannot be read \(|holds complex)") as caught:
+        MappedMatrix.open(path)
+    assert "\n" not in str(caught.value)

@@ -46,3 +46,8 @@ def test_a_line_that_was_found_keeps_to_the_contract(line, breaches_of):
 @pytest.mark.parametrize("content", STUDIES, ids=lambda content: repr(content[:20]))
 def test_a_study_that_was_found_keeps_to_the_contract(content, breaches_of_case):
     assert not breaches_of_case(Case("study.yaml", content, ["run", "--study", "study.yaml", "--out", "new"]))
+
+
+def test_an_empty_file_of_features_keeps_to_the_contract(breaches_of_case):
+    line = ["fit", "log.csv", "--features", "emb.npy", "--estimator", "naive", "--out", "new"]
+    assert not breaches_of_case(Case("emb.npy", b"", line))
