@@ -1,10 +1,10 @@
 """Plug-ins that installed distributions register as entry points: each name belongs to one distribution."""
 
+import os
 import sys
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import Any
 
 from simbench.errors import BadInput
@@ -41,8 +41,15 @@ def _points(group: str) -> tuple[tuple[str, EntryPoint], ...]:
 
     They are looked for again when something was installed, or another place is searched.
     """
-    places = ((path, Path(path).stat().st_mtime_ns) for path in sys.path if Path(path).is_dir())
-    return _looked_up(group, tuple(places), entry_points)
+    return _looked_up(group, tuple((path, _changed(path or ".")) for path in sys.path), entry_points)
+
+
+def _changed(path: str) -> int:
+    """When something was last installed in a folder; 0 if it is not there."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 @lru_cache(maxsize=64)
