@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from simbench.files.location import Location
 from simbench.score.moments import over_replicates
-from simbench.study import run as study
 from simbench.study.config import StudyConfig, cells_of
+from simbench.study.folder import describe
 from simbench.study.policies import COLUMNS, downstream_table
 from simbench.study.policy_settings import Downstream
 from simbench.study.protocol import EvaluationProtocol
@@ -46,7 +46,7 @@ def cells():
 @pytest.fixture(scope="module")
 def table(cells, tmp_path_factory):
     folder = Location(tmp_path_factory.mktemp("curves"))
-    study._claim(folder, CONFIG)
+    describe(folder, CONFIG)
     for number, cell in enumerate(cells):
         if (cell.estimator, cell.world, cell.protocol.name) != ("oracle", PLAIN, "other"):
             predictions = predictions_for(number, cell)
