@@ -91,6 +91,7 @@ NETWORK = {"heads": ["reward"], "inputs": "features", "width": 3}
         ((), {"networks": [{**NETWORK, "heads": ["thing"]}]}, r"networks\.0\.heads\.0"),
         ((), {"networks": [{**NETWORK, "inputs": "truth"}]}, r"networks\.0\.inputs must be"),
         ((), {"networks": [{**NETWORK, "width": 4}]}, "reads a matrix of another width"),
+        ((), {"networks": [{**NETWORK, "width": 2}]}, "reads a matrix of another width"),
         ((), {"networks": {"0": NETWORK}}, "networks must be a valid"),
         ((), {"context": []}, "reads a matrix of another width"),
         ((), {"context": [{"name": "age"}]}, r"context\.0\.kind is missing"),
