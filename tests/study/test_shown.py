@@ -74,8 +74,8 @@ def test_the_criterion_of_a_search_reads_what_was_shown_alone(chat):
     estimator = find("ips-clipped")(epochs=1)
     log = replace(log, propensity=truth.propensity)
     elsewhere = np.where(log.shown[0, :, None], log.features, log.features[::-1] - 1)
-    first, second = (held_out_criterion(estimator, replace(log, features=x)) for x in (log.features, elsewhere))
-    assert first == second
+    found = [held_out_criterion(estimator, replace(log, features=x)) for x in (log.features, elsewhere)]
+    assert found[0] == found[1]
 
 
 def test_tables_of_a_simulated_log_hold_what_was_shown(chat):
