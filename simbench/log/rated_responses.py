@@ -169,7 +169,7 @@ def read_features(path: Path, n_rows: int) -> Matrix:
     found = first_not_finite(matrix)
     if found is not None:
         raise BadInput(
-            f"{path}, row {found[0] + 1}, column {found[1] + 1}: not finite; embed that response again."
+            f"{path}, row {found[0]}, column {found[1]}: not finite; embed that response again."
         )
     matrix.is_checked = True
     return matrix[:] if matrix.nbytes <= IN_MEMORY else matrix

@@ -128,7 +128,7 @@ def test_a_cell_that_is_no_number_is_named(fit):
     dirty = FRAME.astype({"emb_0": str})
     dirty.loc[3, "emb_0"] = "-"
     said = fit(dirty, name="dirty.csv", code=2)
-    assert "dirty.csv, row 4 (line 5), column 'emb_0': a feature must be a finite number, got '-'." in said
+    assert "dirty.csv, row 3 (line 5), column 'emb_0': a feature must be a finite number, got '-'." in said
 
 
 def test_a_column_of_lists_is_read_by_its_name(fit, simbench, tmp_path):

@@ -40,9 +40,9 @@ def test_clicks_are_words_or_numbers(yes, no):
 
 @pytest.mark.parametrize("wrong", ["maybe", "2", 2, 0.5, "nan", "1_0", [1], b"1", "on"])
 def test_what_is_no_click_is_named(wrong):
-    with pytest.raises(BadInput, match=r"the table, row 3, column 'x': must be 0 or 1, got "):
+    with pytest.raises(BadInput, match=r"the table, row 2, column 'x': must be 0 or 1, got "):
         clicks(table_of(1, 0, wrong), "x")
-    with pytest.raises(BadInput, match="row 2, column 'x': the value is missing"):
+    with pytest.raises(BadInput, match="row 1, column 'x': the value is missing"):
         clicks(table_of(1, None, wrong), "x")
 
 
@@ -63,7 +63,7 @@ def test_labels_are_empty_where_there_is_none(tmp_path):
 def test_a_wrong_label_is_in_its_own_row(tmp_path):
     """Rows without a label count."""
     table = text_of(tmp_path, *[""] * 100, *["0"] * 356, "2")
-    with pytest.raises(BadInput, match=r"a\.csv, row 457 \(line 458\), column 'x': must be 0 or 1, got '2'"):
+    with pytest.raises(BadInput, match=r"a\.csv, row 456 \(line 458\), column 'x': must be 0 or 1, got '2'"):
         labels(table, "x")
 
 
@@ -83,7 +83,7 @@ def test_numbers_of_every_type_are_float64(tmp_path):
     "wrong", ["-", "1,5", "1_000", "inf", "nan", "1e999", [1], b"1", datetime(2026, 1, 1)]
 )
 def test_what_is_no_number_is_named(wrong):
-    with pytest.raises(BadInput, match="row 2, column 'x': must be a finite number, got "):
+    with pytest.raises(BadInput, match="row 1, column 'x': must be a finite number, got "):
         numbers(table_of(1, wrong), "x")
     assert not np.isfinite(as_numbers(pd.Series([wrong], dtype=object))[0])
 
@@ -91,7 +91,7 @@ def test_what_is_no_number_is_named(wrong):
 @pytest.mark.parametrize("wrong", [0, -0.1, 1.01, 1e-300, 1e-39])
 def test_probabilities_do_not_vanish_in_32_bits(wrong):
     assert probabilities(table_of(1, 0.5, 1e-37), "x").tolist() == [1, 0.5, 1e-37]
-    with pytest.raises(BadInput, match=r"row 2, column 'x': must lie in \(0, 1\], and not vanish"):
+    with pytest.raises(BadInput, match=r"row 1, column 'x': must lie in \(0, 1\], and not vanish"):
         probabilities(table_of(1, wrong), "x")
 
 
@@ -110,9 +110,9 @@ def test_identifiers_may_be_dates_and_are_never_lists():
         1,
         0,
     ]
-    with pytest.raises(BadInput, match="row 2, column 'x': the value is missing"):
+    with pytest.raises(BadInput, match="row 1, column 'x': the value is missing"):
         identifiers(table_of("a", None), "x")
-    with pytest.raises(BadInput, match="row 2, column 'x': must be a text, or chat messages"):
+    with pytest.raises(BadInput, match="row 1, column 'x': must be a text, or chat messages"):
         identifiers(table_of("a", [1, 2]), "x")
 
 
@@ -146,7 +146,7 @@ def test_a_context_can_be_read_otherwise(tmp_path):
     assert context_values(table, "x:levels").tolist() == ["1", "2", "1"]
     assert context_values(table, "x:levels").name == "x:levels"
     assert context_values(table_of("1", "2"), "x:number").tolist() == [1, 2]
-    with pytest.raises(BadInput, match="row 2, column 'x': must be a finite number, got 'b'"):
+    with pytest.raises(BadInput, match="row 1, column 'x': must be a finite number, got 'b'"):
         context_values(table_of("1", "b"), "x:number")
     decimals = context_values(table_of(Decimal("1.5"), Decimal(2)), "x")
     assert decimals.tolist() == [1.5, 2] and pd.api.types.is_numeric_dtype(decimals)
@@ -154,7 +154,7 @@ def test_a_context_can_be_read_otherwise(tmp_path):
 
 def test_empty_cells_are_a_level_on_request(tmp_path):
     table = text_of(tmp_path, "EU", "", "NA")
-    with pytest.raises(BadInput, match=r"row 2 \(line 3\), column 'x': the value is missing"):
+    with pytest.raises(BadInput, match=r"row 1 \(line 3\), column 'x': the value is missing"):
         context_values(table, "x")
     assert context_values(table, "x:missing").tolist() == ["EU", "(missing)", "NA"]
     assert context_values(table_of(1, None), "x:missing").tolist() == ["1", "(missing)"]
@@ -170,7 +170,7 @@ def test_a_timestamp_is_read_as_hour_or_weekday(tmp_path):
         assert context_values(table, "x:weekday").tolist() == days
     for wrong in ("yesterday", 1769900000, "31.01.2026"):
         with pytest.raises(
-            BadInput, match="row 2, column 'x': must be a timestamp such as 2026-01-31 14:30:00"
+            BadInput, match="row 1, column 'x': must be a timestamp such as 2026-01-31 14:30:00"
         ):
             context_values(table_of("2026-01-31", wrong), "x:hour")
 

@@ -59,13 +59,13 @@ def test_a_column_with_another_role_is_no_feature():
 )
 def test_a_cell_that_is_no_number_is_named_with_its_row(cell, said):
     table = open_table(FRAME.assign(emb_2=pd.Series([1, cell], dtype=object)))
-    with pytest.raises(BadInput, match=f"row 2, column 'emb_2': a feature {said}"):
+    with pytest.raises(BadInput, match=f"row 1, column 'emb_2': a feature {said}"):
         features_of("col:emb_", table, {})
 
 
 def test_what_overflows_32_bits_is_not_finite():
     with pytest.raises(
-        BadInput, match=r"row 2, column 'emb_0': a feature must be a finite number, got 1e\+300"
+        BadInput, match=r"row 1, column 'emb_0': a feature must be a finite number, got 1e\+300"
     ):
         features_of("col:emb_", open_table(FRAME.assign(emb_0=[1, 1e300])), {})
 
@@ -109,7 +109,7 @@ def test_a_column_of_lists_holds_the_features(rows):
 )
 def test_a_list_that_is_none_is_named_with_its_row(second, said):
     table = open_table(pd.DataFrame({"v": pd.Series([[1, 2], second], dtype=object)}))
-    with pytest.raises(BadInput, match=f"row 2, column 'v': {said}"):
+    with pytest.raises(BadInput, match=f"row 1, column 'v': {said}"):
         features_of("col:v", table, {})
 
 

@@ -227,3 +227,21 @@ def test_an_empty_folder_and_a_missing_library(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
     with pytest.raises(BadInput, match=r"pip install 'simbench-rm\[hub\]'"):
         open_table("hub:nvidia/HelpSteer")
+
+
+def test_a_data_set_is_known_by_the_content_of_its_folder_or_by_its_commit(tmp_path, monkeypatch):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.jsonl").write_text("{}\n")
+    before = hub.hub_fingerprint(f"hub:{tmp_path / 'set'}")
+    (tmp_path / "set" / "train.jsonl").write_text("{} \n")
+    assert before.startswith("sha256:") and hub.hub_fingerprint(f"hub:{tmp_path / 'set'}") != before
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(hub, "hub_reachable", lambda: False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    assert hub.hub_fingerprint("hub:someone/set") == "commit:unknown"
+    refs = tmp_path / "datasets--someone--set" / "refs"
+    refs.mkdir(parents=True)
+    (refs / "main").write_text("abc\n")
+    (refs / "v2").write_text("def")
+    assert hub.hub_fingerprint("hub:someone/set:test") == "commit:abc"
+    assert hub.hub_fingerprint("hub:someone/set@v2") == "commit:def"

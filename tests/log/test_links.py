@@ -113,11 +113,11 @@ def test_the_link_that_is_asked_for_is_taken(load):
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"votes": [[1, 2], [1, 2, 3]]}, {}, "row 2, column 'votes': has 3 vote levels, the first row 2"),
+        ({"votes": [[1, 2], [1, 2, 3]]}, {}, "row 1 .line 2., column 'votes': has 3 vote levels, the first row 2"),
         (
             {"votes": [[1, 2], [0, 1], [3, -1], [-1, 0]]},
             {},
-            "row 3, column 'votes': a vote count is negative",
+            "row 2 .line 3., column 'votes': a vote count is negative",
         ),
         ({"votes": [[0, 0], [0, 0]]}, {}, "no row has a usable rating"),
         ({"rating": ["a", None]}, {}, "no row has a usable rating"),

@@ -54,15 +54,15 @@ def test_contents_may_be_parts_that_are_texts():
     ],
 )
 def test_a_list_of_something_else_is_named(wrong):
-    with pytest.raises(BadInput, match="the table, row 2, column 'x': must be a text, or chat messages"):
+    with pytest.raises(BadInput, match="the table, row 1, column 'x': must be a text, or chat messages"):
         responses_of(table_of("a", wrong), "x", after_prompt=False)
 
 
 def test_an_empty_conversation_and_a_missing_prompt_are_named():
-    with pytest.raises(BadInput, match="row 1, column 'x': holds no chat message"):
+    with pytest.raises(BadInput, match="row 0, column 'x': holds no chat message"):
         prompts_of(table_of([]), "x")
-    with pytest.raises(BadInput, match="row 2, column 'x': the value is missing"):
+    with pytest.raises(BadInput, match="row 1, column 'x': the value is missing"):
         prompts_of(table_of("a", None), "x")
     empty = table_of("a", [])
-    with pytest.raises(BadInput, match="row 2, column 'x': holds no chat message"):
+    with pytest.raises(BadInput, match="row 1, column 'x': holds no chat message"):
         responses_of(empty, "x", after_prompt=True)

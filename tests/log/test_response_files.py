@@ -58,7 +58,7 @@ def test_lines_are_read_as_they_stand_and_blank_ones_count(tmp_path):
         (
             "a.csv",
             b"a,b\n1,2\n3,4,5\n",
-            r"row 2: has 3 cells, the first line 2 \(the separator read is the comma\)\.$",
+            r"row 1: has 3 cells, the first line 2 \(the separator read is the comma\)\.$",
         ),
         ("a.csv", b"a,b\n", "holds no responses"),
         ("a.csv", b"\xff\n", "line 1: byte 0xff is not UTF-8 text: name its encoding"),
@@ -195,7 +195,7 @@ def test_features_are_kept_on_disk_above_a_size_and_checked_once(tmp_path, monke
         ("x.npy", r"x.npy has shape \(3, 2\), but there are 4 responses: one row each"),
         ("long.npy", r"long.npy has shape \(5, 2\), but there are 4 responses: one row each"),
         ("flat.npy", r"flat.npy has shape \(4,\): it must be a matrix"),
-        ("nan.npy", r"nan.npy, row 4, column 2: not finite"),
+        ("nan.npy", r"nan.npy, row 3, column 1: not finite"),
     ],
 )
 def test_features_that_cannot_be_used_are_named(name, message, tmp_path):
@@ -223,7 +223,7 @@ def test_the_trait_is_that_of_the_rows_that_are_kept(load):
     with pytest.raises(BadInput, match=r"a.parquet has no column 'size' to take the trait from"):
         load(frame, trait="size")
     for value in ("inf", "old", ""):
-        with pytest.raises(BadInput, match=r"a.parquet, row 3, column 'age': must be a finite number"):
+        with pytest.raises(BadInput, match=r"a.parquet, row 2, column 'age': must be a finite number"):
             load(frame.assign(age=["3", "4", value, "x"]), trait="age")
 
 
@@ -263,7 +263,7 @@ def test_chat_messages_are_prompts_and_responses(tmp_path):
 
 def test_a_missing_prompt_is_an_error(tmp_path):
     rows = [{"prompt": p, "response": "a b", "rating": n} for n, p in enumerate(("p", None))]
-    with pytest.raises(BadInput, match=r"a\.jsonl, row 2, column 'prompt': the value is missing"):
+    with pytest.raises(BadInput, match=r"a\.jsonl, row 1 \(line 2\), column 'prompt': the value is missing"):
         load_responses(lines(tmp_path / "a.jsonl", rows))
 
 
@@ -274,7 +274,7 @@ def test_a_missing_prompt_is_an_error(tmp_path):
 def test_votes_that_are_no_counts_are_named(votes, tmp_path):
     rows = [{"prompt": "p", "response": "a b", "votes": cell} for cell in ([1, 2], votes)]
     with pytest.raises(
-        BadInput, match=r"row 2, column 'votes': must be the counts of votes by level, such as"
+        BadInput, match=r"row 1 .line 2., column 'votes': must be the counts of votes by level, such as"
     ):
         load_responses(lines(tmp_path / "a.jsonl", rows))
 

@@ -94,27 +94,27 @@ def test_clicks_are_words_or_numbers(word, click):
 @pytest.mark.parametrize(
     ("change", "columns", "message"),
     [
-        ({"clicked": [0, 1, "maybe", 0]}, {}, "row 3, column 'clicked': must be 0 or 1, got 'maybe'"),
-        ({"clicked": [0, 1, 2, 3]}, {}, "row 3, column 'clicked': must be 0 or 1, got"),
+        ({"clicked": [0, 1, "maybe", 0]}, {}, "row 2, column 'clicked': must be 0 or 1, got 'maybe'"),
+        ({"clicked": [0, 1, 2, 3]}, {}, "row 2, column 'clicked': must be 0 or 1, got"),
         (
             {"prompt": ["a", None, "b", None]},
             {"groups": "prompt"},
-            "row 2, column 'prompt': the value is",
+            "row 1, column 'prompt': the value is",
         ),
         (
             {"alpha": [0.5, 0.5, "high", "low"]},
             {"propensity": "alpha"},
-            "row 3, column 'alpha': must be a finite number",
+            "row 2, column 'alpha': must be a finite number",
         ),
         (
             {"alpha": [0.5, np.inf, 1, 1]},
             {"propensity": "alpha"},
-            "row 2, column 'alpha': must be a finite number",
+            "row 1, column 'alpha': must be a finite number",
         ),
         (
             {"label": [np.nan, 1, 0.5, 0]},
             {"labels": "label"},
-            "row 3, column 'label': must be 0 or",
+            "row 2, column 'label': must be 0 or",
         ),
         ({}, {"context": ("devise",)}, "no column 'devise'. Did you mean 'device'"),
         ({}, {"context": ("xyzxyz",)}, "It has: f_0, clicked"),

@@ -124,7 +124,7 @@ def read_delimited(text: Text, name: str, separator: str | None) -> tuple[pa.Tab
     original = Delimited(text, separator, table.num_rows)
     if text.utf8.count(b'"') % 2 and original._records is not None:  # the last cell swallowed the rest
         raise BadInput(
-            f"{name}, row {table.num_rows} (line {original.line_of(table.num_rows - 1)}): a quotation "
+            f"{name}, row {table.num_rows - 1} (line {original.line_of(table.num_rows - 1)}): a quotation "
             "mark is opened and never closed."
         )
     return table, original
@@ -163,7 +163,7 @@ def _given(separator: str) -> str:
 def _why(name: str, separator: str, wrong: list[Any], error: Exception) -> str:
     if wrong:
         row = wrong[0]
-        number = "a row" if row.number is None else f"row {row.number - 1}"
+        number = "a row" if row.number is None else f"row {row.number - 2}"
         return (
             f"{name}, {number}: has {row.actual_columns} cells, the first line {row.expected_columns} "
             f"(the separator read is the {SEPARATORS.get(separator, separator)})."

@@ -112,16 +112,14 @@ class Table:
         return f"{', '.join(names[:MOST_NAMES])}{more}"
 
     def place(self, row: int, column: str | None = None) -> str:
-        """Name a place in the words of a message: ``log.csv, row 3 (line 4), column 'x'``.
+        """Name a place in the words of a message: ``log.csv, row 2 (line 4), column 'x'``.
 
         Parameters
         ----------
         row : int
-            The row, from 0; people count from 1.
+            The row, from 0 as data frames count; of a text file the line is named too.
         column : str, optional
         """
         line = None if self.original is None else self.original.line_of(row)
-        said = f"{self.name}, row {row + 1}"
-        if line is not None and line != row + 1:
-            said += f" (line {line})"
+        said = f"{self.name}, row {row}" + ("" if line is None else f" (line {line})")
         return said if column is None else f"{said}, column {column!r}"

@@ -80,7 +80,7 @@ def test_a_frame_may_have_any_index_and_numbers_as_names():
     frame = pd.DataFrame({0: [1.0, 2.0], 1: [3.0, 4.0]}, index=pd.Index(["p", "q"], name="prompt"))
     table = read_table(frame)
     assert list(table.frame) == ["prompt", "0", "1"] and table.frame.prompt.tolist() == ["p", "q"]
-    assert table.place(1, "0") == "the table, row 2, column '0'"
+    assert table.place(1, "0") == "the table, row 1, column '0'"
     unnamed = read_table(pd.DataFrame({"a": [1, 2]}, index=[7, 9]))
     assert list(unnamed.frame) == ["a"] and unnamed.frame.index.tolist() == [0, 1]
     ordered = pd.Categorical(["no", "yes"], categories=["yes", "no"], ordered=True)
@@ -125,7 +125,7 @@ def test_urls_are_read_like_files(tmp_path):
     try:
         check_types(read_table("memory://tables/a.parquet").frame)
         table = read_table("memory://tables/a.csv")
-        assert table.frame.a.tolist() == ["001"] and table.place(0) == "memory://tables/a.csv, row 1 (line 2)"
+        assert table.frame.a.tolist() == ["001"] and table.place(0) == "memory://tables/a.csv, row 0 (line 2)"
         assert read_table("memory://tables/parts").frame.x.tolist() == [1, 1, 1]
         with pytest.raises(BadInput, match=r"memory://tables/b\.csv does not exist"):
             read_table("memory://tables/b.csv")

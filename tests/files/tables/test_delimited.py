@@ -56,10 +56,10 @@ def test_one_column_needs_no_separator(tmp_path):
         ("", "is empty"),
         ("\n\r\n", "is empty"),
         ("a,b\n", "holds no responses"),
-        ("a,b\n1,2\n\n3\n", r", row 2: has 1 cells, the first line 2 \(the separator read is the comma\)"),
-        ("a;b\n1;2;3\n", r", row 1: has 3 cells, the first line 2 \(the separator read is the semicolon\)"),
+        ("a,b\n1,2\n\n3\n", r", row 1: has 1 cells, the first line 2 \(the separator read is the comma\)"),
+        ("a;b\n1;2;3\n", r", row 0: has 3 cells, the first line 2 \(the separator read is the semicolon\)"),
         ("a,b,a\n1,2,3\n", "has two columns of the name 'a': rename one"),
-        ('a,b\n1,x\n2,"y\n3,4\n', r", row 2 \(line 3\): a quotation mark is opened and never closed"),
+        ('a,b\n1,x\n2,"y\n3,4\n', r", row 1 \(line 3\): a quotation mark is opened and never closed"),
         (b"PAR1xxxx", "is no text but a parquet file: give it the ending that says so"),
         (b"PK\x03\x04xx", "is no text but a zip archive"),
         ("a\0,b\n1,2\n", "is no text, or text in UTF-16 without its mark: then say --encoding utf-16"),
@@ -75,11 +75,11 @@ def test_what_is_wrong_is_one_sentence(content, said, tmp_path):
 def test_places_are_rows_and_lines_as_people_count_them(end, tmp_path):
     table = read(tmp_path, end.join(["a,b", f'1,"x{end}y"', "", "3,4", "5,6"]))
     path = tmp_path / "a.csv"
-    assert table.place(0) == f"{path}, row 1 (line 2)"
-    assert table.place(1, "b") == f"{path}, row 2 (line 5), column 'b'"
-    assert table.place(2, "a") == f"{path}, row 3 (line 6), column 'a'"
+    assert table.place(0) == f"{path}, row 0 (line 2)"
+    assert table.place(1, "b") == f"{path}, row 1 (line 5), column 'b'"
+    assert table.place(2, "a") == f"{path}, row 2 (line 6), column 'a'"
     hidden = read(tmp_path, 'a,b\n5" screen,1\n6",2\n7",3\n')  # marks that are letters
-    assert len(hidden) == 3 and hidden.place(1) == f"{path}, row 2"
+    assert len(hidden) == 3 and hidden.place(1) == f"{path}, row 1"
 
 
 def test_a_column_that_is_not_there_is_named_with_the_nearest(tmp_path):
@@ -96,4 +96,4 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest(tmp_path):
 def test_numbers_of_rows_have_no_separators(tmp_path):
     """So that people find them by searching."""
     table = read(tmp_path, "a\n" + "1\n" * 1500)
-    assert table.place(1233, "a") == f"{tmp_path / 'a.csv'}, row 1234 (line 1235), column 'a'"
+    assert table.place(1233, "a") == f"{tmp_path / 'a.csv'}, row 1233 (line 1235), column 'a'"

@@ -35,10 +35,10 @@ def test_nested_values_stay_as_they_are(tmp_path):
     assert frame.a.tolist() == [[1, {"x": None}], []] and frame.b.tolist() == [{"k": "v"}, None]
 
 
-def test_a_row_is_told_with_its_line_where_they_differ(tmp_path):
+def test_a_row_is_told_with_its_line(tmp_path):
     table = read(tmp_path, '{"a": 1}', "", '{"a": 2}')
-    assert table.place(0, "a") == f"{tmp_path / 'a.jsonl'}, row 1, column 'a'"
-    assert table.place(1, "a") == f"{tmp_path / 'a.jsonl'}, row 2 (line 3), column 'a'"
+    assert table.place(0, "a") == f"{tmp_path / 'a.jsonl'}, row 0 (line 1), column 'a'"
+    assert table.place(1, "a") == f"{tmp_path / 'a.jsonl'}, row 1 (line 3), column 'a'"
 
 
 @pytest.mark.parametrize(
