@@ -78,7 +78,7 @@ def test_notes_name_their_situation_where_there_are_several():
 
 def test_a_world_by_name():
     low, high = (sb.world("exclusive", bias_level=level, size=200, seed=3, test_size=100) for level in (0, 2))
-    assert np.array_equal(low.train.features, high.train.features) and low.config.test_size == 100
+    assert np.array_equal(low.train.features, high.train.features) and low.config.responses.test_size == 100
     assert len(sb.world("signals", size=200).train.reward) == 200
     for wrong, message in (
         ({"name": "exclusiv"}, "Did you mean 'exclusive'"),
