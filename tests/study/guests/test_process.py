@@ -100,20 +100,24 @@ def test_a_session_that_is_over_says_so(guest, cell_of):
     assert second.predict(log.features).shape == (2, 200)
 
 
-def test_the_process_ends_with_the_one_that_started_it(guest, cell_of):
-    """A bench that is killed leaves nothing behind."""
+def test_the_process_ends_with_the_one_that_started_it(guest):
+    """A bench that is killed in the middle of a fit leaves nothing behind."""
     code = (
-        "import sys, time; from simbench.study.guests import kinds, process; "
-        f"kinds.find({guest('Honest')!r}); print(process.hosting().process.pid, flush=True); time.sleep(600)"
+        "import numpy as np; from simbench.log.feedback import FeedbackLog; "
+        "from simbench.study.guests import kinds, process; "
+        f"kind = kinds.find({guest('Hang')!r}); print(process.hosting().process.pid, flush=True); "
+        "x = np.ones((4, 1), dtype=np.float32); "
+        "kind().fit_replicates(FeedbackLog(x, np.array([[0, 1, 0, 1]], dtype=np.float32), np.arange(4)))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as bench:
-        served_by = int(bench.stdout.readline())
-        assert psutil.pid_exists(served_by)
+        served_by = psutil.Process(int(bench.stdout.readline()))
+        end = time.monotonic() + 60
+        while not (left := served_by.children()) and time.monotonic() < end:
+            time.sleep(0.05)
         bench.send_signal(signal.SIGKILL)
-    end = time.monotonic() + 5
-    while psutil.pid_exists(served_by) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not psutil.pid_exists(served_by)
+    assert len(left) == 1
+    _, alive = psutil.wait_procs([served_by, *left], timeout=10)
+    assert alive == []
 
 
 @CONFINED
