@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -13,7 +14,9 @@ from simbench.errors import BadInput
 FAILED, BAD_INPUT = 1, 2
 UNFORESEEN = "an error that simbench did not foresee"
 # click's, of which typer has a copy in some versions: no name of it is public
-CommandLineError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+CommandLineError: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
 
 
 def run_command(app: typer.Typer, arguments: Sequence[str]) -> int:
@@ -69,7 +72,7 @@ def print_anywhere() -> None:
     if not sys.stderr.isatty():  # transformers reads this when it is imported
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a stream that a caller put in place may be of any class
+        if isinstance(stream, TextIOWrapper):  # a caller may have put another in place
             stream.reconfigure(errors="replace")
 
 
