@@ -74,7 +74,9 @@ def of_study(out: Path) -> Pieces:
 def of_reproduction(out: Path) -> Pieces:
     """As of a study, and the measured values of the document."""
     values = out / "paper_repro.json"
-    return of_study(out) | ({"values": digest(values.read_text())} if values.exists() else {})
+    if not values.exists():
+        return of_study(out)
+    return of_study(out) | {"values": digest(json.dumps(_without_times(json.loads(values.read_text()))))}
 
 
 def of_model(out: Path) -> Pieces:
