@@ -46,7 +46,7 @@ def raising(error: Exception) -> typer.Typer:
 def test_every_error_is_one_sentence(error, code, said, capsys):
     assert run_command(raising(error), []) == code
     err = capsys.readouterr().err
-    assert said in err and err.count("\n") == 1 and "Traceback" not in err
+    assert said in err and "\n" not in err.strip() and "Traceback" not in err
     with pytest.raises(type(error)):
         run_command(raising(error), ["--debug"])
 
