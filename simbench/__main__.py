@@ -3,7 +3,7 @@
 import os
 import sys
 
-from simbench.study.interrupt import end_at_once, end_within, exit_code, heed, is_stopped
+from simbench.stops import end_at_once, end_within, exit_code, heed, is_stopped
 
 GRACE = 2.0  # seconds in which the interpreter closes what is open
 

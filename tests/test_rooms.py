@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Each may import from those before it. Worlds and training do not know each other, nor reward and repro.
 FLOORS = (
-    ("_compat", "errors", "streams"),
+    ("_compat", "errors", "stops", "streams"),
     ("files",),
     ("log",),
     ("worlds", "training"),

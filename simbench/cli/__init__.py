@@ -27,7 +27,7 @@ from simbench.cli import (
 from simbench.cli.ending import print_anywhere, run_command, say
 from simbench.cli.options import parsed
 from simbench.cli.stopped import stopped
-from simbench.study.interrupt import exit_code
+from simbench.stops import exit_code
 
 BENCH, OWN = "Measure estimators in simulated worlds", "Work on your own log"
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {

@@ -113,7 +113,7 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     code: Inputs = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as settings: a user's file with a behaviour is no module that another process could import."""
+        """Travel as settings: another process cannot import a user's file that holds a behaviour."""
         return Cell.model_validate, (self.model_dump(),)
 
     @property

@@ -7,7 +7,7 @@ import time
 
 from psutil import pid_exists
 
-from simbench.study.interrupt import STOPS, end_at_once
+from simbench.stops import STOPS, end_at_once
 
 SECONDS = 0.5  # between two looks at the parent
 

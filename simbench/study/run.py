@@ -7,13 +7,13 @@ import pandas as pd
 
 from simbench.errors import BadInput
 from simbench.files.location import Location
+from simbench.stops import remembered
 from simbench.study import policies, secret
 from simbench.study.cell import Cell, Outcome, ended
 from simbench.study.config import StudyConfig, cells_of, validate, validate_worlds
 from simbench.study.executors.executor import Executor
 from simbench.study.executors.local import Local
 from simbench.study.folder import config_digest, describe, described, is_described, is_of
-from simbench.study.interrupt import remembered
 from simbench.study.observers import CellObserver, PhaseObserver, unseen
 from simbench.study.scoring import Scorer
 from simbench.study.shards import Shards

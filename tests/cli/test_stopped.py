@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from simbench.cli.stopped import stopped
-from simbench.study.interrupt import STOPS
+from simbench.stops import STOPS
 
 LONG = ("run", "--estimators", "naive,oracle,ips", "--size", "20000", "--replicates", "200", "--jobs", "2")
 

@@ -14,6 +14,7 @@ import torch
 from simbench import __version__
 from simbench.errors import BadInput
 from simbench.files.location import Location
+from simbench.stops import remembered
 from simbench.study import run as study
 from simbench.study.cell import Outcome
 from simbench.study.config import StudyConfig, cells_of, under, validate
@@ -21,7 +22,6 @@ from simbench.study.executors.local import Local
 from simbench.study.executors.worker import died
 from simbench.study.finished import read_study, situations
 from simbench.study.folder import describe, environment, is_of
-from simbench.study.interrupt import remembered
 from simbench.study.policy_settings import Downstream
 from simbench.study.protocol import EvaluationProtocol
 from simbench.study.run import run

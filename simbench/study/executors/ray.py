@@ -15,10 +15,10 @@ import torch
 
 from simbench._compat import VERSION
 from simbench.errors import BadInput
+from simbench.stops import handlers_kept
 from simbench.study.cell import Cell, Outcome
 from simbench.study.executors.executor import RETRIES
 from simbench.study.executors.worker import died, run_alone
-from simbench.study.interrupt import handlers_kept
 from simbench.study.shards import Shards
 
 try:

@@ -191,7 +191,7 @@ def test_an_interrupt_that_python_ignores_is_remembered():
     """Raised in the callback of a weak reference, where Python prints it and goes on."""
     script = """
 import os, signal, weakref
-from simbench.study.interrupt import remembered
+from simbench.stops import remembered
 
 class Thing:
     pass

@@ -11,7 +11,8 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from simbench.study import interrupt, orphan
+from simbench.study import orphan
+from simbench import stops as interrupt
 
 WAITS = """
     import time
@@ -50,8 +51,8 @@ def heeds():
 def begun(body: str, ignoring: str = "", patience: float = interrupt.PATIENCE) -> subprocess.Popen:
     script = f"""
 import signal, sys
-from simbench.study import interrupt
-from simbench.study.interrupt import exit_code, heed
+from simbench import stops as interrupt
+from simbench.stops import exit_code, heed
 if {ignoring!r}:
     signal.signal(signal.{ignoring or "SIGINT"}, signal.SIG_IGN)
 interrupt.PATIENCE = {patience}
