@@ -11,8 +11,8 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from simbench.study import orphan
 from simbench import stops as interrupt
+from simbench.study import orphan
 
 WAITS = """
     import time

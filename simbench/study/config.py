@@ -178,6 +178,10 @@ def validate(config: StudyConfig, cells: list[Cell]) -> None:
     unknown = sorted(set(config.estimators_in) - {world.name for world in config.worlds})
     if unknown:
         raise BadInput(f"estimators_in names {unknown[0]!r}, which is no world of this study.")
+    of_name = [world.name for world in dict.fromkeys(config.worlds)]
+    twice = sorted({name for name in of_name if of_name.count(name) > 1})
+    if twice:
+        raise BadInput(f"two different worlds are called {twice[0]!r}: give each a name of its own.")
     names = [protocol.name for protocol in config.protocols]
     if len(set(names)) < len(names):
         raise BadInput(f"two protocols have the same name ({', '.join(names)}): give each its own.")

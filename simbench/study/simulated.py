@@ -20,10 +20,10 @@ def log_table(log: FeedbackLog, world: WorldConfig) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``response_id``, ``prompt_id``; ``user_id`` where users see several pages; ``clicked``; further signals
-        where the world has them (``copied``, ``upvoted``, ``regenerated``, or ``clicked_2`` of a second
-        user); context where it is logged
-        (``user_activity``, ``position``, ``session_1``, ...); features ``emb_0``, ``emb_1``, ...
+        ``response_id``, ``prompt_id``; ``user_id`` where users see several pages; ``clicked``; further
+        signals where the world has them (``copied``, ``upvoted``, ``regenerated``, or ``clicked_2`` of a
+        second user); context where it is logged (``user_activity``, ``position``, ``session_1``, ...);
+        features ``emb_0``, ``emb_1``, ...
     """
     number = np.arange(log.n_rows)[log.rows_shown(0)]
     log = log.only_shown()

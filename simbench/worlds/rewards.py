@@ -29,30 +29,28 @@ class _OfFeatures(BaseModel, frozen=True, extra="forbid"):
     prompt_difficulty: float = Field(default=0.75, ge=0)
 
 
-class LinearReward(_OfFeatures, frozen=True):
-    """A logit that is linear in the features.
+class _OfARate(_OfFeatures, frozen=True):
+    """A logit whose intercept gives the reward its mean.
 
     Parameters
     ----------
     base_rate : float in (0, 1)
         Mean reward of the logged responses.
     """
+
+    base_rate: float = Field(default=0.5, gt=0, lt=1)
+
+
+class LinearReward(_OfARate, frozen=True):
+    """A logit that is linear in the features."""
 
     kind: Literal["linear"] = "linear"
-    base_rate: float = Field(default=0.5, gt=0, lt=1)
 
 
-class NetworkReward(_OfFeatures, frozen=True):
-    """A logit that is a random network of 16 hidden units.
-
-    Parameters
-    ----------
-    base_rate : float in (0, 1)
-        Mean reward of the logged responses.
-    """
+class NetworkReward(_OfARate, frozen=True):
+    """A logit that is a random network of 16 hidden units."""
 
     kind: Literal["mlp"] = "mlp"
-    base_rate: float = Field(default=0.5, gt=0, lt=1)
 
 
 class DrawnRatings(_OfFeatures, frozen=True):

@@ -150,7 +150,9 @@ def test_an_installed_package_is_run_and_what_fails_fails_alone(installed, tmp_p
     for name in set(chosen) - set(broken):
         assert {r["status"] for r in rows[name]} == {"ok"} and len(rows[name]) > 5
     # common random numbers: the same loss and seed on the same replicates is the same result
-    values = [[(r["metric"], r["value"]) for r in rows[who]] for who in ("acme", "acme_rewards:Acme", "naive")]
+    values = [
+        [(r["metric"], r["value"]) for r in rows[who]] for who in ("acme", "acme_rewards:Acme", "naive")
+    ]
     assert values[0] == values[1] != values[2]  # simbench's own is told another seed
     assert "failed: acme-broken, acme-flat, acme-nan, acme-silent" in done.stderr
 

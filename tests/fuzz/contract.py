@@ -67,7 +67,9 @@ def breaches(arguments: Sequence[str], folder: Path) -> list[str]:
     if ended.code == 2:
         lines = ended.err.strip().splitlines()
         said = [line for line in lines if line.startswith("simbench: ")]
-        if (len(said) != 1 or said != lines[-1:]) and "Usage: " not in ended.out + ended.err:  # lines of progress may precede it
+        if (
+            len(said) != 1 or said != lines[-1:]
+        ) and "Usage: " not in ended.out + ended.err:  # lines of progress may precede it
             found.append(f"{len(said)} sentences on stderr: {ended.err[-600:]!a}")
         if ended.warned:
             found.append(f"a warning of a library: {ended.warned[0]!a}")

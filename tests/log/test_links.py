@@ -113,7 +113,11 @@ def test_the_link_that_is_asked_for_is_taken(load):
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"votes": [[1, 2], [1, 2, 3]]}, {}, "row 1 .line 2., column 'votes': has 3 vote levels, the first row 2"),
+        (
+            {"votes": [[1, 2], [1, 2, 3]]},
+            {},
+            "row 1 .line 2., column 'votes': has 3 vote levels, the first row 2",
+        ),
         (
             {"votes": [[1, 2], [0, 1], [3, -1], [-1, 0]]},
             {},

@@ -82,7 +82,11 @@ def broken_nan(tmp_path):
         ([{"a": 1}], {}, "no column for the prompt.*--prompt-column"),
         (ROWS[:5], {"features": "emb"}, "there are 5 responses"),
         (ROWS, broken_nan, "row 2, column 1: not finite"),
-        ([{**r, "votes": [1, -1]} for r in ROWS], {"features": "emb"}, "row 0 .line 1., column 'votes'.*negative"),
+        (
+            [{**r, "votes": [1, -1]} for r in ROWS],
+            {"features": "emb"},
+            "row 0 .line 1., column 'votes'.*negative",
+        ),
         ([{**r, "rating": 3} for r in ROWS], {"features": "emb"}, "every rating is 3"),
         (ROWS, {"features": "emb", "link": "cubic"}, "link must be"),
         ([], {}, "holds no responses"),

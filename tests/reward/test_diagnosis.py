@@ -216,7 +216,7 @@ def diagnoses(request) -> dict[str, Diagnosis]:
     by_day = request.param == 4000
     found = {}
     for name in ("exclusive", "shared"):
-        config = PRESETS[name].model_copy(update={"n_features": 6} if by_day else {})
+        config = PRESETS[name].changed(**({"n_features": 6} if by_day else {}))
         seed = 78 if by_day else 77
         log, _ = build(config, 3.0, request.param, seed).draw(range(1))
         found[name] = diagnose(log, seed=seed, advise=name == "shared", **(small if by_day else {}))

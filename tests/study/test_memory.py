@@ -82,5 +82,5 @@ def test_what_cannot_be_is_one_sentence(flags, message, tmp_path, capsys):
 
 def test_a_parameter_that_an_estimator_lacks_is_bad_input():
     config = StudyConfig(estimators=("naive",), parameters={"naive": {"nope": 1}})
-    with pytest.raises(BadInput, match="'naive' does not take these parameters: .*nope"):
+    with pytest.raises(BadInput, match=r"'naive' does not take these parameters: .*nope"):
         memory_statement(config)

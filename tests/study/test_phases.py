@@ -5,7 +5,7 @@ from simbench.study.policy_settings import Downstream
 from simbench.study.run import run
 from simbench.worlds.presets import PRESETS
 
-WORLD = PRESETS["exclusive"].model_copy(update={"test_size": 60})
+WORLD = PRESETS["exclusive"].changed(test_size=100)
 CONFIG = StudyConfig(
     worlds=(WORLD,),
     bias_levels=(0.5, 1.0),

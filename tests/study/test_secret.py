@@ -83,7 +83,7 @@ def test_where_no_secret_can_be_kept_it_is_refused(tmp_path):
     with pytest.raises(BadInput, match="needs a folder of this machine"):
         secret.seed_of_study(Location("memory://bucket/study"))
     (tmp_path / secret.FILE).write_text("not a number")
-    with pytest.raises(BadInput, match="seed.secret is damaged"):
+    with pytest.raises(BadInput, match=r"seed\.secret is damaged"):
         secret.seed_of_study(Location(tmp_path))
 
 

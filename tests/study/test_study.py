@@ -32,7 +32,7 @@ from simbench.worlds.presets import PRESETS
 
 SMALL = {"test_size": 100, "n_features": 3, "n_context": 2}
 FIRST = PRESETS["exclusive"].changed(**SMALL, default_size=70)
-SECOND = PRESETS["rating"].model_copy(update=SMALL)
+SECOND = PRESETS["rating"].changed(**SMALL)
 QUICK = StudyConfig(
     worlds=(FIRST,), sizes=(60,), replicates=2, estimators=("oracle", "sklearn:GaussianNB"),
     parameters={"oracle": {"epochs": 2}},
@@ -135,6 +135,10 @@ def test_a_protocol_grants_in_place_of_the_study_and_to_some_in_place_of_all():
         (
             {"protocols": (EvaluationProtocol(), EvaluationProtocol(split="sample"))},
             r"same name \(honest, honest\)",
+        ),
+        (
+            {"worlds": (PRESETS["shared"], PRESETS["shared"].changed(misclick=0.1))},
+            "two different worlds are called 'shared'",
         ),
         ({"parameters": {"oracle": {"speed": 1}}}, "'oracle' does not take these parameters: .*speed"),
         ({"parameters": {"naive": {"lr": 1}}}, "parameters are given for 'naive', which is not among"),
