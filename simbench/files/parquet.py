@@ -37,6 +37,7 @@ def read_own_parquet(
     except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
         said = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
         raise BadInput(f"{path} cannot be read ({said}): {remedy}.") from error
+    check_plain(table, path, remedy)
     missing = [name for name in columns if name not in table]
     if missing:
         raise BadInput(f"{path} has no column {missing[0]!r}: is it another table? If not, {remedy}.")
@@ -44,3 +45,20 @@ def read_own_parquet(
         if not pd.api.types.is_numeric_dtype(table[name]):
             raise BadInput(f"{path} holds no numbers in the column {name!r}: {remedy}.")
     return table
+
+
+def check_plain(table: pd.DataFrame, path: Location, remedy: str) -> None:
+    """Check that a table holds numbers and texts alone, as all of ours do.
+
+    Raises
+    ------
+    BadInput
+        Naming the first column that holds something else.
+    """
+    for place, name in enumerate(table.columns):
+        column = table.iloc[:, place]
+        plain = column.dtype.kind in "biuf" or pd.api.types.is_string_dtype(column.dtype)
+        if column.dtype == object:
+            plain = all(value is None or isinstance(value, str | bool | float) for value in column)
+        if not plain:
+            raise BadInput(f"{path} holds no numbers or texts in the column {name!r}: {remedy}.")

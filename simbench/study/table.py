@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from simbench.errors import BadInput
 from simbench.files.location import Location
+from simbench.files.parquet import check_plain
 from simbench.files.write import write_whole
 
 COLUMNS = [
@@ -115,10 +116,13 @@ def _read(folder: str | Path | Location) -> tuple[pd.DataFrame, Footer | None]:
     content = path.read_bytes()
     try:
         table = pd.read_parquet(io.BytesIO(content), page_checksum_verification=True)
+        check_plain(table, path, "run the study again")
         said = (pq.read_schema(io.BytesIO(content)).metadata or {}).get(FOOTER)
         found = None if said is None else json.loads(said)
         cells = () if found is None else tuple((basis, count) for basis, count in found["cells"])
         return table, None if found is None else Footer(found["config"], cells)
+    except BadInput:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} cannot be read ({error}): run the study again.") from error
 

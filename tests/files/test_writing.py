@@ -110,3 +110,14 @@ def test_a_damaged_table_of_ours_is_one_sentence(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(BadInput, match=r"table.parquet cannot be read .*: again.$"):
             read_own_parquet(where, "again")
+
+
+@pytest.mark.parametrize("other", [b"x", {"a": 1}, [1.0], pd.Timestamp("2024-01-01")])
+def test_a_table_of_something_else_is_named(other, tmp_path):
+    path = tmp_path / "table.parquet"
+    good = pd.DataFrame({"a": [1.0, None], "b": ["x", None], "c": [True, False]})
+    good.to_parquet(path)
+    assert len(read_own_parquet(Location(path), "again")) == 2
+    good.assign(d=[other, other]).to_parquet(path)
+    with pytest.raises(BadInput, match="holds no numbers or texts in the column 'd': again"):
+        read_own_parquet(Location(path), "again")
