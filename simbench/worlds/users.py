@@ -97,9 +97,10 @@ class UsersLaw(Law):
     def draw(self, rng: np.random.Generator) -> Drawn:
         """Draw users, then what they do."""
         count = int(self.user.max()) + 1
-        normal, uniform = rng.standard_normal((2, count)), rng.random(count)
-        careless = uniform < self.users.careless
-        return self._given(_Effects(*normal[:, self.user], careless[self.user])).draw(rng)
+        activity, leniency = rng.standard_normal((2, count))
+        careless = rng.random(count) < self.users.careless
+        effects = _Effects(activity[self.user], leniency[self.user], careless[self.user])
+        return self._given(effects).draw(rng)
 
     def outcomes(self, rows: np.ndarray) -> Outcomes:
         """Enumerate one page, which one user sees: the mean over users of what they leave."""
