@@ -37,8 +37,8 @@ def config_of(count: int, dependence: float) -> WorldConfig:
 
 def measured(config: WorldConfig, replicates: int) -> pd.DataFrame:
     """The long table of this world."""
-    several = ("implicitrm-signals", "capture-recapture") if config.signals > 1 else ()
-    one = ("naive", "implicitrm") if config.signals == 1 else ()
+    several = ("implicitrm-signals", "capture-recapture") if config.channel.signals > 1 else ()
+    one = ("naive", "implicitrm") if config.channel.signals == 1 else ()
     study = StudyConfig(
         worlds=(config,),
         bias_levels=(BIAS_LEVEL,),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
-from pydantic import BaseModel, ByteSize, Field
+from pydantic import BaseModel, ByteSize, Field, field_validator
 
 from simbench.errors import BadInput
 from simbench.study.cell import Cell
@@ -108,6 +108,13 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     memory_budget: ByteSize = Field(default=ByteSize(MEMORY_BUDGET), ge=1 << 20, validate_default=True)
     timeout: float | None = Field(default=None, gt=0)
     downstream: Downstream | None = None
+
+    @field_validator("seed", "replicates", "label_share", "margin", "level", mode="before")
+    @classmethod
+    def _is_no_flag(cls, value: Any) -> Any:
+        if isinstance(value, bool):  # which counts as 0 or 1 elsewhere
+            raise ValueError("must be a number, not true or false")
+        return value
 
 
 def cells_of(config: StudyConfig) -> list[Cell]:

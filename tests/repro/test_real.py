@@ -12,6 +12,7 @@ from simbench.repro.document import read
 from simbench.repro.real import SOURCES, RealData
 from simbench.repro.steps import chosen
 from simbench.worlds.presets import PRESETS
+from simbench.worlds.responses import RatedFile, RatingLink
 
 
 @pytest.fixture
@@ -32,8 +33,10 @@ def test_every_twin_has_its_data_set():
     for name, world in PRESETS.items():
         if name.startswith("twin:"):
             real = RealData().in_place_of(world)
-            assert real.real is not None and real.real.path == SOURCES[name.removeprefix("twin:")][0]
-            assert (real.name, real.action_rate) == (name.replace("twin", "hub"), world.action_rate)
+            source, threshold = SOURCES[name.removeprefix("twin:")]
+            assert real.responses == RatedFile(path=source)
+            assert real.reward == RatingLink(link="threshold", threshold=threshold)
+            assert (real.name, real.behaviour) == (name.replace("twin", "hub"), world.behaviour)
 
 
 def test_flags_name_known_data_sets():

@@ -119,7 +119,7 @@ def test_a_policy_is_worth_what_a_loop_over_prompts_says(number, reward, kind, s
     expected = {"kl", "value", *(["trait"] if cell.world == WORLD else [])}
     expected |= {f"{name}_over_oracle" for name in expected - {"kl"}}
     assert set(rows.index) == expected and set(rows.knows) == {f"number {number}"}
-    assert set(rows.n_replicates) == {4} and set(rows.trait) == {cell.world.trait or ""}
+    assert set(rows.n_replicates) == {4} and set(rows.trait) == {cell.world.responses.trait or ""}
     for metric in expected & {"kl", "value", "trait"}:
         each = np.array([one[metric] for one in found])
         estimate = over_replicates(each, level=0.7)

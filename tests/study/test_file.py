@@ -7,7 +7,9 @@ from simbench.study import library
 from simbench.study.config import StudyConfig
 from simbench.study.file import Overrides, study_from
 from simbench.study.names import everyone
+from simbench.worlds.behaviours.logit import Logit
 from simbench.worlds.presets import PRESETS
+from simbench.worlds.responses import RatedFile, RatingLink
 
 
 def test_nothing_given_is_the_default_study():
@@ -22,7 +24,7 @@ def test_file_name_and_mapping_are_the_same_study(tmp_path):
     assert config == study_from(path) == study_from(str(copy)) and config.replicates == 50
     settings = {"replicates": 3, "worlds": ["shared", {"preset": "exclusive", "misclick": 0.1}]}
     first, second = study_from(settings).worlds
-    assert first == PRESETS["shared"] and second.misclick == 0.1
+    assert first == PRESETS["shared"] and second.channel.misclick == 0.1
     assert settings == {"replicates": 3, "worlds": ["shared", {"preset": "exclusive", "misclick": 0.1}]}
 
 
@@ -46,8 +48,8 @@ def test_overrides_win_over_the_source():
     assert config.estimators == ("naive", "ips") and config.grant == () and config.memory_budget == 1 << 30
     assert config.downstream is not None and config.downstream.kls == (0.5,)
     (world,) = config.worlds
-    assert (world.name, world.misclick, world.n_features) == ("shared", 0.2, 7)
-    assert (world.trait, world.salience) == ("feature:3", "trait")
+    assert (world.name, world.channel.misclick, world.responses.n_features) == ("shared", 0.2, 7)
+    assert world.responses.trait == "feature:3" and world.behaviour == Logit(reads="trait")
 
 
 def test_all_stands_for_every_installed_estimator():
@@ -62,7 +64,8 @@ def test_all_stands_for_every_installed_estimator():
 def test_real_responses_name_the_world():
     over = Overrides(real={"path": "folder/captions.jsonl.gz", "slope": 2.0})
     (world,) = study_from(None, over).worlds
-    assert world.name == "exclusive:captions" and world.real is not None and world.real.slope == 2.0
+    assert world.name == "exclusive:captions" and world.reward == RatingLink(slope=2.0)
+    assert world.responses == RatedFile(path="folder/captions.jsonl.gz")
 
 
 @pytest.mark.parametrize(
@@ -96,6 +99,8 @@ def test_a_file_that_holds_no_mapping_is_refused(tmp_path):
     ("text", "message"),
     [
         ("seed: 2024-99-99", "seed: Input should be a valid integer"),
+        ("seed: true", "seed: must be a number, not true or false"),
+        ("replicates: yes", "replicates: must be a number, not true or false"),
         ("worlds: 5", "worlds must be a list of names or settings, such as .exclusive., got 5"),
         ("worlds: exclusive", "worlds must be a list of names or settings"),
         ("worlds: []", "worlds must be a list of names or settings"),

@@ -210,7 +210,7 @@ def test_the_grid_is_run_under_every_protocol(tmp_path):
 def test_the_studies_of_the_twins_are_valid_and_the_honest_ones_leak_nothing(name):
     config = study_from(name, Overrides(n_features=8))
     cells = cells_of(config)
-    assert {c.world.n_features for c in cells} == {8} and {c.world.name for c in cells} <= PRESETS.keys()
+    assert {c.world.responses.n_features for c in cells} == {8} and {c.world.name for c in cells} <= PRESETS.keys()
     for one in cells:
         leaks = one.protocol.told(one.estimator)
         honest = one.protocol.name in ("honest", "off: all")
