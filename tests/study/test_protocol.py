@@ -18,6 +18,7 @@ from simbench.study.told_propensity import label_derived
 from simbench.training.batches import split_by_prompt
 from simbench.training.holdout import Holdout
 from simbench.training.train import train
+from simbench.worlds.channel import SignalsLaw
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
@@ -77,7 +78,8 @@ def test_labels_of_the_log_reach_a_fit_by_their_switch_alone(leak, world):
 def test_the_test_reward_reaches_a_fit_by_its_switch_alone(leak, world):
     protocol = EvaluationProtocol(split="sample", settings=SETTINGS) if leak is None else ORACLES[leak]
     reward = np.random.default_rng(0).uniform(0.02, 0.1, len(world.test.reward))
-    other = replace(world, test=replace(world.test, reward=reward))
+    law = SignalsLaw(reward, world.test.propensity[None], world.config.channel)
+    other = replace(world, test=replace(world.test, law=law))
     before, after = fitted(protocol, world), fitted(protocol, other)
     assert np.array_equal(before, after) == (leak is None)
 
@@ -190,7 +192,11 @@ def test_the_grid_is_run_under_every_protocol(tmp_path):
     cells = {(c.protocol.name, c.estimator): c for c in cells_of(config)}
     assert len(cells) == 9 and len({c.key for c in cells.values()}) == 9
     published = cells["published", "ips"]
-    assert not published.world.capped and published.world.name == TWIN.name and published.replicates == 1
+    assert (
+        not published.world.behaviour.capped
+        and published.world.name == TWIN.name
+        and published.replicates == 1
+    )
     assert published.grant == ("propensity:label-derived",) and cells["honest", "ips"].grant == ()
     assert cells["stored", "ips"].grant == ("propensity",) and cells["stored", "naive"].grant == ()
     found = run(config, tmp_path / "out")
@@ -210,11 +216,13 @@ def test_the_grid_is_run_under_every_protocol(tmp_path):
 def test_the_studies_of_the_twins_are_valid_and_the_honest_ones_leak_nothing(name):
     config = study_from(name, Overrides(n_features=8))
     cells = cells_of(config)
-    assert {c.world.responses.n_features for c in cells} == {8} and {c.world.name for c in cells} <= PRESETS.keys()
+    assert {c.world.responses.n_features for c in cells} == {8} and {
+        c.world.name for c in cells
+    } <= PRESETS.keys()
     for one in cells:
         leaks = one.protocol.told(one.estimator)
         honest = one.protocol.name in ("honest", "off: all")
-        assert not (honest and (leaks or one.protocol.split == "sample" or not one.world.capped))
+        assert not (honest and (leaks or one.protocol.split == "sample" or not one.world.behaviour.capped))
         assert not (honest and {"propensity", "class prior", "propensity:label-derived"} & set(one.grant))
     published = {p.name: p for p in config.protocols}.get("published")
     if published is not None:
