@@ -17,7 +17,7 @@ from simbench.worlds.config import WorldConfig
 from simbench.worlds.users import Users
 from simbench.worlds.world import World, build
 
-LOGS, PART = 400, 50  # simulated, and fitted at once
+LOGS, PART = 200, 50  # simulated, and fitted at once
 LEVEL, BIAS_LEVEL, SIZE, POINTS = 0.9, 1.0, 4000, 300
 WORLD = WorldConfig().changed(n_features=8, test_size=1000)
 SITUATIONS = {
