@@ -95,8 +95,8 @@ def ours(log: FeedbackLog, hidden: tuple[int, ...], epochs: int, device: str) ->
 
 def plain_loop(log: FeedbackLog, hidden: tuple[int, ...], epochs: int, device: str) -> float:
     """Seconds an epoch of one replicate in the loop that most published code runs."""
-    features = torch.as_tensor(log.features, device=device)
-    feedback = torch.as_tensor(log.feedback[0], device=device)
+    features = torch.tensor(log.features, device=device)
+    feedback = torch.tensor(log.feedback[0], device=device)
     loader = DataLoader(TensorDataset(features, feedback), batch_size=BATCH, shuffle=True)
     widths = (features.shape[1], *hidden)
     layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]

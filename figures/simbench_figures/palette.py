@@ -47,6 +47,9 @@ STYLES: dict[str, Style] = {
     "ubpr": ("#2F6F8F", ">"),
     "cubpr": ("#7FB3D5", "<"),
     "upl": ("#9467BD", ">"),
+    "pbm": ("#B07AA1", "p"),
+    "cascade-mle": ("#D48FC0", "D"),
+    "regenerate-mle": ("#7D3C78", "s"),
     # published variants have the colour of their namesake
     "ips@published": ("#E69F00", "v"),
     "multi-ips@published": ("#332288", "v"),

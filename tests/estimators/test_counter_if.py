@@ -78,8 +78,8 @@ def test_training_balances_the_representations():
     apart = []
     for kind in (CounterIF, Unbalanced):
         network = next(iter(kind(epochs=10, batch_size=128).fit_replicates(log).networks.values()))
-        network.forward(torch.as_tensor(log.features), keep=True)
-        hidden, strata = network.representation()[:2, :, :200], torch.as_tensor(log.strata)[:, :200]
+        network.forward(torch.tensor(log.features), keep=True)
+        hidden, strata = network.representation()[:2, :, :200], torch.tensor(log.strata)[:, :200]
         distance = distances(hidden)
         known = wasserstein(distance, strata != UNKNOWN, strata == UNKNOWN)
         apart.append(known / distance.mean((-1, -2)))

@@ -94,8 +94,9 @@ class Alone:
     """One replicate, trained as a textbook would."""
 
     def __init__(self, estimator, log, row, number, train_rows, held_out):
-        self.x, self.z = torch.as_tensor(log.features), torch.as_tensor(log.context)
-        self.r = torch.as_tensor(log.feedback[row])
+        # copies: a log's arrays are read-only
+        self.x, self.z = torch.tensor(log.features), torch.tensor(log.context)
+        self.r = torch.tensor(log.feedback[row])
         self.estimator, hidden = estimator, estimator.hidden
         restart = number // RESTART
         shift = [0.3 * (1 + 2 * restart), -0.8 * (1 + 2 * restart)]

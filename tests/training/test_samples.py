@@ -61,7 +61,8 @@ def test_a_step_has_the_gradient_of_torch_nn_under_autograd(wide):
     log = drawn_log(count)
     trainer = Trainer(estimator, log, list(range(count)), (), Holdout(), Execution(wide))
     # an epoch of one step, whose order and mixing are as the named streams draw them
-    steps = trainer._steps(torch.optim.SGD(trainer._parameters(), lr=0.01), estimator.objective)
+    parameters = [one for own in trainer._parameters().values() for one in own]
+    steps = trainer._steps(torch.optim.SGD(parameters, lr=0.01), estimator.objective)
     trainer._epoch(steps, stream("order"))
     order = stream("order").permutation(ROWS)
     share = torch.as_tensor(stream(8, "mixing").beta(0.5, 0.5, ROWS), dtype=torch.float32)[order]

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 from simbench.errors import BadInput
 from simbench.training.batches import split_by_prompt
 from simbench.training.holdout import Holdout
-from simbench.training.samples import Outputs
+from simbench.training.samples import Batch, Outputs
 from simbench.training.trainer import oracle_loss
 
 
@@ -74,9 +74,14 @@ LOGITS = torch.tensor([[0.3, -1.2, 2.0, 0.1], [-0.7, 0.4, -3.0, 1.0]])
 LABELS = torch.tensor([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 1.0]], dtype=torch.float64)
 
 
+def batch_of(replicates: int, rows: int, **more) -> Batch:
+    """A batch without a click."""
+    return Batch(torch.zeros(replicates, rows), torch.zeros(replicates, 1), **more)
+
+
 def test_the_oracles_loss_is_the_log_loss_of_the_reported_reward():
     """Through the link, with the calibration of the same outputs; one value a replicate."""
-    out, batch = Outputs(LOGITS), object()
+    out, batch = Outputs(LOGITS), batch_of(2, 4)
 
     def calibration(given, told):
         assert given is out and told is batch
@@ -90,11 +95,23 @@ def test_the_oracles_loss_is_the_log_loss_of_the_reported_reward():
     assert found.dtype == torch.float64
 
 
+def test_the_oracles_loss_leaves_out_what_was_not_shown():
+    estimator = SimpleNamespace(calibration=lambda *_: None, link=lambda h, c: torch.sigmoid(h))
+    shown = torch.tensor([[True, True, False, True], [False, True, False, True]])
+    found = oracle_loss(estimator, Outputs(LOGITS), batch_of(2, 4, shown=shown), LABELS)
+    for row, there in enumerate(shown):
+        reward = torch.sigmoid(LOGITS[row, there].double())
+        assert found[row].item() == pytest.approx(
+            log_loss(LABELS[row, there], reward, labels=[0, 1]), rel=1e-6
+        )
+
+
 @pytest.mark.parametrize(("logit", "bounded"), [(60.0, 1 - 1e-7), (-60.0, 1e-7)])
 def test_a_certain_reward_costs_at_most_the_log_of_1e7(logit, bounded):
     """Exactly 0 or 1 is kept 1e-7 away, so that one confident mistake is not infinite."""
     estimator = SimpleNamespace(calibration=lambda *_: None, link=lambda h, c: torch.sigmoid(h))
     for label in (0.0, 1.0):
-        loss = oracle_loss(estimator, Outputs(torch.tensor([[logit]])), None, torch.tensor([[label]]))
+        out, labels = Outputs(torch.tensor([[logit]])), torch.tensor([[label]])
+        loss = oracle_loss(estimator, out, batch_of(1, 1), labels)
         expected = -np.log(bounded if label else 1 - bounded)
         assert loss.item() == pytest.approx(expected, rel=1e-6)
