@@ -109,9 +109,12 @@ def _possible(config: WorldConfig) -> Iterator[tuple[float, World]]:
 
 
 def _levels(config: WorldConfig) -> str:
-    found = [level for level, _ in _possible(config)]
-    missing = [f"{level:g}" for level in LEVELS[:2] if level not in found]
-    return f"bias level {' and '.join(missing)} is refused" if missing else ""
+    for level in LEVELS[:2]:
+        try:
+            _built(config, level)
+        except BadInput as error:
+            return f"at bias level {level:g}: {error}"
+    return ""
 
 
 def _at_every_level(config: WorldConfig, test: Callable[[World], str]) -> str:

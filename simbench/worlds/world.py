@@ -226,12 +226,24 @@ def _population(config: WorldConfig, scene: Scene, bias_level: float) -> Populat
 
     Test responses get the law of their own population, which is never scored.
     """
-    law = config.behaviour.law(scene, bias_level, config.channel)
+    law = _law(config, scene, bias_level)
     if config.users is not None and scene.user is not None:
         law = UsersLaw(_independent(law), config.users, scene.user)
     context = scene.context if config.logs_context else None
     own = (scene.features, context, scene.groups, law, scene.page, scene.rank)
     return Population(*own, scene.always_acts, scene.trait, scene.user)
+
+
+def _law(config: WorldConfig, scene: Scene, bias_level: float) -> Law:
+    try:
+        return config.behaviour.law(scene, bias_level, config.channel)
+    except BadInput:
+        raise
+    except (Exception, SystemExit) as error:  # other people's code runs here: whatever it raises
+        raise BadInput(
+            f"the behaviour {config.behaviour.kind!r} fails in the world {config.name!r} at bias level "
+            f"{bias_level:g}: {type(error).__name__}: {error}."
+        ) from error
 
 
 def _independent(law: Law) -> SignalsLaw:

@@ -189,7 +189,7 @@ class Broken(Logit):
 
 
 def test_an_exception_of_the_behaviour_is_its_finding():
-    assert "ZeroDivisionError: no users" in failures(Broken())["probabilities lie in their range"]
+    assert "ZeroDivisionError: no users" in failures(Broken())["works at bias level 0 and above"]
 
 
 def test_the_error_rate_is_the_one_stated(monkeypatch):

@@ -371,3 +371,22 @@ def test_impossible_worlds_are_refused():
     with pytest.raises(BadInput, match="at most 1,000,000,000 responses"):
         world(size=10**9 + 1)
     assert len(world(level=0, size=10).train.reward) == 10
+
+
+class Exits(Logit):
+    def propensity(self, scene, bias_level, action_rate, signal):
+        raise SystemExit("gone")
+
+
+class Divides(Logit):
+    def propensity(self, scene, bias_level, action_rate, signal):
+        raise ZeroDivisionError("no users")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"), [(Exits(), "SystemExit: gone"), (Divides(), "ZeroDivisionError: no users")]
+)
+def test_whatever_a_behaviour_raises_is_one_sentence(behaviour, said):
+    config = PRESETS["exclusive"].changed(behaviour=behaviour, test_size=100)
+    with pytest.raises(BadInput, match=f"fails in the world 'exclusive' at bias level 1: {said}"):
+        build(config, 1.0, 100, 0)
