@@ -2,8 +2,9 @@
 
     python benchmarks/gpu.py [--device cuda] [--tables ceilings,heads,...] [--small]
 
-It needs this checkout and torch, numpy, scipy and scikit-learn; no network, no installation. The table of the
-encoder needs transformers as well, and is left out with a sentence where that is missing.
+It needs this checkout and torch, numpy, scipy, scikit-learn, pandas and pydantic; no network, no
+installation. The table of the encoder needs transformers as well, and is left out with a sentence where that
+is missing.
 ``--device cpu --small`` runs every line on any machine in seconds.
 
 Tables: ``ceilings`` (measured rates that the others are shares of), ``heads`` (the paper's size, 28,264 x
@@ -171,7 +172,7 @@ def flops_an_epoch(made: Estimator, trainer: Trainer) -> float:
     total = 0.0
     for network in trainer.networks.values():
         products = [a * b for a, b in pairwise(network.sizes)]
-        total += 2.0 * len(trainer.train_rows) * (2 * sum(products) + sum(products[1:]))
+        total += 2.0 * len(trainer.order.train_rows) * (2 * sum(products) + sum(products[1:]))
     return total
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
-from simbench.cli.printable import one_line
+from simbench.cli.printable import one_line, print
 
 
 @contextmanager

@@ -10,8 +10,6 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 REFUSED = (
-    "pandas",
-    "pydantic",
     "safetensors",
     "typer",
     "rich",

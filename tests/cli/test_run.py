@@ -1,13 +1,16 @@
 """``simbench run``: the main job, resume, documents, errors."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 
 from simbench.cli.run import StudyOptions
 
@@ -160,7 +163,7 @@ def test_a_failing_estimator_is_a_row_and_the_exit_code(tmp_path):
         (["run", "--estimator", "nowhere.at:All"], "cannot be imported"),
         (["run", "--world", "exclusiv"], "Did you mean 'exclusive'?"),
         (["run", "--bias-level", "much"], "--bias-level must be numbers"),
-        (["run", "--bias-level", "-1"], "must not be negative"),
+        (["run", "--bias-level", "-1"], "the bias level must be a number of at least 0, got -1"),
         (["run", "--world", "rating", "--bias-level", "2"], "choose one in [0, 1)"),
         (["run", "--replicates", "0"], "replicates"),
         (["run", "--link", "votes"], "give it with --responses"),
@@ -169,7 +172,7 @@ def test_a_failing_estimator_is_a_row_and_the_exit_code(tmp_path):
         (["run", "--study", "varance"], "Did you mean 'variance'?"),
         (["run", "--dry-run", "--format", "latex"], "--dry-run prints a table, json or csv"),
         (["run", "--gpus-per-cell", "1"], "--gpus-per-cell belongs to --executor ray"),
-        (["run", "--device", "cuda:9"], "cannot be used"),
+        (["run", "--device", "cuda:9"], "device must be one that this machine has"),
         (["run", "--grant", "propensity,propensty:estimated"], "Did you mean 'propensity:estimated'?"),
         (["run", "--grant", "class-prior:distorted=x"], "takes a number of at least 0.01"),
         (["figure", "bias-variance", "nowhere"], "finish the study first"),
@@ -184,17 +187,22 @@ def test_bad_input_is_one_sentence_and_code_2(arguments, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_shard_and_a_foreign_folder_are_named(finished, tmp_path):
-    import shutil
-
+def test_a_damaged_shard_is_computed_again_and_a_foreign_folder_is_refused(finished, tmp_path):
     out = tmp_path / "o"
     shutil.copytree(finished[0], out)
     shard = next((out / "shards").iterdir())
+    whole = load_file(shard)["predictions"]
     shard.write_bytes(shard.read_bytes()[:100])
-    done = simbench(*RUN, "--bias-level", "0,1", "--out", out, code=2)
-    assert shard.name in done.stderr and "delete it" in done.stderr
-    done = simbench(*RUN, "--bias-level", "2", "--out", out, code=2)
-    assert "differs in: bias_levels" in done.stderr
+    done = simbench(*RUN, "--bias-level", "0,1", "--out", out)
+    assert f"{shard.name} is damaged" in done.stderr and "its cell is computed again" in done.stderr
+    assert np.array_equal(load_file(shard)["predictions"], whole)
+    done = simbench(*RUN, "--seed", "7", "--out", out, code=2)
+    assert "holds a study with seed 0, and this one has seed 7" in done.stderr
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("mine")
+    done = simbench(*RUN, "--out", tmp_path / "notes", code=2)
+    assert "exists and holds no study of simbench" in done.stderr
+    assert [path.name for path in (tmp_path / "notes").iterdir()] == ["mine.txt"]
 
 
 def test_policies_of_a_study_are_measured_and_drawn(tmp_path):

@@ -12,7 +12,7 @@ from simbench.files.matrix import MappedMatrix
 from simbench.log.rated_responses import load_responses, read_features
 from simbench.log.user_log import LogColumns, read_log
 from simbench.reward.model import fit_log, load_model
-from simbench.study.cell import _built
+from simbench.study.cell import built
 from simbench.study.table import read_table
 
 N, D = 2400, 8
@@ -87,9 +87,9 @@ def test_a_study_of_a_large_file_is_the_study(world, files, tmp_path, request):
 
     found = [study("a")]
     request.getfixturevalue("large")
-    _built.cache_clear()
+    built.cache_clear()
     found.append(study("b"))
-    _built.cache_clear()
+    built.cache_clear()
     assert (found[0].status == "ok").all()
     values = [table[table.metric == "mse"].value.to_numpy() for table in found]
     assert len(values[0]) == 4 and np.allclose(*values, atol=2e-4)

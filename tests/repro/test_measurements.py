@@ -15,7 +15,7 @@ from simbench.study.finished import situations
 
 STUDY = """
 worlds:
-  - {{name: copyable, salience: trait, trait: "feature:3", n_features: 4, responses_per_prompt: 8,
+  - {{name: copyable, reads: trait, trait: "feature:3", n_features: 4, responses_per_prompt: 8,
      test_size: 160}}
 bias_levels: [1]
 sizes: [400]

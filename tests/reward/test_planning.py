@@ -17,7 +17,7 @@ from simbench.score.bound import mean_bound
 from simbench.worlds.presets import PRESETS
 from simbench.worlds.world import build
 
-TINY = PRESETS["exclusive"].changed(n_features=2, test_size=30)
+TINY = PRESETS["exclusive"].changed(n_features=2, test_size=100)
 
 
 def with_one(matrix):

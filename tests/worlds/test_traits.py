@@ -67,7 +67,7 @@ def test_it_may_be_a_numeric_column(answers):
     assert found.trait is not None and set(found.trait) == {0, 1, 2}
     with pytest.raises(BadInput, match="no column 'stars'"):
         load_responses(path, features=path.with_name("features.npy"), trait="stars")
-    with pytest.raises(BadInput, match="row 1, column 'response'"):
+    with pytest.raises(BadInput, match=r"answers\.jsonl, row 0 \(line 1\), column 'response'"):
         load_responses(path, features=path.with_name("features.npy"), trait="response")
 
 

@@ -29,6 +29,6 @@ def test_chat_messages_are_read_as_their_texts():
 
 def test_a_missing_prompt_is_an_error():
     table = open_table(pd.DataFrame({"prompt": ["q", None], "response": ["a", "b"]}))
-    with pytest.raises(BadInput, match="the table, row 2, column 'prompt': the value is missing"):
+    with pytest.raises(BadInput, match="the table, row 1, column 'prompt': the value is missing"):
         texts_of(table, None, None)
     assert texts_of(table, None, "none").responses == ["a", "b"]
