@@ -19,13 +19,15 @@ class Noisy(Naive):
 
 
 def test_lines_go_to_stderr_under_the_name_of_who_prints_them(capsys):
-    with pytest.raises(ZeroDivisionError), said_by("mine"):
+    with pytest.raises(ZeroDivisionError), said_by("mi\x07ne"):
         print("one\ntwo", "and more")
         print("\x1b[2Jthree", end="")
         raise ZeroDivisionError
     print("own")
     said = capsys.readouterr()
-    assert said.out == "own\n" and said.err == "[mine] one\n[mine] two and more\n[mine] \\x1b[2Jthree\n"
+    assert said.out == "own\n" and said.err == "".join(
+        f"[mi\\x07ne] {line}\n" for line in ("one", "two and more", "\\x1b[2Jthree")
+    )
 
 
 def test_fit_prints_its_sentence_alone_on_stdout(tmp_path, monkeypatch, capsys):
