@@ -53,8 +53,22 @@ class Figure:
         ----------
         folder : str, Path or Location
             A results folder; the folder of the whole reproduction if the figure needs several steps.
+
+        Raises
+        ------
+        BadInput
+            If there are no results, or the figure cannot be drawn from them.
         """
-        return self.module.draw(getattr(self.module, "read", read_table)(folder))
+        results = getattr(self.module, "read", read_table)(folder)
+        try:
+            return self.module.draw(results)
+        except BadInput:
+            raise
+        except (ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
+            raise BadInput(
+                f"the figure {self.name!r} cannot be drawn from the results in {folder} "
+                f"({type(error).__name__}: {' '.join(str(error).split())}): make them again with simbench run."
+            ) from error
 
 
 def names() -> list[str]:

@@ -31,10 +31,10 @@ class Synthetic(BaseModel, frozen=True, extra="forbid"):
     """
 
     kind: Literal["synthetic"] = "synthetic"
-    n_features: int = Field(default=32, ge=2)
-    n_context: int = Field(default=4, ge=2)
-    responses_per_prompt: int = Field(default=5, ge=1)
-    test_size: int = Field(default=5000, ge=100)
+    n_features: int = Field(default=32, ge=2, le=1_000_000)
+    n_context: int = Field(default=4, ge=2, le=10_000)
+    responses_per_prompt: int = Field(default=5, ge=1, le=1_000_000)
+    test_size: int = Field(default=5000, ge=100, le=100_000_000)
     trait: str | None = None
 
     def model_post_init(self, _: object) -> None:
@@ -66,7 +66,7 @@ class RatedFile(BaseModel, frozen=True, extra="forbid"):
     votes_column: str | None = None
     encoding: str | None = None
     separator: str | None = None
-    n_context: int = Field(default=4, ge=2)
+    n_context: int = Field(default=4, ge=2, le=10_000)
     trait: str | None = None
 
 

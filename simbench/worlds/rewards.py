@@ -25,8 +25,8 @@ class _OfFeatures(BaseModel, frozen=True, extra="forbid"):
         Size of the prompt's part of the reward's logit, relative to the response's part.
     """
 
-    reward_scale: float = Field(default=1.5, gt=0)
-    prompt_difficulty: float = Field(default=0.75, ge=0)
+    reward_scale: float = Field(default=1.5, gt=0, le=1000)
+    prompt_difficulty: float = Field(default=0.75, ge=0, le=1000)
 
 
 class _OfARate(_OfFeatures, frozen=True):

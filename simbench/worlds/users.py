@@ -32,9 +32,9 @@ class Users(BaseModel, frozen=True, extra="forbid"):
         Share of the users who click without regard to the response: on a bad one as on a good one.
     """
 
-    pages_per_user: int = Field(default=5, ge=1)
-    activity: float = Field(default=0.0, ge=0)
-    leniency: float = Field(default=0.0, ge=0)
+    pages_per_user: int = Field(default=5, ge=1, le=1_000_000)
+    activity: float = Field(default=0.0, ge=0, le=20)
+    leniency: float = Field(default=0.0, ge=0, le=20)
     careless: float = Field(default=0.0, ge=0, lt=1)
 
 

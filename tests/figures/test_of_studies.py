@@ -157,3 +157,11 @@ def test_one_figure_is_drawn_from_its_folder(name, reproduction, tmp_path):
     folder = reproduction / find(name).steps[0]
     figure(FigureOptions(name=name, folder=str(folder), to=str(tmp_path / "drawn")))
     assert imread(tmp_path / "drawn.png")[..., :3].std() > 0.05
+
+
+def test_results_that_cannot_be_drawn_are_one_sentence(tmp_path):
+    """A figure of a user's own, and a column of text where numbers belong."""
+    (tmp_path / "mine.py").write_text("def draw(table):\n    return table.value + table.estimator.sum()\n")
+    run(StudyConfig(sizes=(100,), replicates=2, estimators=("naive",)), tmp_path / "OUT")
+    with pytest.raises(BadInput, match=r"'mine' cannot be drawn from the results in .*OUT \(\w+Error"):
+        find(str(tmp_path / "mine.py")).draw(tmp_path / "OUT")

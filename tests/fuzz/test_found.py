@@ -22,6 +22,7 @@ LINES = (
     "export tuned new",
     "finetune log.csv --model bert --estimator naive --epochs 1 --out new --device 9223372036854775808",
     "diagnose log.csv --features col:emb_ --parameter epochs=2 --context activity --groups prompt_id",
+    "simulate --size 40 --features-dim 9223372036854775808 --out new.csv",
     "list",
 )
 STUDIES = (
