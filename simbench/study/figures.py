@@ -67,7 +67,7 @@ class Figure:
         except (ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
             raise BadInput(
                 f"the figure {self.name!r} cannot be drawn from the results in {folder} "
-                f"({type(error).__name__}: {' '.join(str(error).split())}): make them again with simbench run."
+                f"({type(error).__name__}: {' '.join(str(error).split())}): make them again (simbench run)."
             ) from error
 
 
