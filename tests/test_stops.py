@@ -25,8 +25,8 @@ LASTS_IN_C = """
 HANGS_IN_ITS_END = """
     import subprocess, time
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
-    print(child.pid, flush=True)
     try:
+        print(child.pid, flush=True)
         time.sleep(60)
     finally:
         print("ending", flush=True)
