@@ -8,8 +8,10 @@ def page_matrix(page: np.ndarray, rank: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    page, rank : ndarray of int64, shape (n,)
-        Number of the page of each response, and its place there.
+    page : ndarray of int64, shape (n,)
+        Number of the page of each response.
+    rank : ndarray, shape (n,)
+        Its place there, or anything that orders the responses of a page.
 
     Returns
     -------

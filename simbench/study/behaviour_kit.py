@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from simbench.errors import BadInput
+from simbench.log.pages import page_matrix
 from simbench.study.conformance import Finding
 from simbench.worlds.config import WorldConfig
 from simbench.worlds.law import Law, Outcomes
@@ -127,12 +128,11 @@ def _at_every_level(config: WorldConfig, test: Callable[[World], str]) -> str:
 
 def _in_range(world: World) -> str:
     law, n = world.train.law, len(world.train.groups)
-    shown = np.ones(n) if law.shown_probability is None else law.shown_probability
     declared = {
         "reward": (law.reward, 0.0),
         "propensity": (law.propensity, np.finfo(float).tiny),
         "action_probability": (law.action_probability, 0.0),
-        "shown_probability": (shown, 0.0),
+        "shown_probability": (_shown(law), 0.0),
     }
     for number, name in enumerate(world.config.signal_names):
         declared[f"signal_probabilities ({name})"] = (law.signal_probabilities[number], 0.0)
@@ -145,22 +145,23 @@ def _in_range(world: World) -> str:
 
 
 def _adds_up(world: World) -> str:
-    law = world.train.law
-    shown = np.ones(len(law.reward)) if law.shown_probability is None else law.shown_probability
+    law, shown = world.train.law, _shown(world.train.law)
     for number, (rows, found) in enumerate(_enumerated(world)):
         if abs(found.probability.sum() - 1) > EXACT or found.probability.min() < -EXACT:
             return f"the outcomes of page {number} sum to {found.probability.sum():.12g}"
         if (found.signals & ~found.shown[:, None]).any():
             return f"page {number} has a signal on a response that was not shown"
-        reached = found.probability @ found.shown
-        given = np.einsum("m,mkj->kj", found.probability, found.signals) / np.maximum(reached, 1e-300)
         for name, one, other in (
-            ("shown_probability", reached, shown[rows]),
-            ("signal_probabilities", given, law.signal_probabilities[:, rows]),
+            ("shown_probability", found.shown_probability(), shown[rows]),
+            ("signal_probabilities", found.signal_probabilities(), law.signal_probabilities[:, rows]),
         ):
             if np.abs(one - other).max() > EXACT:
                 return f"{name} of page {number} differs from its outcomes by {np.abs(one - other).max():.2g}"
     return ""
+
+
+def _shown(law: Law) -> np.ndarray:
+    return np.ones(len(law.reward)) if law.shown_probability is None else law.shown_probability
 
 
 def _draws(config: WorldConfig) -> str:
@@ -244,9 +245,8 @@ def _codes(signals: np.ndarray, shown: np.ndarray) -> np.ndarray:
 def _enumerated(world: World) -> Iterator[tuple[np.ndarray, Outcomes]]:
     """The rows of every page in order, and its outcomes."""
     train, law = world.train, world.train.law
-    for page in np.unique(train.page):
-        rows = np.flatnonzero(train.page == page)
-        rows = rows[np.argsort(train.rank[rows])]
+    for page in page_matrix(train.page, train.rank):
+        rows = page[page >= 0]
         yield rows, law.outcomes(rows)
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from simbench.errors import BadInput
 from simbench.worlds.channel import Channel, RatedSignalsLaw, SignalsLaw
 from simbench.worlds.law import Law
 from simbench.worlds.scene import Scene
@@ -120,21 +121,36 @@ class PointwiseBehaviour(Behaviour):
         """Every signal has the propensity of its kind; users who always act have propensity 1."""
         # every exposure follows the law of the click
         kinds = [name.split(":")[0] for name in channel.signal_names]
-        alphas = [self._with_those_who_always_act(scene, bias_level, channel, kind) for kind in kinds]
+        alphas = [self._with_those_who_always_act(scene, bias_level, kind) for kind in kinds]
         if scene.ratings is not None and alphas[0].ndim == 2:
             return RatedSignalsLaw(scene.ratings, np.stack(alphas), channel)
         return SignalsLaw(scene.reward, np.stack(alphas), channel)
 
-    def _with_those_who_always_act(
-        self, scene: Scene, bias_level: float, channel: Channel, signal: str
-    ) -> np.ndarray:
+    def _with_those_who_always_act(self, scene: Scene, bias_level: float, signal: str) -> np.ndarray:
         """The others follow the law at the rate that keeps the mean of all at its target."""
         if scene.always_acts is None:
             alpha = np.asarray(self.propensity(scene, bias_level, self.action_rate, signal), dtype=float)
             return alpha if alpha.ndim == 1 else np.broadcast_to(alpha, (len(alpha), scene.n_rows))
         others = np.flatnonzero(~scene.always_acts)
-        rate = channel.rate_of_others(self.action_rate, 1 - len(others) / scene.n_rows)
+        rate = rate_of_others(self.action_rate, 1 - len(others) / scene.n_rows)
         alpha = self.propensity(scene.take(others), bias_level, rate, signal)
         whole = np.ones((*alpha.shape[:-1], scene.n_rows))
         whole[..., others] = alpha
         return whole
+
+
+def rate_of_others(action_rate: float, always_share: float) -> float:
+    """Mean propensity of those who do not always act, such that the mean of all meets the target.
+
+    Raises
+    ------
+    BadInput
+        If those who always act are more than the action rate.
+    """
+    rate = (action_rate - always_share) / (1 - always_share)
+    if rate <= 0:
+        raise BadInput(
+            f"{always_share:.0%} of the responses are shown to users who always act, more than the "
+            f"action rate {action_rate:g}: lower always_share, or raise the action rate."
+        )
+    return rate

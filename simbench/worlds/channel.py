@@ -5,7 +5,6 @@ from itertools import combinations, product
 import numpy as np
 from pydantic import BaseModel, Field
 
-from simbench.errors import BadInput
 from simbench.worlds.law import Drawn, Law, Outcomes
 from simbench.worlds.ratings import Ratings
 from simbench.worlds.signals import (
@@ -55,22 +54,6 @@ class Channel(BaseModel, frozen=True, extra="forbid"):
     def used(self) -> list[str]:
         """Names of the settings that differ from a plain channel of one click."""
         return [name for name, value in self if value != type(self).model_fields[name].default]
-
-    def rate_of_others(self, action_rate: float, always_share: float) -> float:
-        """Mean propensity of those who do not always act, such that the mean of all meets the target.
-
-        Raises
-        ------
-        BadInput
-            If those who always act are more than the action rate.
-        """
-        rate = (action_rate - always_share) / (1 - always_share)
-        if rate <= 0:
-            raise BadInput(
-                f"{always_share:.0%} of the responses are shown to users who always act, more than the "
-                f"action rate {action_rate:g}: lower always_share, or raise the action rate."
-            )
-        return rate
 
 
 class SignalsLaw(Law):

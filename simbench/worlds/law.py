@@ -44,10 +44,13 @@ class Outcomes:
     shown: np.ndarray
     probability: np.ndarray
 
-    def feedback_probability(self) -> np.ndarray:
-        """``P(r = 1 | shown)`` of each response of the page, shape (k,)."""
-        shown = self.probability @ self.shown
-        return (self.probability @ self.signals[:, 0]) / shown
+    def shown_probability(self) -> np.ndarray:
+        """``P(shown)`` of each response of the page, shape (k,)."""
+        return self.probability @ self.shown
+
+    def signal_probabilities(self) -> np.ndarray:
+        """``P(s_k = 1 | shown)`` of each signal and response of the page, shape (K, k)."""
+        return np.einsum("m,mkj->kj", self.probability, self.signals) / self.shown_probability()
 
 
 class Law(ABC):

@@ -4,6 +4,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 from scipy.special import logit
 
+from simbench.log.pages import page_matrix, places
 from simbench.worlds.laws import standardise
 
 
@@ -48,10 +49,7 @@ def placed(
         return rank
     knows = standardise(logit(reward.clip(1e-6, 1 - 1e-6)))
     score = order.ranked * knows + np.sqrt(1 - order.ranked**2) * rng.standard_normal(len(page))
+    by_score = page_matrix(page, -score)
+    is_shuffled = rng.random(len(by_score)) < order.shuffled
     _, code = np.unique(page, return_inverse=True)
-    by_score = np.lexsort((-score, code))
-    first = np.searchsorted(code[by_score], np.arange(int(code.max()) + 1))
-    places = np.empty_like(rank)
-    places[by_score] = np.arange(len(page)) - first[code[by_score]]
-    is_shuffled = rng.random(int(code.max()) + 1) < order.shuffled
-    return np.where(is_shuffled[code], rank, places)
+    return np.where(is_shuffled[code], rank, places(by_score))

@@ -62,20 +62,17 @@ DESCRIPTIONS = {
 def described(world: WorldConfig) -> str:
     """One line about a world: what is said of its preset where it acts alike, and what was changed."""
     name = world.name if world.name in PRESETS else world.name.split(":")[0]
-    if name not in PRESETS:
-        return ", ".join(
-            ["as configured", *_settings(world.order), *_settings(world.behaviour), *_settings(world.channel)]
-        )
-    start = PRESETS[name]
-    if world.behaviour == start.behaviour:
-        said = DESCRIPTIONS[name]
-    else:
-        said = ", ".join([f"behaviour {world.behaviour.kind}", *_settings(world.behaviour)])
-    changed = [one for one in _settings(world.order) if one not in _settings(start.order)]
-    changed += [one for one in _settings(world.channel) if one not in _settings(start.channel)]
+    start, behaviour = PRESETS.get(name, WorldConfig()), world.behaviour
+    said = [DESCRIPTIONS.get(name, "as configured")]
+    if behaviour != start.behaviour:
+        if name in PRESETS or behaviour.kind != start.behaviour.kind:
+            said = [f"behaviour {behaviour.kind}"]
+        said += _settings(behaviour)
+    for part, usual in ((world.order, start.order), (world.channel, start.channel)):
+        said += [one for one in _settings(part) if one not in _settings(usual)]
     if world.users is not None and world.users != start.users:
-        changed += [f"users of {world.users.pages_per_user} pages each", *_settings(world.users)]
-    return ", ".join([said, *changed])
+        said += [f"users of {world.users.pages_per_user} pages each", *_settings(world.users)]
+    return ", ".join(said)
 
 
 def _settings(part: BaseModel) -> list[str]:

@@ -60,6 +60,28 @@ class SequentialBehaviour(Behaviour):
         return (POSITIVE[0], NEGATIVE) if self.reach_is_logged else (POSITIVE[0],)
 
 
+def reached(goes_on: np.ndarray, pages: np.ndarray) -> np.ndarray:
+    """Whether every response is reached, or how likely: the product over those before it on its page.
+
+    Parameters
+    ----------
+    goes_on : ndarray, shape (n,), bool or in [0, 1]
+        Whether the user goes on behind each response, or with which probability.
+    pages : ndarray of int64, shape (P, k)
+        Row numbers of the responses of every page in order, -1 where a page is shorter.
+
+    Returns
+    -------
+    ndarray, shape (n,), of the type of ``goes_on``
+    """
+    found, so_far = np.ones_like(goes_on), np.ones(len(pages), dtype=goes_on.dtype)
+    for rows in pages.T:
+        here = rows >= 0
+        found[rows[here]] = so_far[here]
+        so_far[here] = so_far[here] * goes_on[rows[here]]
+    return found
+
+
 class SequentialLaw(Law):
     """Users who go through every page in order.
 
@@ -90,13 +112,7 @@ class SequentialLaw(Law):
     def _reach(self) -> np.ndarray:
         """``P(reached)``, shape (n,): own preference does not enter, only those before it."""
         preference = np.stack([1 - self._reward, self._reward], axis=1)
-        goes_on = (preference * self.steps[:, :, :, GOES_ON].sum(2)).sum(1)
-        reach, so_far = np.ones(len(self._reward)), np.ones(len(self.pages))
-        for rows in self.pages.T:
-            here = rows >= 0
-            reach[rows[here]] = so_far[here]
-            so_far[here] = so_far[here] * goes_on[rows[here]]
-        return reach
+        return reached((preference * self.steps[:, :, :, GOES_ON].sum(2)).sum(1), self.pages)
 
     @property
     def reward(self) -> np.ndarray:
@@ -132,14 +148,10 @@ class SequentialLaw(Law):
         acts = uniform[1] < given[:, ACTS].sum(1)
         of_action = given[np.arange(n), acts.astype(int)]
         goes_on = uniform[2] * of_action.sum(1) < of_action[:, GOES_ON]
-        reached, so_far = np.zeros(n, dtype=bool), np.ones(len(self.pages), dtype=bool)
-        for rows in self.pages.T:
-            here = rows >= 0
-            reached[rows[here]] = so_far[here]
-            so_far[here] &= goes_on[rows[here]]
+        shown = reached(goes_on, self.pages)
         if not self.reach_is_logged:
-            return Drawn(preference, (acts & reached)[None])
-        return Drawn(preference, np.stack([acts & reached, goes_on & reached]), shown=reached)
+            return Drawn(preference, (acts & shown)[None])
+        return Drawn(preference, np.stack([acts & shown, goes_on & shown]), shown=shown)
 
     def outcomes(self, rows: np.ndarray) -> Outcomes:
         """Enumerate the paths through one whole page, and add up those that leave the same log."""

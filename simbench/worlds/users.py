@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from simbench.worlds.channel import SignalsLaw, mixture
-from simbench.worlds.law import Drawn, Law, Outcomes
+from simbench.worlds.law import Drawn, Outcomes
 
 _NODES, _WEIGHTS = hermegauss(40)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -53,8 +53,10 @@ def users_of(page: np.ndarray, users: Users, rng: np.random.Generator) -> np.nda
     return rng.permutation(len(numbers))[code] // users.pages_per_user
 
 
-class UsersLaw(Law):
+class UsersLaw(SignalsLaw):
     """A law of independent responses, made dependent by the users whom they share.
+
+    What it declares of single responses are means over users: activity, leniency and care are independent.
 
     Parameters
     ----------
@@ -70,25 +72,15 @@ class UsersLaw(Law):
         _, self.user = np.unique(user, return_inverse=True)
         # users differ in who acts, and not in how many act
         self._shift = np.array([_shift(alpha, users.activity) for alpha in base.propensities])[:, None]
-        self._reward = _mean(logit(base.reward), users.leniency)
-        self.propensities = _mean(logit(base.propensities) + self._shift, users.activity)
+        reward = _mean(logit(base.reward), users.leniency)
+        propensities = _mean(logit(base.propensities) + self._shift, users.activity)
+        slip = users.careless + (1 - users.careless) * base.channel.misclick
+        super().__init__(reward, propensities, base.channel, slip=slip)
 
     @property
-    def reward(self) -> np.ndarray:
-        """Mean of ``γ`` over users, shape (n,)."""
-        return self._reward
-
-    @property
-    def propensity(self) -> np.ndarray:
-        """Mean of ``α`` over users, shape (n,): activity and leniency are independent."""
-        return self.propensities[0]
-
-    @property
-    def signal_probabilities(self) -> np.ndarray:
-        """``P(s_k = 1)`` over users, shape (K, n)."""
-        slip = self.users.careless + (1 - self.users.careless) * self.base.channel.misclick
-        law = SignalsLaw(self.reward, self.propensities, self.base.channel, slip=slip)
-        return law.signal_probabilities
+    def is_one_click(self) -> bool:
+        """False: the clicks of one user depend on each other."""
+        return False
 
     def action_correlation(self) -> float:
         """Mean correlation of two positive actions of a user without effects."""

@@ -82,12 +82,12 @@ class World:
         feedback = np.ascontiguousarray(signals[:, 0])
         log = FeedbackLog(train.features, feedback, train.groups, train.context, **more)
         preference = np.stack([one.preference for one in drawn])
-        if drawn[0].propensity is None:
-            own = (train.reward, train.propensity, preference, train.always_acts)
-            return log, Truth(*own, shown_probability=train.law.shown_probability)
-        propensity = np.stack([one.propensity for one in drawn if one.propensity is not None])
-        own = (train.reward, propensity, preference, train.always_acts, train.propensity)
-        return log, Truth(*own, train.law.shown_probability)
+        propensity, of_good = train.propensity, None
+        if drawn[0].propensity is not None:
+            propensity = np.stack([one.propensity for one in drawn if one.propensity is not None])
+            of_good = train.propensity
+        shown = train.law.shown_probability
+        return log, Truth(train.reward, propensity, preference, train.always_acts, of_good, shown)
 
     def drawn(self, replicate: int) -> Drawn:
         """Draw one replicate, by its number: what users thought of the training responses, and did."""

@@ -102,7 +102,7 @@ def test_outcomes_of_a_page_sum_to_one_and_have_the_marginals(law):
     assert found.probability.sum() == pytest.approx(1, abs=1e-9) and found.probability.min() >= 0
     by_outcome = np.einsum("m,mkr->kr", found.probability, found.signals)
     assert by_outcome == pytest.approx(law.signal_probabilities[:, [1, 0]], abs=2e-4)  # 160-point quadrature
-    assert found.feedback_probability() == pytest.approx(by_outcome[0])
+    assert found.signal_probabilities()[0] == pytest.approx(by_outcome[0])
 
 
 @settings(max_examples=30, deadline=None)

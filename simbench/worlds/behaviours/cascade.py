@@ -4,7 +4,7 @@ import numpy as np
 
 from simbench.errors import BadInput
 from simbench.worlds.scene import Scene
-from simbench.worlds.sequential import SequentialBehaviour
+from simbench.worlds.sequential import SequentialBehaviour, reached
 
 
 class Cascade(SequentialBehaviour):
@@ -35,7 +35,7 @@ class Cascade(SequentialBehaviour):
                 f"bias level {bias_level:g} is not possible with the behaviour cascade, where it is the "
                 "probability that a satisfied user stops: choose one in [0, 1]."
             )
-        acts = self.action_rate / self._mean_reach(scene, bias_level)
+        acts = self.action_rate / float(reached(1 - bias_level * scene.reward, scene.pages).mean())
         if acts > 1:
             raise BadInput(
                 f"with the behaviour cascade at bias level {bias_level:g} users reach only "
@@ -47,12 +47,3 @@ class Cascade(SequentialBehaviour):
         of_action, of_going_on = np.array([1 - acts, acts]), np.array([bias_level, 1 - bias_level])
         steps[:, 1] = of_action[:, None] * of_going_on
         return steps
-
-    def _mean_reach(self, scene: Scene, bias_level: float) -> float:
-        """Mean over responses of ``Π (1 - λ γ)`` over those above them."""
-        reach, so_far = np.ones(scene.n_rows), np.ones(len(scene.pages))
-        for rows in scene.pages.T:
-            here = rows >= 0
-            reach[rows[here]] = so_far[here]
-            so_far[here] = so_far[here] * (1 - bias_level * scene.reward[rows[here]])
-        return float(reach.mean())
