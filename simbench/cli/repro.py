@@ -177,6 +177,9 @@ def _places(document: Path | None, folder: Path | None) -> tuple[Path, Path]:
     if document is not None:
         if document.is_dir() or document.suffix == ".json" or not document.name:
             raise BadInput(f"--document {document} must be a file such as paper.md: its values go beside it.")
+        for above in document.parents:
+            if above.exists() and not above.is_dir():
+                raise BadInput(f"--document {document}: {above} is a file: choose a folder.")
         return document, document.with_suffix(".json")
     if folder is not None:
         return folder / DOCUMENT, folder / VALUES

@@ -31,13 +31,7 @@ def read_own_parquet(
     BadInput
         If it is damaged, no parquet file, or another table.
     """
-    content = path.read_bytes()
-    try:
-        table = pd.read_parquet(io.BytesIO(content), page_checksum_verification=True)
-    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
-        said = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
-        raise BadInput(f"{path} cannot be read ({said}): {remedy}.") from error
-    check_plain(table, path, remedy)
+    table = parse_own_parquet(path.read_bytes(), path, remedy)
     missing = [name for name in columns if name not in table]
     if missing:
         raise BadInput(f"{path} has no column {missing[0]!r}: is it another table? If not, {remedy}.")
@@ -47,7 +41,24 @@ def read_own_parquet(
     return table
 
 
-def check_plain(table: pd.DataFrame, path: Location, remedy: str) -> None:
+def parse_own_parquet(content: bytes, path: Location, remedy: str) -> pd.DataFrame:
+    """The table that the content of a file holds; the path and the remedy are for messages.
+
+    Raises
+    ------
+    BadInput
+        If it is damaged, no parquet file, or holds other things than numbers and texts.
+    """
+    try:
+        table = pd.read_parquet(io.BytesIO(content), page_checksum_verification=True)
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+        raise BadInput(f"{path} cannot be read ({said}): {remedy}.") from error
+    _check_plain(table, path, remedy)
+    return table
+
+
+def _check_plain(table: pd.DataFrame, path: Location, remedy: str) -> None:
     """Check that a table holds numbers and texts alone, as all of ours do.
 
     Raises

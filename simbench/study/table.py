@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from simbench.errors import BadInput
 from simbench.files.location import Location
-from simbench.files.parquet import check_plain
+from simbench.files.parquet import parse_own_parquet
 from simbench.files.write import write_whole
 
 COLUMNS = [
@@ -36,6 +36,7 @@ COLUMNS = [
 
 FILE = "results.parquet"
 FOOTER = b"simbench"
+REMEDY = "run the study again"
 
 
 @dataclass(frozen=True)
@@ -114,17 +115,18 @@ def _read(folder: str | Path | Location) -> tuple[pd.DataFrame, Footer | None]:
     if not path.exists():
         raise BadInput(f"{path} does not exist: finish the study first (simbench run --out {folder}).")
     content = path.read_bytes()
+    return parse_own_parquet(content, path, REMEDY), _footer(content, path)
+
+
+def _footer(content: bytes, path: Location) -> Footer | None:
+    said = (pq.read_schema(io.BytesIO(content)).metadata or {}).get(FOOTER)
+    if said is None:
+        return None
     try:
-        table = pd.read_parquet(io.BytesIO(content), page_checksum_verification=True)
-        check_plain(table, path, "run the study again")
-        said = (pq.read_schema(io.BytesIO(content)).metadata or {}).get(FOOTER)
-        found = None if said is None else json.loads(said)
-        cells = () if found is None else tuple((basis, count) for basis, count in found["cells"])
-        return table, None if found is None else Footer(found["config"], cells)
-    except BadInput:
-        raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path} cannot be read ({error}): run the study again.") from error
+        found = json.loads(said)
+        return Footer(found["config"], tuple((basis, int(count)) for basis, count in found["cells"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} cannot be read ({error}): {REMEDY}.") from error
 
 
 def to_json(table: pd.DataFrame) -> str:

@@ -5,6 +5,8 @@ import threading
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from simbench.errors import BadInput
@@ -120,4 +122,12 @@ def test_a_table_of_something_else_is_named(other, tmp_path):
     assert len(read_own_parquet(Location(path), "again")) == 2
     good.assign(d=[other, other]).to_parquet(path)
     with pytest.raises(BadInput, match="holds no numbers or texts in the column 'd': again"):
+        read_own_parquet(Location(path), "again")
+
+
+def test_a_table_that_is_not_what_it_says_of_itself_is_one_sentence(tmp_path):
+    path = tmp_path / "table.parquet"
+    said_to_be_texts = pa.Table.from_pandas(pd.DataFrame({"b": ["x", "y"]}))
+    pq.write_table(said_to_be_texts.set_column(0, "b", pa.array([[1.0], [2.0]])), path)
+    with pytest.raises(BadInput, match=r"table.parquet cannot be read \(Unsupported cast.*\): again\.$"):
         read_own_parquet(Location(path), "again")

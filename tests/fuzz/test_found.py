@@ -1,7 +1,11 @@
 """What the fuzzer has found: each of these once ended in a traceback, or left something behind."""
 
+import io
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from files import Case
+from files import OF_RESULTS, Case
 
 LINES = (
     "tune naive --size 60 --replicates 1 --trials 1 --bias-level 1e308",
@@ -15,6 +19,7 @@ LINES = (
     "repro --quick --only risk --out results/study.json",
     "repro --quick --only risk --out new --document results",
     "repro --quick --only risk --out new --document .",
+    "repro --quick --only risk --out new --document log.csv/x",
     "downstream results --at 1e-320",
     "downstream results --at 1e12",
     "plan --target-rmse 0.4 --replicates 1 --bias-level nan",
@@ -52,3 +57,11 @@ def test_a_study_that_was_found_keeps_to_the_contract(content, breaches_of_case)
 def test_an_empty_file_of_features_keeps_to_the_contract(breaches_of_case):
     line = ["fit", "log.csv", "--features", "emb.npy", "--estimator", "naive", "--out", "new"]
     assert not breaches_of_case(Case("emb.npy", b"", line))
+
+
+@pytest.mark.parametrize("line", OF_RESULTS, ids=lambda line: line[0])
+def test_lists_in_a_column_of_texts_keep_to_the_contract(line, valid, breaches_of_case):
+    table, changed = pq.read_table(valid / "results" / "results.parquet"), io.BytesIO()
+    lists = pa.array([[1.0]] * table.num_rows)  # the file still says of itself that these are texts
+    pq.write_table(table.set_column(table.schema.get_field_index("world"), "world", lists), changed)
+    assert not breaches_of_case(Case("results/results.parquet", changed.getvalue(), list(line)))
