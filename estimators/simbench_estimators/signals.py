@@ -81,7 +81,8 @@ def fired(signals: Tensor, negative: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 def _is_negative(signals: Tensor, negative: tuple[int, ...]) -> Tensor:
     mask = torch.zeros(signals.shape[-2], 1, dtype=torch.bool, device=signals.device)
-    mask[list(negative)] = True
+    for number in negative:  # not by a list, which a GPU would wait for, and a recorded step cannot hold
+        mask[number] = True
     return mask
 
 

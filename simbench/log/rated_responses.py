@@ -168,9 +168,7 @@ def read_features(path: Path, n_rows: int) -> Matrix:
         raise BadInput(f"{path} has shape {matrix.shape}, but there are {n_rows} responses: one row each.")
     found = first_not_finite(matrix)
     if found is not None:
-        raise BadInput(
-            f"{path}, row {found[0]}, column {found[1]}: not finite; embed that response again."
-        )
+        raise BadInput(f"{path}, row {found[0]}, column {found[1]}: not finite; embed that response again.")
     matrix.is_checked = True
     return matrix[:] if matrix.nbytes <= IN_MEMORY else matrix
 

@@ -12,6 +12,13 @@ from simbench.files.parquet import read_own_parquet
 from simbench.repro import replicates
 from simbench.repro.measurements import IDENTITIES
 from simbench.repro.run import FINISHED, REMEDY, RESULTS
+from simbench.study.table import COLUMNS
+
+OF_STEPS = {"risk": ("estimator", "case", "verdict", "bias"), "throughput": ()}  # the others are studies
+OF_REPLICATES = ("estimator", "metric", "replicate", "value")
+OF_IDENTITIES = ("identity", "points", "error")
+NUMBERS = {"bias_level", "size", "replicate", "value", "low", "high", "n_replicates", "seconds", "bias"}
+NUMBERS |= {"points", "error"}
 
 
 class NotMeasured(Exception):
@@ -40,12 +47,18 @@ class Evidence:
         return (self.out / step / FINISHED).exists()
 
     def table(self, step: str) -> pd.DataFrame:
-        """Return ``results.parquet`` of a step."""
-        return self._read(step, RESULTS)
+        """Return ``results.parquet`` of a step.
+
+        Raises
+        ------
+        BadInput
+            If it is damaged, or lacks a column.
+        """
+        return self._read(step, RESULTS, OF_STEPS.get(step, tuple(COLUMNS)))
 
     def identities(self) -> pd.DataFrame:
         """Return the paper's formulae compared with enumeration."""
-        return self._read("risk", IDENTITIES)
+        return self._read("risk", IDENTITIES, OF_IDENTITIES)
 
     def replicates(self, step: str) -> "Scores":
         """Return the scores of every replicate of a study.
@@ -55,18 +68,18 @@ class Evidence:
         NotMeasured
             If the step has not been run.
         """
-        return Scores(self._read(step, replicates.FILE), step)
+        return Scores(self._read(step, replicates.FILE, OF_REPLICATES), step)
 
-    def _read(self, step: str, file: str) -> pd.DataFrame:
+    def _read(self, step: str, file: str, columns: tuple[str, ...]) -> pd.DataFrame:
         path = self.out / step / file
         if not self.has(step) or not path.exists():
             raise NotMeasured(f"the step `{step}` has not been run")
-        return _parquet(path, path.stat().st_mtime_ns)
+        return _parquet(path, path.stat().st_mtime_ns, columns)
 
 
 @cache
-def _parquet(path: Path, _: int) -> pd.DataFrame:
-    return read_own_parquet(Location(path), REMEDY)
+def _parquet(path: Path, _: int, columns: tuple[str, ...]) -> pd.DataFrame:
+    return read_own_parquet(Location(path), REMEDY, columns, NUMBERS.intersection(columns))
 
 
 class Scores:

@@ -118,9 +118,7 @@ def twins_study(protocol: str) -> StudyConfig:
     """The twins under a protocol that ships, two replicates of 300 responses."""
     content = yaml.safe_load((ROOT / "benchmarks" / f"twins-{protocol}.yaml").read_text())
     who = ("oracle", "naive", "implicitrm", "ips" if protocol == "honest" else "ips@published")
-    worlds = [
-        small(PRESETS[w["preset"]].changed(n_features=16)) for w in content.pop("worlds")
-    ]
+    worlds = [small(PRESETS[w["preset"]].changed(n_features=16)) for w in content.pop("worlds")]
     given = {**content, "worlds": worlds, "sizes": (300,), "replicates": 2, "estimators": who}
     given["parameters"] = dict.fromkeys(who, SHORT)
     return StudyConfig.model_validate(given)

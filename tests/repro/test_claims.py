@@ -21,6 +21,7 @@ from simbench.repro.document import unfilled
 from simbench.repro.evidence import Evidence
 from simbench.repro.published import DATA_SETS, METHODS, published_numbers
 from simbench.repro.quantities import ClaimVerdict
+from simbench.study.table import COLUMNS
 
 R = 12  # replicates
 
@@ -121,8 +122,8 @@ def mapped(**labels):
         world, knows = key.split("_", 1)
         row = {"metric": "excess_bias2", "estimator": "implicitrm", "world": world, "bias_level": 1.0}
         row |= {"knows": knows.replace("_", " "), "verdict": label, "value": 0.01, "low": 0.0, "high": 0.02}
-        rows.append({**row, "n_replicates": 8})
-    return pd.DataFrame(rows)
+        rows.append({**row, "n_replicates": 8, "size": 100, "seconds": 1.0})
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The arithmetic of a forecast, exactly: with a clock that the pilots themselves move on."""
 
-
 import numpy as np
 import pytest
 
