@@ -26,8 +26,11 @@ def read_card(path: Path) -> dict[str, Any]:
     """
     try:
         card = json.loads(path.read_bytes().decode())
-        if not isinstance(card["input"]["sha256"], str):
+        made = card["input"]
+        if not isinstance(made["sha256"], str):
             raise TypeError("no hash")
+        if not all(isinstance(made[key], str | None) for key in ("text_column", "prompt_column")):
+            raise TypeError("columns that have no names")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(
             f"{path} is not a card of embeddings: delete it with the file it describes, and embed again."

@@ -1,6 +1,7 @@
 """What the fuzzer has found: each of these once ended in a traceback, or left something behind."""
 
 import io
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +28,7 @@ LINES = (
     "export tuned new",
     "finetune log.csv --model bert --estimator naive --epochs 1 --out new --device 9223372036854775808",
     "diagnose log.csv --features col:emb_ --parameter epochs=2 --context activity --groups prompt_id",
+    "finetune log.csv --model bert --estimator naive --epochs 1 --out new --learning-rate 1e12",
     "simulate --size 40 --features-dim 9223372036854775808 --out new.csv",
     "list",
 )
@@ -73,3 +75,11 @@ def test_a_step_whose_table_lacks_a_column_keeps_to_the_contract(name, valid, br
     pq.write_table(table.rename_columns([f"{column}_" for column in table.column_names]), changed)
     line = ["repro", "--quick", "--only", "risk", "--out", "repro"]
     assert not breaches_of_case(Case(f"repro/{name}", changed.getvalue(), line))
+
+
+@pytest.mark.parametrize("key", ["text_column", "prompt_column"])
+def test_a_card_of_embeddings_that_names_no_column_keeps_to_the_contract(key, valid, breaches_of_case):
+    card = json.loads((valid / "texts.card.json").read_text())
+    del card["input"][key]
+    line = ["fit", "log.csv", "--features", "texts.safetensors", "--estimator", "naive", "--out", "new"]
+    assert not breaches_of_case(Case("texts.card.json", json.dumps(card).encode(), line))

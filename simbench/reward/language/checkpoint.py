@@ -86,6 +86,12 @@ class Checkpoints:
         if self.folder.is_dir():
             self.folder.rmdir()
 
+    def abandon(self) -> None:
+        """Remove the checkpoint of a run that came to nothing, and the folder of the model if it is empty."""
+        self.forget()
+        if self.folder.parent.is_dir() and not any(self.folder.parent.iterdir()):
+            self.folder.parent.rmdir()
+
     def _tensors(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
         content = save({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
         write_whole(self.folder / f"{name}.safetensors", lambda to: to.write_bytes(content))

@@ -166,6 +166,7 @@ class EncoderTrainer:
             elif every and (number + 1) % every == 0:
                 self._save()
         if self.standing.best_step == 0:
+            self.checkpoints.abandon()
             raise BadInput("no held-out loss was finite: lower --learning-rate.")
         self._put(self.checkpoints.read_best())
         return self.standing
