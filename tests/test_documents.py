@@ -40,7 +40,7 @@ def test_the_example_estimator_of_contributing_runs_as_printed(tmp_path):
     for name in ("estimators", "figures"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("")
-    command = [sys.executable, "-m", "simbench", "run", "--estimators", "oracle,naive,ips"]
+    command = [sys.executable, "-m", "simbench", "run", "--worlds", "1", "--estimators", "oracle,naive,ips"]
     command += ["--estimator", "mine.py:Discounted", "--bias-level", "0.8", "--replicates", "3"]
     environment = {**os.environ, "PYTHONPATH": "."}
     out = tmp_path / "out"

@@ -13,8 +13,8 @@ from matplotlib.image import AxesImage
 
 from simbench.errors import BadInput
 from simbench.files.location import Location
+from simbench.score.estimate import over_replicates
 from simbench.score.labels import expected_r2
-from simbench.score.moments import over_replicates
 from simbench.score.ranking import expected_auroc
 from simbench.study.finished import FinishedCell, read_study, situations
 from simbench.study.guests.kinds import find

@@ -15,6 +15,7 @@ from matplotlib.legend import Legend
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from simbench.errors import BadInput
+from simbench.score.estimate import FEWEST
 from simbench_figures.palette import styles
 
 SINGLE, DOUBLE = 3.3, 6.9  # inches: one column, both
@@ -155,12 +156,12 @@ def plain_ticks(axis: Axes, which: str, places: list[float]) -> None:
 
 
 def replicates_of(table: pd.DataFrame, marks: str = "bars:") -> str:
-    """Return a text like ``"20 replicates, bars: bootstrap intervals over them"``; a range if cells differ.
+    """Return a text like ``"5 worlds x 8 replicates, bars: intervals over worlds"``; a range if cells differ.
 
     Parameters
     ----------
     table : DataFrame
-        With a column ``n_replicates``.
+        With a column ``n_replicates``, and ``n_worlds`` unless it is of one drawn world.
     marks : str
         What shows the intervals, written before what they are.
     """
@@ -168,8 +169,11 @@ def replicates_of(table: pd.DataFrame, marks: str = "bars:") -> str:
     if high == 1:
         return "1 replicate: there are no intervals"
     number = f"{low} replicates" if low == high else f"{low} to {high} replicates"
-    alone = ", none where there is 1" if low == 1 else ""
-    return f"{number}, {marks} bootstrap intervals over them{alone}"
+    worlds = int(table.n_worlds.max()) if "n_worlds" in table else 1
+    if worlds > 1:
+        return f"{worlds} drawn worlds x {number}, {marks} 95 % intervals over worlds"
+    alone = f", none below {FEWEST}" if low < FEWEST else ""
+    return f"{number} of one drawn world, {marks} 95 % intervals, conditional on that world{alone}"
 
 
 def moments(table: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from simbench.errors import BadInput
 from simbench.files.location import Location
-from simbench.score.moments import over_replicates
+from simbench.score.estimate import over_replicates
 from simbench_figures.paper import (
     DOUBLE,
     bars,

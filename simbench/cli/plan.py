@@ -43,8 +43,8 @@ def plan(options: PlanOptions) -> None:
     from simbench.worlds.presets import preset
 
     target, level = options.target_rmse, options.bias_level
-    if not 0 < target < 0.5:
-        raise BadInput(f"--target-rmse must lie between 0 and .5, got {target:g}.")
+    if not 1e-6 <= target < 0.5:
+        raise BadInput(f"--target-rmse must lie between 1e-6 and .5, got {target:g}.")
     rows = planning.plan(preset(options.world), level, target, options.replicates, options.seed)
     table = pd.DataFrame([vars(row) for row in rows])
     if options.format is Format.table:

@@ -9,7 +9,7 @@ from rich.table import Table
 from simbench.cli.output import plain
 from simbench.study.config import StudyConfig
 from simbench.study.notes import notes
-from simbench.study.summary import caption, main_table, number, situations
+from simbench.study.summary import by_draw, caption, main_table, number, scope, situations
 from simbench.worlds.presets import described
 from simbench.worlds.world import World
 
@@ -26,15 +26,15 @@ OTHER_METRICS = {
 }
 
 
-def print_study(table: pd.DataFrame, config: StudyConfig, console: Console) -> None:
+def print_study(table: pd.DataFrame, draws: pd.DataFrame, config: StudyConfig, console: Console) -> None:
     """Print two tables and the notes for every situation of a study.
 
     The first table holds the errors against the truth, the second ranking, calibration and decisions.
 
     Parameters
     ----------
-    table : DataFrame
-        The long table.
+    table, draws : DataFrame
+        The long tables of the study and of its draws.
     config : StudyConfig
     console : Console
     """
@@ -44,7 +44,11 @@ def print_study(table: pd.DataFrame, config: StudyConfig, console: Console) -> N
             console.print(plain(f"protocol {part.protocol}"))
         for line in situation_lines(part.world):
             console.print(plain(line), soft_wrap=True)
+        if config.draws > 1:
+            console.print(plain(f"(rates are those of draw 0 of {config.draws})"))
         console.print(_truth_table(part.rows, config))
+        if config.draws > 1:
+            console.print(_draws_table(part.of(draws)))
         console.print(_other_table(part.rows, config))
         for note in notes(part.rows, part.world, config):
             console.print(plain(note), soft_wrap=True)
@@ -90,7 +94,7 @@ def _signal_line(world: World) -> list[str]:
 
 
 def _truth_table(here: pd.DataFrame, config: StudyConfig) -> Table:
-    table = Table(title=f"Against the true reward, {config.replicates} replicates", box=None)
+    table = Table(title=f"Against the true reward: {scope(config)}", box=None)
     words = main_table(here)
     for title in words.columns:
         is_text = title in ("estimator", "told", "verdict")
@@ -99,6 +103,18 @@ def _truth_table(here: pd.DataFrame, config: StudyConfig) -> Table:
         table.add_row(*map(plain, row))
     table.caption = plain(caption(config), "table.caption")
     table.caption_justify = "left"
+    return table
+
+
+def _draws_table(here: pd.DataFrame) -> Table:
+    """MSE in each of the drawn worlds."""
+    words = by_draw(here, "mse")
+    table = Table(title="MSE in every drawn world", box=None)
+    for title in words.columns:
+        is_text = title in ("estimator", "told")
+        table.add_column(title, justify="left" if is_text else "right", no_wrap=not is_text)
+    for row in words.itertuples(index=False):
+        table.add_row(*map(plain, row))
     return table
 
 
@@ -118,7 +134,7 @@ def _other_table(here: pd.DataFrame, config: StudyConfig) -> Table:
     table.caption = (
         f"± half of the {config.level:.0%} interval. pairs: share of a prompt's response pairs in the "
         "right order. shift: mean estimate minus mean reward. regret: reward lost by best-of-n. "
-        "efficiency: Cramér-Rao bound over MSE, given the propensity or not. "
+        "efficiency: Cramér-Rao bound over MSE, of the unbiased, given the propensity or not. "
         "swapped: share of replicates that rank like the propensity."
     )
     table.caption_justify = "left"

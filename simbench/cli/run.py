@@ -70,7 +70,7 @@ class StudyOptions:
         list[str] | None,
         typer.Option(
             help="Estimators, separated by commas: names of `simbench list estimators`, or all (default: the "
-            "oracle and ten others)."
+            "oracle and nine others)."
         ),
     ] = None
     estimator: Annotated[
@@ -80,8 +80,19 @@ class StudyOptions:
             "(default: none)."
         ),
     ] = None
+    worlds: Annotated[
+        int | None,
+        typer.Option(
+            help="Independent draws of each world; one says nothing of another (default 5; of a study in a "
+            "file: what it says, else 1)."
+        ),
+    ] = None
     replicates: Annotated[
-        int | None, typer.Option(help="How many logs are drawn and fitted (default 20).")
+        int | None,
+        typer.Option(
+            help="How many logs of each draw are fitted (default 8; of a study in a file: what it says, else "
+            "20)."
+        ),
     ] = None
     size: Annotated[
         list[str] | None,
@@ -131,6 +142,7 @@ class StudyOptions:
             "sizes": numbers(self.size, int, "--size"),
             "estimators": split(self.estimators) or None,
             "more_estimators": self.estimator or (),
+            "draws": self.worlds,
             "replicates": self.replicates,
             "seed": None if self.seed == SECRET else _number(self.seed),
             "grant": self.grant,
@@ -293,9 +305,10 @@ def _print(table: "pd.DataFrame", config: "StudyConfig", out: "Location", format
     """Print the results on stdout."""
     from simbench.cli.output import console, emit
     from simbench.cli.report import print_study
+    from simbench.study.table import read_draws
 
     if format is RunFormat.table:
-        print_study(table, config, console())
+        print_study(table, read_draws(out), config, console())
     elif format in (RunFormat.json, RunFormat.csv):
         emit(table, format)
     else:

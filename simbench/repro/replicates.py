@@ -8,8 +8,8 @@ from sklearn.isotonic import isotonic_regression
 
 from simbench.files.write import write_whole
 from simbench.score.labels import expected_brier, expected_mae, expected_r2
-from simbench.score.moments import gram_matrix
 from simbench.score.ranking import expected_auroc
+from simbench.score.squared_mean import gram_matrix, pseudo_values
 from simbench.study.cell import Cell
 from simbench.study.config import StudyConfig, cells_of
 from simbench.study.guests.kinds import find
@@ -46,30 +46,13 @@ def scores(predictions: np.ndarray, reward: np.ndarray, ranks_only: bool = False
     best = np.stack([_best_monotone(row, reward) for row in p])
     return values | {
         "mse": ((p - reward) ** 2).mean(1),
-        "bias2": bias2_by_replicate(p, reward),
+        "bias2": pseudo_values(gram_matrix(p, reward)),
         "r2": expected_r2(p, reward),
         "r2_recalibrated": expected_r2(best, reward),
         "rmse": np.sqrt(expected_brier(p, reward)),
         "mae": expected_mae(p, reward),
         "shift": p.mean(1) - reward.mean(),
     }
-
-
-def bias2_by_replicate(predictions: np.ndarray, reward: np.ndarray) -> np.ndarray:
-    """Return the jackknife pseudo-values of bias², shape (R,); their mean is the unbiased estimate of bias².
-
-    Bias² is the mean product of the errors of two different replicates (see
-    :func:`simbench.score.moments.score`), a U-statistic. Leaving out replicate i leaves
-    ``(R θ - 2 u_i) / (R - 2)``, where ``u_i`` is its mean product with the others. With fewer than three
-    replicates the values are NaN.
-    """
-    gram = gram_matrix(predictions, reward)
-    n = len(gram)
-    if n < 3:
-        return np.full(n, np.nan)
-    with_others = (gram.sum(1) - np.diag(gram)) / (n - 1)
-    theta = with_others.mean()
-    return n * theta - (n - 1) * (n * theta - 2 * with_others) / (n - 2)
 
 
 def _best_monotone(prediction: np.ndarray, reward: np.ndarray) -> np.ndarray:

@@ -78,6 +78,9 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     replicates : int
         Number of logs that are drawn and fitted, R. A replicate is the same among few and among many.
     seed : int
+        Of this draw of the world; two draws are two worlds.
+    draw : int
+        Number of the draw, from 0. The seed says which world it is; the number changes none.
     grant : tuple of str
         What the estimator is told, by the names of :func:`simbench.study.grants.meanings`.
     label_share : float in (0, 1)
@@ -102,6 +105,7 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
     parameters: dict[str, Any]
     replicates: int
     seed: int
+    draw: int = 0
     grant: tuple[str, ...]
     label_share: float
     device: str
@@ -121,10 +125,11 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
         """Hash that names the shard, 20 hexadecimal digits.
 
         The version of simbench is part of it, because code changes results. The memory budget, the time that
-        is allowed, the number of replicates and that of the device change none, and a share of labels none
-        that are not told.
+        is allowed, the numbers of replicates, draw and device change none, and a share of labels
+        none that are not told.
         """
-        unread = {"memory_budget": True, "timeout": True, "replicates": True, "protocol": {"replicates"}}
+        unread: dict[str, Any] = dict.fromkeys(("memory_budget", "timeout", "replicates", "draw"), True)
+        unread["protocol"] = {"replicates"}
         if "labels" not in self.grant:
             unread["label_share"] = True
         described = self.model_dump(mode="json", exclude=unread)
@@ -141,6 +146,7 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
             "bias_level": self.bias_level,
             "size": self.size,
             "protocol": self.protocol.name,
+            "draw": self.draw,
             "estimator": self.estimator,
         }
 

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ByteSize, Field, field_validator
 
 from simbench.errors import BadInput
-from simbench.study.cell import Cell
+from simbench.streams import seed_of
+from simbench.study.cell import LARGEST_SEED, Cell
 from simbench.study.grants import BASES, base, checked, variants
 from simbench.study.guests.kinds import configured, find
 from simbench.study.inputs import code_of, inputs_of_world
@@ -27,7 +28,6 @@ DEFAULT_ESTIMATORS = (
     "naive-sqrt",
     "balanced-naive",
     "ips",
-    "ips-scar",
     "upu",
     "nnpu",
     "implicitrm",
@@ -52,6 +52,9 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         Hyper-parameters that differ from the shipped ones, by the estimator's name.
     sizes : tuple of int
         Numbers of training responses; by default each world's own.
+    draws : int
+        Number of independent draws of every world, W: reward, salience and the responses that a world draws
+        are another in each. What is concluded of several is of the world's law, of one of that draw alone.
     replicates : int
         Number of logs that are drawn and fitted in each cell.
     seed : int
@@ -94,6 +97,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     estimators_in: dict[str, tuple[str, ...]] = {}
     parameters: dict[str, dict[str, Any]] = {}
     sizes: tuple[int, ...] = ()
+    draws: int = Field(default=1, ge=1, le=10_000)
     replicates: int = Field(default=20, ge=1, le=1_000_000)
     seed: int = Field(default=0, ge=0)
     secret: bool = False
@@ -109,7 +113,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     timeout: float | None = Field(default=None, gt=0)
     downstream: Downstream | None = None
 
-    @field_validator("seed", "replicates", "label_share", "margin", "level", mode="before")
+    @field_validator("seed", "draws", "replicates", "label_share", "margin", "level", mode="before")
     @classmethod
     def _is_no_flag(cls, value: Any) -> Any:
         if isinstance(value, bool):  # which counts as 0 or 1 elsewhere
@@ -118,7 +122,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
 
 
 def cells_of(config: StudyConfig) -> list[Cell]:
-    """All cells of a study, in the order in which they run: by protocol, world, size and bias level.
+    """All cells of a study, in the order in which they run: by protocol, world, size, bias level and draw.
 
     Each holds the fingerprints of what it reads, as it is at this moment.
     """
@@ -131,7 +135,8 @@ def cells_of(config: StudyConfig) -> list[Cell]:
             grant=grant,
             code=code(name, grant),
             replicates=protocol.replicates or config.replicates,
-            seed=config.seed,
+            draw=draw,
+            seed=seed_of_draw(config.seed, draw),
             label_share=config.label_share,
             device=config.device,
             precision=config.precision,
@@ -142,9 +147,15 @@ def cells_of(config: StudyConfig) -> list[Cell]:
         for protocol in config.protocols
         for told in [cache(partial(_grants, config, protocol))]
         for where in _situations(config, protocol)
+        for draw in range(config.draws)
         for name in config.estimators_in.get(where["world"].name, config.estimators)
         for grant in told(name)
     ]
+
+
+def seed_of_draw(seed: int, draw: int) -> int:
+    """The seed of a draw of all worlds of a study: its own for the first, from which the others derive."""
+    return seed if draw == 0 else seed_of(seed, "draw", draw) % LARGEST_SEED
 
 
 def _situations(config: StudyConfig, protocol: EvaluationProtocol) -> Iterator[dict[str, Any]]:

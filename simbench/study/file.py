@@ -24,10 +24,11 @@ OF_A_WORLD = (
     *("signals", "regenerate", "signal_dependence", "responses_per_prompt", "trait"),
 )
 OF_A_STUDY = (
-    *("bias_levels", "sizes", "replicates", "seed", "label_share", "margin"),
+    *("bias_levels", "sizes", "draws", "replicates", "seed", "label_share", "margin"),
     *("device", "precision", "memory_budget", "timeout"),
 )
 
+DEFAULT = {"draws": 5, "replicates": 8}  # of a study that nothing else describes
 SUFFIXES = (".yaml", ".yml")
 
 Source = str | Path | Mapping[str, Any]
@@ -46,7 +47,7 @@ class Overrides:
         In place of the study's; ``("all",)`` stands for all that are installed.
     more_estimators : sequence of str
         Estimators that are run besides.
-    replicates, seed, label_share, margin, device, precision, timeout : optional
+    draws, replicates, seed, label_share, margin, device, precision, timeout : optional
         As in :class:`StudyConfig`.
     memory_budget : str, optional
         A text such as ``500MB``.
@@ -66,6 +67,7 @@ class Overrides:
     sizes: Iterable[int] | None = None
     estimators: Iterable[str] | None = None
     more_estimators: Iterable[str] = ()
+    draws: int | None = None
     replicates: int | None = None
     seed: int | None = None
     grant: str | None = None
@@ -102,7 +104,7 @@ def study_from(source: Source | None = None, overrides: Overrides | None = None)
     ----------
     source : str, Path or mapping, optional
         A YAML file, the name of a study that comes with simbench (``variance``), or the settings
-        themselves; by default those of :class:`StudyConfig`.
+        themselves; by default those of :class:`StudyConfig` with several draws (:data:`DEFAULT`).
     overrides : Overrides, optional
 
     Raises
@@ -137,7 +139,7 @@ def settings_of(source: Source | None) -> dict[str, Any]:
         If there is no such study, or it cannot be read.
     """
     if source is None:
-        return {}
+        return dict(DEFAULT)
     if isinstance(source, Mapping):
         return dict(source)
     path = Path(source)

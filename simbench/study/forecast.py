@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 
 from simbench.estimator.estimator import Estimator
-from simbench.score.moments import excess, score
+from simbench.score.moments import against_oracle, score
 from simbench.study.cell import Cell, fit_cell, missing, reason_of
 from simbench.study.config import StudyConfig, cells_of, validate, validate_worlds
 from simbench.study.guests.kinds import Guest, find
@@ -314,7 +314,7 @@ def _scoring_of(m: int, replicates: int, level: float, test: Population) -> floa
         predictions = np.random.default_rng(0).random((replicates, m))
         start = time.process_time()
         score(predictions, test.reward, test.groups, level=level)
-        excess(predictions, predictions[::-1], test.reward, level=level)
+        against_oracle(predictions, predictions[::-1], test.reward, level=level)
         _measured[key] = time.process_time() - start
     return _measured[key]
 

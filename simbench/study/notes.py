@@ -37,7 +37,7 @@ def notes(here: pd.DataFrame, world: World, config: StudyConfig) -> list[str]:
             lines.append(f"{name}: {_identification(rows, world, separate)}")
     lines += _dependence(world, config)
     lines += _weights(here)
-    undecided = here[(here.metric == "excess_bias2") & (here.verdict == "undecided")]
+    undecided = here[(here.metric == "distance2") & (here.verdict == "undecided")]
     lines += [f"{row.estimator} ({row.knows}): undecided, {row.reason}" for row in undecided.itertuples()]
     return lines
 
@@ -92,8 +92,8 @@ def _identification(rows: pd.DataFrame, world: World, separate: bool) -> str:
         "(--signals 2)"
     )
     swapped = float(rows.loc["swapped_share"].value) if "swapped_share" in rows.index else 0.0
-    count = round(swapped * int(rows.iloc[0].n_replicates))
-    of = f"{count} of {int(rows.iloc[0].n_replicates)} replicates came out swapped with the propensity"
+    logs = int(rows.iloc[0].n_replicates) * int(rows.iloc[0].n_worlds)
+    of = f"{round(swapped * logs)} of {logs} replicates came out swapped with the propensity"
     if not separate:
         return (
             "NOT IDENTIFIED here: reward and propensity read the same features, and feedback shows "

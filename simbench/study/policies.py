@@ -14,7 +14,7 @@ from simbench.errors import BadInput
 from simbench.files.location import Location
 from simbench.files.parquet import read_own_parquet
 from simbench.files.write import write_whole
-from simbench.score.moments import over_replicates
+from simbench.score.estimate import over_replicates
 from simbench.score.policies import Prompts, best_of, tilted, tilted_to
 from simbench.study.finished import FinishedCell, read_study, situations
 from simbench.study.policy_settings import Downstream

@@ -23,8 +23,16 @@ from simbench.study.file import Source, settings_of, study_from
 from simbench.study.folder import config_digest, made_with
 from simbench.study.notes import notes
 from simbench.study.run import run as run_study
-from simbench.study.summary import Situation, caption, main_table, situations, to_latex, to_markdown
-from simbench.study.table import read_footer, read_table
+from simbench.study.summary import (
+    Situation,
+    caption,
+    main_table,
+    scope,
+    situations,
+    to_latex,
+    to_markdown,
+)
+from simbench.study.table import read_draws, read_footer, read_table
 from simbench.worlds.config import WorldConfig
 
 _numbers = count()
@@ -36,8 +44,8 @@ class Results:
     Parameters
     ----------
     table : DataFrame
-        The long table, with a row for every situation, estimator and metric; its columns are described under
-        ``Results on disk`` in the README.
+        The long table, with a row for every situation, estimator and metric, a mean over the draws of a world
+        if there are several; its columns are described under ``Results on disk`` in the README.
     config : StudyConfig
         The study.
     folder : str, Path or Location
@@ -54,19 +62,25 @@ class Results:
         """Every situation of the study (protocol, world, bias level and size) with its rows of the table."""
         return list(situations(self.table, self.config))
 
+    @cached_property
+    def draws(self) -> pd.DataFrame:
+        """The long table of every draw of the worlds, with a column ``draw``."""
+        return read_draws(self.folder)
+
     def verdicts(self) -> pd.DataFrame:
         """The verdict on the bias of every estimator in every situation.
 
         Returns
         -------
         DataFrame
-            Columns ``protocol, world, bias_level, size, estimator, told, excess_bias2, low, high`` (squared
-            probability), ``verdict, reason``. Estimators that only rank, were skipped or failed have no row.
+            Columns ``protocol, world, bias_level, size, estimator, told, n_worlds, distance2, low, high``
+            (squared probability), ``verdict, reason``. Estimators that only rank, were skipped or failed have
+            no row.
         """
-        rows = self.table[self.table.metric == "excess_bias2"]
-        rows = rows.rename(columns={"knows": "told", "value": "excess_bias2"})
-        where = ["protocol", "world", "bias_level", "size", "estimator", "told"]
-        return rows[[*where, "excess_bias2", "low", "high", "verdict", "reason"]].reset_index(drop=True)
+        rows = self.table[self.table.metric == "distance2"]
+        rows = rows.rename(columns={"knows": "told", "value": "distance2"})
+        where = ["protocol", "world", "bias_level", "size", "estimator", "told", "n_worlds"]
+        return rows[[*where, "distance2", "low", "high", "verdict", "reason"]].reset_index(drop=True)
 
     def figure(self, name: str) -> Figure:
         """Draw a figure of this study.
@@ -98,11 +112,11 @@ class Results:
     def to_markdown(self) -> str:
         """The main table of every situation, in Markdown."""
         tables = [f"**{s.title(self.config)}**\n\n{to_markdown(main_table(s.rows))}" for s in self.situations]
-        return "\n".join([*tables, f"{self.config.replicates} replicates. {caption(self.config)}\n"])
+        return "\n".join([*tables, f"{_below(self.config)}\n"])
 
     def to_latex(self) -> str:
         """The main table of every situation, in LaTeX; needs the package booktabs."""
-        below = f"{self.config.replicates} replicates. {caption(self.config)}"
+        below = _below(self.config)
         return "\n".join(to_latex(main_table(s.rows), s.title(self.config), below) for s in self.situations)
 
     def _repr_html_(self) -> str:
@@ -111,12 +125,18 @@ class Results:
             f"<h4>{html.escape(s.title(self.config))}</h4>{main_table(s.rows).to_html(index=False)}"
             for s in self.situations
         ]
-        below = html.escape(f"{self.config.replicates} replicates. {caption(self.config)}")
+        below = html.escape(_below(self.config))
         return "".join([*tables, f"<p>{below}</p>"])
 
     def __repr__(self) -> str:
         count = len(self.situations)
         return f"Results of {count} situations in {self.folder}: see .verdicts(), .table, .notes"
+
+
+def _below(config: StudyConfig) -> str:
+    """What stands below a table."""
+    words = scope(config)
+    return f"{words[0].upper()}{words[1:]}. {caption(config)}"
 
 
 def run(
@@ -128,6 +148,7 @@ def run(
     bias_levels: Sequence[float] | None = None,
     sizes: Sequence[int] | None = None,
     estimators: Sequence[str] | None = None,
+    draws: int | None = None,
     replicates: int | None = None,
     seed: int | None = None,
     **settings: Any,
@@ -143,7 +164,7 @@ def run(
         A results folder or URL, from which a later call continues; by default results stay in memory.
     jobs : int
         Number of processes, each on one thread.
-    worlds, bias_levels, sizes, estimators, replicates, seed : optional
+    worlds, bias_levels, sizes, estimators, draws, replicates, seed : optional
         In place of the study's own. Names are those of ``simbench list``.
     **settings
         Other settings of :class:`simbench.study.config.StudyConfig`, such as ``grant=["propensity"]``.
@@ -154,7 +175,7 @@ def run(
         If the study cannot be read or run.
     """
     grid = {"worlds": worlds, "bias_levels": bias_levels, "sizes": sizes, "estimators": estimators}
-    given = {**grid, "replicates": replicates, "seed": seed, **settings}
+    given = {**grid, "draws": draws, "replicates": replicates, "seed": seed, **settings}
     raw = settings_of(study.model_dump() if isinstance(study, StudyConfig) else study)
     config = study_from({**raw, **{name: value for name, value in given.items() if value is not None}})
     if out is not None:

@@ -11,13 +11,14 @@ from simbench.stops import remembered
 from simbench.study import policies, secret
 from simbench.study.cell import Cell, Outcome, ended
 from simbench.study.config import StudyConfig, cells_of, validate, validate_worlds
+from simbench.study.draws import over_draws
 from simbench.study.executors.executor import Executor
 from simbench.study.executors.local import Local
 from simbench.study.folder import config_digest, describe, described, is_described, is_of
 from simbench.study.observers import CellObserver, PhaseObserver, unseen
 from simbench.study.scoring import Scorer
 from simbench.study.shards import Shards
-from simbench.study.table import FILE, Footer, earlier_rows, write_table
+from simbench.study.table import DRAWS, FILE, Footer, earlier_rows, footer_of, write_table
 from simbench.training.threads import fixed_threads
 
 
@@ -28,7 +29,9 @@ def run(
     progress: CellObserver | None = None,
     phase: PhaseObserver = unseen,
 ) -> pd.DataFrame:
-    """Run the cells that ``out`` lacks, then write ``results.parquet``; ``study.json`` describes the study.
+    """Run the cells that ``out`` lacks, then write ``results.parquet`` and ``draws.parquet``.
+
+    ``study.json`` describes the study.
 
     Parameters
     ----------
@@ -45,8 +48,8 @@ def run(
     Returns
     -------
     DataFrame
-        The long table of :meth:`simbench.study.scoring.Scorer.table`, of this study alone: cells that the
-        folder holds besides stay there, without rows.
+        The long table of :func:`simbench.study.draws.over_draws`, of this study alone: cells that the folder
+        holds besides stay there, without rows.
 
     Raises
     ------
@@ -100,9 +103,11 @@ def _write(
     out: Location, config: StudyConfig, scorer: Scorer, before: Footer | None, phase: PhaseObserver
 ) -> pd.DataFrame:
     """Write what the folder does not say already: first the table, then what it is of."""
-    table, footer = scorer.table(), Footer(config_digest(described(config)), scorer.cells)
-    if footer != before:
+    of_draws, footer = scorer.table(), Footer(config_digest(described(config)), scorer.cells)
+    table = over_draws(of_draws, config)
+    if footer != before or footer_of(out) != footer:
         write_table(out / FILE, table, footer)
+        write_table(out / DRAWS, of_draws, footer)  # last: what it says is what was written
         if before is not None and config.downstream is None:
             (out / policies.FILE).remove()  # it is of other cells
     if not is_described(out, config, scorer.stacks):

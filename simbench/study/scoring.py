@@ -14,14 +14,18 @@ from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.files.fingerprint import fingerprint
 from simbench.score.bound import mean_bound
-from simbench.score.moments import Estimate, excess, score, verdict
+from simbench.score.estimate import Estimate, without_interval
+from simbench.score.moments import against_oracle, score
+from simbench.score.squared_mean import gram_matrix, spread
+from simbench.score.verdicts import verdict
 from simbench.study import facts
 from simbench.study.cell import Cell, Outcome, Place, built
 from simbench.study.config import StudyConfig
+from simbench.study.draws import over_draws
 from simbench.study.grants import in_words
 from simbench.study.guests.kinds import find
 from simbench.study.shards import Shard, Shards
-from simbench.study.table import COLUMNS, digest
+from simbench.study.table import OF_A_DRAW, digest
 
 RANKING = ("auroc", "pairwise_accuracy", "regret")  # what shift-invariant scores can be judged by
 CLEARLY = 0.1  # of a rank correlation: below it, two weak likenesses are not told apart
@@ -96,16 +100,16 @@ class Scorer:
         return tuple((basis, len(rows)) for basis, rows in self._in_order())
 
     def table(self) -> pd.DataFrame:
-        """The long table of all situations that have been scored.
+        """The long table of all draws that have been scored.
 
         Returns
         -------
         DataFrame
-            Columns :data:`simbench.study.table.COLUMNS`. One row per cell and metric; a cell that was skipped
-            or failed has one row, with its reason. Rows of the metric ``excess_bias2`` carry the verdict, and
-            its grounds as the reason.
+            Columns :data:`simbench.study.table.OF_A_DRAW`. One row per cell and metric; a cell that was
+            skipped or failed has one row, with its reason. Rows of the metric ``distance2`` carry the
+            verdict, and its grounds as the reason.
         """
-        return pd.DataFrame([row for _, rows in self._in_order() for row in rows], columns=COLUMNS)
+        return pd.DataFrame([row for _, rows in self._in_order() for row in rows], columns=OF_A_DRAW)
 
     def _in_order(self) -> Iterable[_Scored]:
         return (scored for where in self._keys for scored in self._scored.get(where, ()))
@@ -119,7 +123,7 @@ class Scorer:
         for key, outcome in outcomes.items():
             if outcome.status != "ok":
                 told = ", ".join(in_words(name) for name in outcome.cell.grant)
-                row = _row(outcome, told, "", Estimate(np.nan, np.nan, np.nan))
+                row = _row(outcome, told, "", without_interval(np.nan))
                 scored.append(_Scored(digest([key, outcome.reason]), [row]))
                 continue
             shard = reference if key == oracle and reference is not None else self.shards.find(key)
@@ -142,11 +146,11 @@ class Scorer:
 
 
 def table(config: StudyConfig, outcomes: Sequence[Outcome], shards: Shards) -> pd.DataFrame:
-    """Score every finished cell against the truth, see :meth:`Scorer.table`."""
+    """Score every finished cell against the truth, and take means over draws: ``results.parquet``."""
     scorer = Scorer(config, [outcome.cell for outcome in outcomes], shards)
     for outcome in outcomes:
         scorer.take(outcome)
-    return scorer.table()
+    return over_draws(scorer.table(), config)
 
 
 def _situation_of(cell: Cell) -> _Situation:
@@ -173,12 +177,15 @@ def _rows(
     estimates = _estimates(config, predictions, oracle, cell.place, find(cell.estimator).ranks_only)
     if "mse" in estimates:
         estimates |= _efficiency(cell, estimates["mse"], own["knows"])
-    plain = {name: Estimate(value, np.nan, np.nan) for name, value in facts.means(own).items()}
+    plain = {name: without_interval(value) for name, value in facts.means(own).items()}
     rows = {name: _row(outcome, own["knows"], name, value) for name, value in (estimates | plain).items()}
-    if "excess_bias2" in estimates:
-        found = verdict(estimates["excess_bias2"], margin=config.margin**2, n_replicates=cell.replicates)
-        rows["excess_bias2"]["verdict"] = "reference" if is_reference else found.label
-        rows["excess_bias2"]["reason"] = found.reason
+    if "distance2" in estimates and oracle is not None:
+        noise = spread(gram_matrix(predictions, oracle)) if cell.replicates > 2 else None
+        found = verdict(
+            estimates["distance2"], estimates["excess_bias2"], margin=config.margin**2, noise=noise
+        )
+        rows["distance2"]["verdict"] = "reference" if is_reference else found.label
+        rows["distance2"]["reason"] = "" if is_reference else found.reason
     return list(rows.values())
 
 
@@ -194,10 +201,10 @@ def _estimates(
     if ranks_only:
         estimates = {name: estimates[name] for name in RANKING}
     elif oracle is not None:
-        estimates |= excess(predictions, oracle, test.reward, level=config.level)
+        estimates |= against_oracle(predictions, oracle, test.reward, level=config.level)
     swapped = _swapped_share(predictions, place)
     if swapped is not None:
-        estimates["swapped_share"] = Estimate(swapped, np.nan, np.nan)
+        estimates["swapped_share"] = without_interval(swapped)
     return estimates
 
 
@@ -207,14 +214,16 @@ def _efficiency(cell: Cell, mse: Estimate, knows: str) -> dict[str, Estimate]:
     Over the MSE and not the variance, so that no bias buys efficiency; where there is no bias they are the
     same. Empty where no bound is known for the world, or for what the estimator was told.
     """
-    known = "propensity" in knows.split(", ")
-    if not known and knows not in ("nothing", "context"):
+    told = set(knows.split(", ")) - {"nothing", "context"}
+    if told not in (set(), {"propensity"}):  # labels, say, lower the bound
         return {}
+    known = bool(told)
     bound = _bound(cell.place, known)
     if bound is None:
         return {}
-    values = (bound / max(value, 1e-300) for value in (mse.value, mse.high, mse.low))
-    return {"efficiency": Estimate(*(float(value) for value in values))}
+    if mse.value <= 0:
+        return {}
+    return {"efficiency": Estimate(*(float(bound / value) for value in (mse.value, mse.high, mse.low)))}
 
 
 @lru_cache(maxsize=64)

@@ -3,14 +3,16 @@
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from simbench.study.config import StudyConfig, cells_of
+from simbench.study.draws import AMONG_BEST
 from simbench.worlds.world import World
 
-TRUTH_METRICS = {"bias2": "bias²", "variance": "variance", "mse": "MSE", "excess_bias2": "excess bias²"}
+TRUTH_METRICS = {"bias2": "bias²", "variance": "variance", "mse": "MSE", "distance2": "distance²"}
+BEST = "*"  # after the MSE of an estimator that cannot be told from the best
 COLUMNS = ("estimator", "told", *TRUTH_METRICS.values(), "verdict")
 IN_LATEX = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
@@ -27,7 +29,7 @@ class Situation:
     ----------
     protocol : str
     world : World
-        Built at the bias level and size.
+        The first of its draws, built at the bias level and size.
     size : int
     rows : DataFrame
         Its rows of the long table.
@@ -38,6 +40,15 @@ class Situation:
     size: int
     rows: pd.DataFrame
 
+    def of(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a table, of the study or of its draws, that belong to this situation."""
+        return table[
+            (table.protocol == self.protocol)
+            & (table.world == self.world.config.name)
+            & (table.bias_level == self.world.bias_level)
+            & (table["size"] == self.size)
+        ]
+
     def title(self, config: StudyConfig) -> str:
         """The situation in words, for the heading of a table."""
         protocol = f", protocol {self.protocol}" if len(config.protocols) > 1 else ""
@@ -47,15 +58,14 @@ class Situation:
 
 def situations(table: pd.DataFrame, config: StudyConfig) -> Iterable[Situation]:
     """Every situation of a study, in the order in which they run."""
-    cells = {(cell.protocol.name, cell.world, cell.bias_level, cell.size): cell for cell in cells_of(config)}
+    cells = {
+        (cell.protocol.name, cell.world, cell.bias_level, cell.size): cell
+        for cell in cells_of(config)
+        if cell.draw == 0
+    }
     for cell in cells.values():
-        here = table[
-            (table.protocol == cell.protocol.name)
-            & (table.world == cell.world.name)
-            & (table.bias_level == cell.bias_level)
-            & (table["size"] == cell.size)
-        ]
-        yield Situation(cell.protocol.name, cell.built(), cell.size, here)
+        part = Situation(cell.protocol.name, cell.built(), cell.size, table)
+        yield replace(part, rows=part.of(table))
 
 
 def main_table(here: pd.DataFrame) -> pd.DataFrame:
@@ -77,19 +87,57 @@ def main_table(here: pd.DataFrame) -> pd.DataFrame:
         rows = rows.set_index("metric")
         first = rows.iloc[0]
         if first.status == "ok":
-            cells = [with_interval(rows, metric) for metric in TRUTH_METRICS]
+            cells = [with_interval(rows, metric) + _mark(rows, metric) for metric in TRUTH_METRICS]
             lines.append((name, knows, *cells, _verdict(rows)))
         else:
             lines.append((name, knows, *[""] * len(TRUTH_METRICS), f"{first.status}: {first.reason}"))
     return pd.DataFrame(lines, columns=list(COLUMNS), dtype=str)
 
 
+def scope(config: StudyConfig) -> str:
+    """What a study speaks of: a kind of world, or the one world that was drawn."""
+    if config.draws == 1:
+        return f"{config.replicates} replicates, conditional on this drawn world"
+    return f"means over {config.draws} drawn worlds, {config.replicates} replicates in each"
+
+
 def caption(config: StudyConfig) -> str:
-    """A sentence that explains the intervals and the verdicts of :func:`main_table`."""
+    """Sentences that explain the intervals and the verdicts of :func:`main_table`."""
+    over = "over replicates" if config.draws == 1 else "over worlds"
+    best = f" {BEST} cannot be told from the best MSE ({config.level:.0%}, all at once)."
     return (
-        f"[low, high]: {config.level:.0%} intervals. Verdict: excess bias² over the oracle's, against a "
-        f"margin of {config.margin:g}² (RMS bias)."
+        f"[low, high]: {config.level:.0%} intervals {over}. distance²: mean squared difference of the "
+        f"estimator's mean from the oracle's; the verdict compares it with {config.margin:g}²."
+        f"{best if config.draws > 2 else ''}"
     )
+
+
+def by_draw(draws: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A metric of every estimator in every draw of one situation, as text.
+
+    Parameters
+    ----------
+    draws : DataFrame
+        Rows of the table of draws that belong to the situation.
+    metric : str
+
+    Returns
+    -------
+    DataFrame of str
+        Columns ``estimator``, ``told`` and one for each draw; a dash where there is no number.
+    """
+    numbers = sorted(draws.draw.unique())
+    lines = []
+    for (name, knows), rows in draws.groupby(["estimator", "knows"], sort=False):
+        value = rows[rows.metric == metric].set_index("draw").value
+        if len(value):
+            lines.append((name, knows, *(number(float(value.get(one, math.nan))) for one in numbers)))
+    return pd.DataFrame(lines, columns=["estimator", "told", *(f"{one}" for one in numbers)], dtype=str)
+
+
+def _mark(rows: pd.DataFrame, metric: str) -> str:
+    among = metric == "mse" and AMONG_BEST in rows.index and rows.loc[AMONG_BEST].value == 1
+    return f" {BEST}" if among else ""
 
 
 def to_markdown(table: pd.DataFrame) -> str:
@@ -143,6 +191,6 @@ def with_interval(rows: pd.DataFrame, metric: str) -> str:
 
 
 def _verdict(rows: pd.DataFrame) -> str:
-    if "excess_bias2" in rows.index:
-        return rows.loc["excess_bias2"].verdict
+    if "distance2" in rows.index:
+        return rows.loc["distance2"].verdict
     return "no oracle" if "bias2" in rows.index else "ranks only"

@@ -34,7 +34,11 @@ COLUMNS = [
     *("n_replicates", "status", "reason", "verdict", "seconds"),
 ]
 
+OF_A_DRAW = [*COLUMNS[:-5], "draw", *COLUMNS[-5:]]
+OF_A_STUDY = [*COLUMNS[:-5], "n_worlds", *COLUMNS[-5:]]
+
 FILE = "results.parquet"
+DRAWS = "draws.parquet"
 FOOTER = b"simbench"
 REMEDY = "run the study again"
 
@@ -81,6 +85,17 @@ def read_table(folder: str | Path | Location) -> pd.DataFrame:
     return _read(folder)[0]
 
 
+def read_draws(folder: str | Path | Location) -> pd.DataFrame:
+    """Read the long table of every draw of a results folder, on this disk or behind a URL.
+
+    Raises
+    ------
+    BadInput
+        If there is none, or it is damaged.
+    """
+    return _read(folder, DRAWS)[0]
+
+
 def read_footer(folder: str | Path | Location) -> Footer | None:
     """Read what the table of a results folder was made of; None if it does not say.
 
@@ -92,13 +107,21 @@ def read_footer(folder: str | Path | Location) -> Footer | None:
     return _read(folder)[1]
 
 
+def footer_of(folder: Location) -> Footer | None:
+    """What the table of a results folder was made of; None also if it cannot be read."""
+    try:
+        return read_footer(folder)
+    except BadInput:
+        return None
+
+
 def earlier_rows(folder: Location) -> tuple[Footer | None, dict[str, Sequence[dict[str, Any]]]]:
-    """The footer of the table in a folder and its rows, by the fingerprint of what they follow from.
+    """The footer of the table of draws in a folder and its rows, by the fingerprint of what they follow from.
 
     Without a table that can be read, there are none.
     """
     try:
-        table, footer = _read(folder)
+        table, footer = _read(folder, DRAWS)
     except BadInput:
         return None, {}
     if footer is None or sum(count for _, count in footer.cells) != len(table):
@@ -110,8 +133,8 @@ def earlier_rows(folder: Location) -> tuple[Footer | None, dict[str, Sequence[di
     return footer, found
 
 
-def _read(folder: str | Path | Location) -> tuple[pd.DataFrame, Footer | None]:
-    path = Location(folder) / FILE
+def _read(folder: str | Path | Location, file: str = FILE) -> tuple[pd.DataFrame, Footer | None]:
+    path = Location(folder) / file
     if not path.exists():
         raise BadInput(f"{path} does not exist: finish the study first (simbench run --out {folder}).")
     content = path.read_bytes()

@@ -54,18 +54,24 @@ def test_every_error_is_one_sentence(error, code, said, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["run", "--jobs", "0"], "simbench: Invalid value for '--jobs': "),
-        (["run", "--bogus"], "simbench: No such option"),
+        (["run", "--worlds", "1", "--jobs", "0"], "simbench: Invalid value for '--jobs': "),
+        (["run", "--worlds", "1", "--bogus"], "simbench: No such option"),
         (["fit"], "(see simbench fit --help)."),
         (["fly"], "simbench: No such command 'fly'"),
-        (["run", "--world", ""], "simbench: --world is empty: is a variable of the shell unset?"),
-        (["run", "--out="], "simbench: --out is empty: is a variable of the shell unset?"),
+        (
+            ["run", "--worlds", "1", "--world", ""],
+            "simbench: --world is empty: is a variable of the shell unset?",
+        ),
+        (["run", "--worlds", "1", "--out="], "simbench: --out is empty: is a variable of the shell unset?"),
         (["check", ""], "simbench: an argument is empty"),
-        (["run", "--out", "a\0b"], "--out holds a NUL character, which no name or number has: a\\x00b"),
-        (["run", "--world", "\ud800"], "'\\ud800' holds what is no character."),
+        (
+            ["run", "--worlds", "1", "--out", "a\0b"],
+            "--out holds a NUL character, which no name or number has: a\\x00b",
+        ),
+        (["run", "--worlds", "1", "--world", "\ud800"], "'\\ud800' holds what is no character."),
         (["figure", "bias-variance", "~nobody-here/x"], "~nobody-here/x: there is no such home folder."),
         (["export", "~nobody-here/x", "new"], "~nobody-here/x: there is no such home folder."),
-        (["run", "--study", "a\x1b[31m\nb"], "there is no study 'a\\x1b[31m\\nb'"),
+        (["run", "--worlds", "1", "--study", "a\x1b[31m\nb"], "there is no study 'a\\x1b[31m\\nb'"),
     ],
 )
 def test_what_is_wrong_with_the_arguments_is_one_sentence(arguments, said, simbench, tmp_path, monkeypatch):
@@ -120,17 +126,21 @@ def test_a_console_that_cannot_show_a_letter_shows_a_question_mark(console, tmp_
 
     small = ("--size", "60", "--replicates", "2", "--features-dim", "2", "--estimators", "naive")
     (tmp_path / "study.yaml").write_text("worlds:\n- name: ρωδ\n", encoding="utf-8")
-    said = run("run", "--study", "study.yaml", *small, "--out", "out")
+    said = run("run", "--worlds", "1", "--study", "study.yaml", *small, "--out", "out")
     name = "ρωδ" if console == "locale C" else "???"  # there Python itself takes UTF-8
     assert "bias" in said and f"world {name}" in said
-    assert "naive" in run("run", "--study", "study.yaml", *small, "--out", "out", "--format", "json")
+    assert "naive" in run(
+        "run", "--worlds", "1", "--study", "study.yaml", *small, "--out", "out", "--format", "json"
+    )
     assert (tmp_path / "out" / "results.parquet").is_file()
     assert "ρωδ".encode() in (tmp_path / "out" / "study.json").read_bytes()  # files are UTF-8 everywhere
-    assert "there is no study" in run("run", "--study", "ρρ", code=2)
+    assert "there is no study" in run("run", "--worlds", "1", "--study", "ρρ", code=2)
     if console != "ASCII":
-        assert "results: " in run("run", "--study", "study.yaml", *small, "--out", "ρ")
+        assert "results: " in run("run", "--worlds", "1", "--study", "study.yaml", *small, "--out", "ρ")
     else:
-        assert "no characters in this locale: set UTF-8" in run("run", *small, "--out", "ρ", code=2)
+        assert "no characters in this locale: set UTF-8" in run(
+            "run", "--worlds", "1", *small, "--out", "ρ", code=2
+        )
 
 
 def test_an_error_of_the_system_has_no_second_sentence():

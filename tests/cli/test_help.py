@@ -12,6 +12,7 @@ from simbench.cli import app
 from simbench.cli.run import StudyOptions
 from simbench.study.config import StudyConfig
 from simbench.study.figures import names
+from simbench.study.file import DEFAULT
 from simbench.worlds.responses import RatingLink
 
 HEAVY = (  # not pydantic: newer versions of typer import it themselves
@@ -67,7 +68,10 @@ def test_the_stated_defaults_are_those_of_a_study():
         for group in (StudyOptions, *options_of("world_options"), *options_of("run"))
         for field in dataclasses.fields(group)
     }
-    assert f"(default {config.replicates})" in said["replicates"]
+    assert f"(default {DEFAULT['replicates']};" in said["replicates"]
+    assert said["replicates"].endswith(f"else {config.replicates}).")
+    assert f"(default {DEFAULT['draws']};" in said["worlds"] and said["worlds"].endswith("else 1).")
+    assert config.draws == 1
     assert f"(default {config.seed})" in said["seed"]
     assert f"(default {config.margin})" in said["margin"]
     assert f"(default {config.label_share})" in said["label_share"]
@@ -77,7 +81,7 @@ def test_the_stated_defaults_are_those_of_a_study():
     assert f"(default {config.device})" in said["device"]
     assert f"(default {config.precision})" in said["precision"]
     assert f"(default {config.memory_budget.human_readable().replace('.0', '')})" in said["memory"]
-    assert "the oracle and ten others" in said["estimators"] and len(config.estimators) == 11
+    assert "the oracle and nine others" in said["estimators"] and len(config.estimators) == 10
     assert f"(default {real.slope})" in said["slope"] and f"(default {real.link}:" in said["link"]
     world = config.worlds[0]
     own = {

@@ -54,7 +54,7 @@ def world(name="exclusive", level=0.8, size=100, propensity=None, context=True, 
 def rows_of(estimator, metrics, knows="nothing", **columns):
     """Rows of the long table; a metric is (value,), or (value, low, high), or those and a verdict."""
     common = {"world": "exclusive", "bias_level": 0.8, "size": 100, "protocol": "honest", "seconds": 1.26}
-    common |= {"n_replicates": 20, "reason": "", "status": "ok", **columns}
+    common |= {"n_replicates": 20, "n_worlds": 1, "reason": "", "status": "ok", **columns}
     rows = []
     for metric, found in metrics.items():
         value, low, high, verdict = (*found, NAN, NAN, "")[:4] if len(found) == 1 else (*found, "")[:4]
@@ -77,6 +77,7 @@ def cell(protocol, there, size=100):
         world=Named(there.config.name),
         bias_level=there.bias_level,
         size=size,
+        draw=0,
         built=lambda: there,
     )
 
@@ -88,7 +89,8 @@ def printed(monkeypatch):
     def of(rows, cells, config=CONFIG) -> str:
         monkeypatch.setattr("simbench.study.summary.cells_of", lambda given: cells)
         console = Console(file=io.StringIO(), width=250)
-        report.print_study(pd.DataFrame(rows), config, console)
+        table = pd.DataFrame(rows)
+        report.print_study(table, table.assign(draw=0), config, console)
         return console.file.getvalue()
 
     return of
@@ -136,7 +138,7 @@ def test_an_interval_stands_low_before_high_behind_its_value():
     rows = indexed({"bias2": (0.02, -0.001, 0.0456), "mse": (1.5,), "variance": (NAN,)})
     assert with_interval(rows, "bias2") == ".0200 [-.0010, .0456]"
     assert with_interval(rows, "mse") == "1.50" and with_interval(rows, "variance") == "–"
-    assert with_interval(rows, "excess_bias2") == "–"
+    assert with_interval(rows, "distance2") == "–"
 
 
 def test_half_an_interval_stands_behind_its_value():
@@ -150,7 +152,7 @@ def test_half_an_interval_stands_behind_its_value():
 
 
 TRUTH = {
-    "excess_bias2": (0.1, 0.09, 0.11, "biased"),
+    "distance2": (0.1, 0.09, 0.11, "biased"),
     "variance": (0.002, 0.001, 0.003),
     "bias2": (0.18, 0.17, 0.19),
     "mse": (0.182, 0.172, 0.192),
@@ -162,10 +164,10 @@ def test_the_truth_stands_under_its_titles_in_the_order_of_the_study():
     rows += rows_of("ips", {"mse": (0.3, 0.2, 0.4), "bias2": (0.2, 0.1, 0.3)}, "propensity")
     rows += rows_of("bpr", {"auroc": (0.7,)})
     rows += rows_of("dr", {"": (NAN,)}, "misclick", status="skipped", reason="needs [x] first")
-    rows += rows_of("ips", {"mse": (0.5,), "excess_bias2": (0.0, -0.1, 0.1, "undecided")}, "propensity (x)")
+    rows += rows_of("ips", {"mse": (0.5,), "distance2": (0.0, -0.1, 0.1, "undecided")}, "propensity (x)")
     table = report._truth_table(pd.DataFrame(rows), CONFIG)
     assert as_lists(table) == [
-        ["estimator", "told", "bias²", "variance", "MSE", "excess bias²", "verdict"],
+        ["estimator", "told", "bias²", "variance", "MSE", "distance²", "verdict"],
         [
             *("naive", "nothing", ".1800 [.1700, .1900]", ".0020 [.0010, .0030]"),
             *(".1820 [.1720, .1920]", ".1000 [.0900, .1100]", "biased"),
@@ -175,10 +177,10 @@ def test_the_truth_stands_under_its_titles_in_the_order_of_the_study():
         ["dr", "misclick", "", "", "", "", "skipped: needs [x] first"],
         ["ips", "propensity (x)", "–", "–", ".5000", ".0000 [-.1000, .1000]", "undecided"],
     ]
-    assert table.title == "Against the true reward, 20 replicates"
+    assert table.title == "Against the true reward: 20 replicates, conditional on this drawn world"
     assert str(table.caption) == (
-        "[low, high]: 95% intervals. Verdict: excess bias² over the oracle's, against a margin of 0.05² "
-        "(RMS bias)."
+        "[low, high]: 95% intervals over replicates. distance²: mean squared difference of the estimator's "
+        "mean from the oracle's; the verdict compares it with 0.05²."
     )
     other = StudyConfig(replicates=3, level=0.8, margin=0.1)
     table = report._truth_table(pd.DataFrame(rows), other)
@@ -208,7 +210,7 @@ def test_ranking_calibration_and_decisions_stand_under_their_titles():
         *("auroc", "pairwise_accuracy", "brier", "nll", "calibration_shift", "ece", "regret"),
         *("efficiency", "swapped_share"),
     ]
-    assert list(TRUTH_METRICS) == ["bias2", "variance", "mse", "excess_bias2"]
+    assert list(TRUTH_METRICS) == ["bias2", "variance", "mse", "distance2"]
 
 
 def test_a_situation_says_what_was_realised():
@@ -270,12 +272,12 @@ def test_a_situation_shows_its_own_rows_only(printed):
     order = [both.index(text) for text in ("world exclusive:", ".1000", "world shared:", ".1100")]
     assert order == sorted(order)
     assert "protocol" not in printed(rows, cases[:1])
-    assert both.count("Against the true reward, 20 replicates") == both.count("Ranking, calibration") == 2
+    assert both.count("Against the true reward: 20 replicates") == both.count("Ranking, calibration") == 2
 
 
 def test_the_notes_are_printed_as_they_are(printed):
     reason = "excess bias² 0.0100 [nan, nan] against a margin of 0.0025"
-    rows = rows_of("naive", {"excess_bias2": (0.01, NAN, NAN, "undecided")}, reason=reason)
+    rows = rows_of("naive", {"distance2": (0.01, NAN, NAN, "undecided")}, reason=reason)
     rows += rows_of("ips", TRUTH, "propensity")
     said = printed(rows, [cell("honest", world())])
     assert f"naive (nothing): undecided, {reason}\n" in said and said.count("undecided, ") == 1
@@ -415,7 +417,7 @@ def test_two_signals_cannot_be_tested_and_a_log_may_be_too_small(monkeypatch):
 
 
 def test_the_undecided_come_last_with_their_reasons():
-    undecided = {"excess_bias2": (0.0, -0.1, 0.1, "undecided"), "swapped_share": (0.0,)}
+    undecided = {"distance2": (0.0, -0.1, 0.1, "undecided"), "swapped_share": (0.0,)}
     rows = rows_of("implicitrm", undecided, "context", reason="about 9 replicates") + rows_of("naive", TRUTH)
     lines = notes(rows, world(signals=2))
     assert [line.split(":")[0] for line in lines] == ["implicitrm", "signals", "implicitrm (context)"]

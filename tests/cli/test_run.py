@@ -14,7 +14,17 @@ from safetensors.numpy import load_file
 
 from simbench.cli.run import StudyOptions
 
-RUN = ["run", "--size", "600", "--replicates", "4", "--estimators", "oracle,naive,implicitrm,ips"]
+RUN = [
+    "run",
+    "--worlds",
+    "1",
+    "--size",
+    "600",
+    "--replicates",
+    "4",
+    "--estimators",
+    "oracle,naive,implicitrm,ips",
+]
 COLUMNS = [
     *("world", "behaviour", "bias_level", "size", "estimator", "knows", "metric", "value", "low", "high"),
     *("n_replicates", "status", "reason", "seconds"),
@@ -105,7 +115,7 @@ def test_the_main_table_is_printed_for_a_document(finished):
 
 def test_a_study_of_its_own_is_found_by_name_and_flags_override_it(tmp_path):
     small = ["--size", "300", "--replicates", "2", "--estimators", "naive", "--bias-level", "0"]
-    simbench("run", "--study", "noise", *small, "--out", tmp_path / "o", cwd=tmp_path)
+    simbench("run", "--worlds", "1", "--study", "noise", *small, "--out", tmp_path / "o", cwd=tmp_path)
     study = json.loads((tmp_path / "o" / "study.json").read_text())["config"]
     assert study["replicates"] == 2 and [world["name"] for world in study["worlds"]] == [
         *("exclusive-misclick-0.05", "exclusive-misclick-0.2"),
@@ -124,7 +134,17 @@ def test_an_estimator_that_lacks_its_grant_is_a_row(tmp_path):
 
 def test_variants_of_a_grant_are_rows_of_their_own(tmp_path):
     names = "propensity,propensity:estimated=500,class-prior:tice,propensity:distorted=2"
-    arguments = ["run", "--size", "400", "--replicates", "2", "--estimators", "naive,ips,upu,ome-ips"]
+    arguments = [
+        "run",
+        "--worlds",
+        "1",
+        "--size",
+        "400",
+        "--replicates",
+        "2",
+        "--estimators",
+        "naive,ips,upu,ome-ips",
+    ]
     done = simbench(*arguments, "--grant", names, "--out", tmp_path / "o")
     table = pd.read_parquet(tmp_path / "o" / "results.parquet")
     rows = table.drop_duplicates(["estimator", "knows", "status"])
@@ -159,22 +179,28 @@ def test_a_failing_estimator_is_a_row_and_the_exit_code(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "--estimators", "nave"], "Did you mean 'naive'?"),
-        (["run", "--estimator", "nowhere.at:All"], "cannot be imported"),
-        (["run", "--world", "exclusiv"], "Did you mean 'exclusive'?"),
-        (["run", "--bias-level", "much"], "--bias-level must be numbers"),
-        (["run", "--bias-level", "-1"], "the bias level must be a number of at least 0, got -1"),
-        (["run", "--world", "rating", "--bias-level", "2"], "choose one in [0, 1)"),
-        (["run", "--replicates", "0"], "replicates"),
-        (["run", "--link", "votes"], "give it with --responses"),
-        (["run", "--responses", "nowhere.csv"], "does not exist"),
-        (["run", "--config", "nowhere.yaml"], "cannot be read"),
-        (["run", "--study", "varance"], "Did you mean 'variance'?"),
-        (["run", "--dry-run", "--format", "latex"], "--dry-run prints a table, json or csv"),
-        (["run", "--gpus-per-cell", "1"], "--gpus-per-cell belongs to --executor ray"),
-        (["run", "--device", "cuda:9"], "device must be one that this machine has"),
-        (["run", "--grant", "propensity,propensty:estimated"], "Did you mean 'propensity:estimated'?"),
-        (["run", "--grant", "class-prior:distorted=x"], "takes a number of at least 0.01"),
+        (["run", "--worlds", "1", "--estimators", "nave"], "Did you mean 'naive'?"),
+        (["run", "--worlds", "1", "--estimator", "nowhere.at:All"], "cannot be imported"),
+        (["run", "--worlds", "1", "--world", "exclusiv"], "Did you mean 'exclusive'?"),
+        (["run", "--worlds", "1", "--bias-level", "much"], "--bias-level must be numbers"),
+        (
+            ["run", "--worlds", "1", "--bias-level", "-1"],
+            "the bias level must be a number of at least 0, got -1",
+        ),
+        (["run", "--worlds", "1", "--world", "rating", "--bias-level", "2"], "choose one in [0, 1)"),
+        (["run", "--worlds", "1", "--replicates", "0"], "replicates"),
+        (["run", "--worlds", "1", "--link", "votes"], "give it with --responses"),
+        (["run", "--worlds", "1", "--responses", "nowhere.csv"], "does not exist"),
+        (["run", "--worlds", "1", "--config", "nowhere.yaml"], "cannot be read"),
+        (["run", "--worlds", "1", "--study", "varance"], "Did you mean 'variance'?"),
+        (["run", "--worlds", "1", "--dry-run", "--format", "latex"], "--dry-run prints a table, json or csv"),
+        (["run", "--worlds", "1", "--gpus-per-cell", "1"], "--gpus-per-cell belongs to --executor ray"),
+        (["run", "--worlds", "1", "--device", "cuda:9"], "device must be one that this machine has"),
+        (
+            ["run", "--worlds", "1", "--grant", "propensity,propensty:estimated"],
+            "Did you mean 'propensity:estimated'?",
+        ),
+        (["run", "--worlds", "1", "--grant", "class-prior:distorted=x"], "takes a number of at least 0.01"),
         (["figure", "bias-variance", "nowhere"], "finish the study first"),
         (["figure", "pie", "nowhere"], "there is no figure 'pie'"),
         (["check", "sklearn:Ridge"], "scikit-learn has no classifier"),
@@ -208,7 +234,7 @@ def test_a_damaged_shard_is_computed_again_and_a_foreign_folder_is_refused(finis
 def test_policies_of_a_study_are_measured_and_drawn(tmp_path):
     out = tmp_path / "o"
     small = ["--size", 640, "--replicates", 2, "--estimators", "oracle,naive", "--responses-per-prompt", 8]
-    done = simbench("run", *small, "--trait", "feature:3", "--downstream", "--out", out)
+    done = simbench("run", "--worlds", "1", *small, "--trait", "feature:3", "--downstream", "--out", out)
     assert "policies:" in done.stderr
     table = pd.read_parquet(out / "downstream.parquet")
     assert set(table.trait) == {"feature:3"} and table[table.metric == "kl"].value.max() < 2.08  # log 8
@@ -216,5 +242,5 @@ def test_policies_of_a_study_are_measured_and_drawn(tmp_path):
     assert "beyond the oracle" in printed and "logit" in printed
     simbench("figure", "value-kl", out)
     assert (out / "value-kl.png").stat().st_size > 20_000
-    refused = simbench("run", *small, "--trait", "feature:99", code=2)
+    refused = simbench("run", "--worlds", "1", *small, "--trait", "feature:99", code=2)
     assert "feature:K" in refused.stderr and not (tmp_path / "results").exists()

@@ -12,7 +12,19 @@ import pytest
 from simbench.cli.stopped import stopped
 from simbench.stops import STOPS
 
-LONG = ("run", "--estimators", "naive,oracle,ips", "--size", "20000", "--replicates", "200", "--jobs", "2")
+LONG = (
+    "run",
+    "--worlds",
+    "1",
+    "--estimators",
+    "naive,oracle,ips",
+    "--size",
+    "20000",
+    "--replicates",
+    "200",
+    "--jobs",
+    "2",
+)
 
 
 def started(*arguments: str, **streams: object) -> subprocess.Popen:
@@ -55,7 +67,7 @@ def test_workers_end_with_the_command_however_it_ends(number, code, tmp_path):
 
 def test_what_is_said_fits_the_command():
     assert "finished cells are kept. To go on: simbench run --out 'my study'" in stopped(
-        ["run", "--out", "my study"]
+        ["run", "--worlds", "1", "--out", "my study"]
     )
     assert "cells" not in stopped(["fit", "log.csv"])
     assert stopped(["--debug", "fit", "log.csv"]) == (

@@ -139,7 +139,7 @@ def test_an_installed_package_is_run_and_what_fails_fails_alone(installed, tmp_p
     broken = ["acme-broken", "acme-silent", "acme-nan", "acme-flat"]
     chosen = ["naive", "acme", *broken, "sklearn:GaussianNB", "acme_rewards:Acme"]
     options = ["--size", 200, "--replicates", 2, "--format", "json", "--out", tmp_path / "out"]
-    done = simbench(installed, "run", "--estimators", ",".join(chosen), *options, code=1)
+    done = simbench(installed, "run", "--worlds", "1", "--estimators", ",".join(chosen), *options, code=1)
     rows = {name: [r for r in json.loads(done.stdout) if r["estimator"] == name] for name in chosen}
     assert {name: [(r["status"], r["reason"]) for r in rows[name]] for name in broken} == {
         "acme-broken": [("failed", "KeyError: 'no such key'")],
@@ -166,6 +166,6 @@ def test_an_installed_package_is_listed(installed):
 
 
 def test_a_package_that_cannot_be_imported_is_named(installed):
-    done = simbench(installed, "run", "--estimators", "naive,acme-absent", code=2)
+    done = simbench(installed, "run", "--worlds", "1", "--estimators", "naive,acme-absent", code=2)
     assert done.stderr.count("\n") == 1
     assert "'acme-absent' cannot be imported" in done.stderr and "acme_rewards.not_there" in done.stderr

@@ -17,7 +17,7 @@ from simbench.study.protocol import EvaluationProtocol
 from simbench.study.run import run
 from simbench.worlds.presets import PRESETS
 
-SMALL = {"sizes": (400,), "replicates": 3, "estimators": ("oracle", "naive", "bpr")}
+SMALL = {"sizes": (400,), "replicates": 5, "estimators": ("oracle", "naive", "bpr")}
 WORLD = PRESETS["misclick"].changed(test_size=500)
 
 

@@ -76,7 +76,17 @@ def test_responses_are_chosen_and_scaled_on_disk(files, large, monkeypatch):
 def test_a_study_of_a_large_file_is_the_study(world, files, tmp_path, request):
     """To rounding: a scale on disk is one product in float32. The propensity of ``shared`` reads features."""
     names = "naive,ips,oracle,sklearn:LogisticRegression"
-    flags = ["run", "--world", world, "--responses", str(files / "log.parquet"), "--size", "800"]
+    flags = [
+        "run",
+        "--worlds",
+        "1",
+        "--world",
+        world,
+        "--responses",
+        str(files / "log.parquet"),
+        "--size",
+        "800",
+    ]
     flags += ["--features", str(files / "x.safetensors"), "--replicates", "3", "--estimators", names]
 
     def study(name):

@@ -22,7 +22,19 @@ from inputs import FIT, SMALL
 from safetensors.numpy import save
 
 FIT_LOG = ("fit", "{}", *FIT, "--out", "new")
-OF_RESPONSES = ("run", "--responses", "{}", "--size", "20", "--replicates", "1", "--estimators", "naive")
+OF_RESPONSES = (
+    "run",
+    "--worlds",
+    "1",
+    "--responses",
+    "{}",
+    "--size",
+    "20",
+    "--replicates",
+    "1",
+    "--estimators",
+    "naive",
+)
 EVERYTHING = (
     "--context",
     "activity",
@@ -60,14 +72,14 @@ OF_A_LOG: tuple[tuple[str, ...], ...] = (
 )
 OF_FEATURES = (
     ("fit", "log.csv", "--features", "{}", *FIT[2:], "--out", "new"),
-    ("run", "--responses", "log.csv", "--features", "{}", *OF_RESPONSES[3:], "--out", "new"),
+    ("run", "--worlds", "1", "--responses", "log.csv", "--features", "{}", *OF_RESPONSES[3:], "--out", "new"),
 )
 OF_A_MODEL = (("score", "model", "log.csv", "--features", "col:emb_", "--out", "new.csv"),)
 OF_A_TUNED = (("score", "tuned", "log.csv", "--out", "new.csv"), ("export", "tuned", "new"))
 OF_RESULTS = (
     ("figure", "bias-variance", "results", "--to", "new"),
     ("downstream", "results"),
-    ("run", *SMALL, "--estimators", "oracle,naive", "--replicates", "2", "--out", "results"),
+    ("run", "--worlds", "1", *SMALL, "--estimators", "oracle,naive", "--replicates", "2", "--out", "results"),
 )
 # files by their pattern in the folder of inputs, and the lines that read them
 READERS: dict[str, tuple[tuple[str, ...], ...]] = {

@@ -92,7 +92,18 @@ SMALL = ("--size", "60", "--replicates", "1", "--features-dim", "2")
 # what the commands themselves write; a word that begins with @ is a name in the folder
 OUTPUTS: Sequence[Sequence[str]] = (
     ("fit", "@log.csv", *FIT, "--out", "@model"),
-    ("run", *SMALL, "--estimators", "oracle,naive", "--replicates", "2", "--out", "@results"),
+    (
+        "run",
+        "--worlds",
+        "1",
+        *SMALL,
+        "--estimators",
+        "oracle,naive",
+        "--replicates",
+        "2",
+        "--out",
+        "@results",
+    ),
     ("repro", "--quick", "--only", "risk", "--out", "@repro"),
 )
 

@@ -24,6 +24,7 @@ LINES = (
     "downstream results --at 1e-320",
     "downstream results --at 1e12",
     "plan --target-rmse 0.4 --replicates 1 --bias-level nan",
+    "plan --target-rmse 1e-320 --replicates 1",
     "export tuned new --diagnosis emb.npy",
     "export tuned new",
     "finetune log.csv --model bert --estimator naive --epochs 1 --out new --device 9223372036854775808",

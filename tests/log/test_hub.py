@@ -197,7 +197,7 @@ def test_no_network_is_one_sentence_and_fast(monkeypatch, capsys):
     network.hub_reachable.cache_clear()
     started = time.monotonic()
     with pytest.raises(SystemExit) as stop:
-        main(["run", "--responses", "hub:nvidia/HelpSteer", "--replicates", "2"])
+        main(["run", "--worlds", "1", "--responses", "hub:nvidia/HelpSteer", "--replicates", "2"])
     said = capsys.readouterr().err
     network.hub_reachable.cache_clear()
     assert stop.value.code == 2 and time.monotonic() - started < 20

@@ -6,9 +6,10 @@ import pytest
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 
-from simbench.repro.replicates import COLUMNS, as_rows, bias2_by_replicate, collect, scores, write
+from simbench.repro.replicates import COLUMNS, as_rows, collect, scores, write
 from simbench.score.labels import expected_r2
 from simbench.score.moments import score
+from simbench.score.squared_mean import gram_matrix, pseudo_values
 from simbench.study.config import StudyConfig, cells_of
 from simbench.study.run import run
 from simbench.study.shards import Shards
@@ -34,7 +35,7 @@ def test_pseudo_values_are_the_jackknifes(drawn):
     predictions, reward = drawn
     whole = score(predictions, reward, np.arange(400))["bias2"].value
     without = score(predictions[1:], reward, np.arange(400))["bias2"].value
-    assert bias2_by_replicate(predictions, reward)[0] == pytest.approx(9 * whole - 8 * without)
+    assert pseudo_values(gram_matrix(predictions, reward))[0] == pytest.approx(9 * whole - 8 * without)
 
 
 def test_r2_and_mae_are_expectations_over_the_preferences(drawn):
@@ -69,14 +70,14 @@ def test_pseudo_values_of_every_replicate_are_r_times_all_less_the_others(drawn)
         return np.mean([(errors[a] * errors[b]).mean() for a in of for b in of if a != b])
 
     expected = [4 * bias2(range(4)) - 3 * bias2([b for b in range(4) if b != a]) for a in range(4)]
-    assert bias2_by_replicate(predictions, reward) == pytest.approx(expected)
-    three = bias2_by_replicate(predictions[:3], reward)
+    assert pseudo_values(gram_matrix(predictions, reward)) == pytest.approx(expected)
+    three = pseudo_values(gram_matrix(predictions[:3], reward))
     assert three.mean() == pytest.approx(bias2(range(3)))
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_below_three_replicates_there_are_no_pseudo_values(drawn, n):
-    found = bias2_by_replicate(drawn[0][:n], drawn[1])
+    found = pseudo_values(gram_matrix(drawn[0][:n], drawn[1]))
     assert found.shape == (n,) and np.isnan(found).all()
 
 

@@ -136,8 +136,8 @@ def test_the_command_answers_and_refuses_in_one_sentence(capsys, monkeypatch):
     assert [row["knows"] for row in rows] == ["propensity", "nothing but the log"]
     assert all(row["rmse_there"] == 0.1 and row["needed"] == row["by_bound"] for row in rows)
     for arguments, message in (
-        (["--target-rmse", "0"], "--target-rmse must lie between 0 and .5"),
-        (["--target-rmse", "0.5"], "--target-rmse must lie between 0 and .5"),
+        (["--target-rmse", "0"], "--target-rmse must lie between 1e-6 and .5"),
+        (["--target-rmse", "0.5"], "--target-rmse must lie between 1e-6 and .5"),
         (["--target-rmse", "0.1", "--world", "confounded"], "no logistic function"),
     ):
         assert simbench(*arguments) == 2

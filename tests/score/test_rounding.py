@@ -1,4 +1,4 @@
-"""What rounding alone decides decides nothing: resamples without a pair, and risks that no click moves."""
+"""What rounding alone decides decides nothing: replicates without noise, and risks that no click moves."""
 
 import warnings
 
@@ -7,37 +7,20 @@ import pytest
 import torch
 
 from simbench.estimator.estimator import Estimator
-from simbench.score.moments import _bootstrap_moments, excess, score
+from simbench.score.moments import against_oracle, score
 from simbench.score.risk import check
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 7])
-def test_a_resample_of_one_replicate_over_and_over_has_no_pair_whatever_rounding_leaves(n):
-    """``(n g) n`` and ``n² g`` differ by a rounding for some of 400 values ``g``, upwards for some and
-    downwards for others; a count of 0 pairs is 0 on every processor."""
-    rng = np.random.default_rng(0)
-    weights = np.vstack([n * np.eye(n), np.ones((1, n))])
-    for value in rng.uniform(0.01, 1, 400):
-        gram = value * np.ones((n, n)) + 1e-17 * rng.choice([-1, 1], (n, n))
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            bias2, variance, mse = _bootstrap_moments(gram, weights)
-        assert np.isnan(bias2[:n]).all() and np.isnan(variance[:n]).all()
-        assert bias2[n] == pytest.approx(value) and mse == pytest.approx(value)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_two_replicates_have_finite_intervals_and_raise_no_warning(seed):
-    """Half of the resamples of two replicates have no pair."""
-    rng = np.random.default_rng(seed)
-    first, second, reward = rng.random((2, 7)), rng.random((2, 7)), rng.random(7)
-    groups = np.arange(7)
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_replicates_that_are_all_the_same_raise_no_warning(count):
+    same, reward = np.tile(np.linspace(0, 1, 7), (count, 1)), np.full(7, 0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        beyond = excess(first, second, reward, n_bootstrap=200)
-        found = score(first, reward, groups, n_bootstrap=200)
-    for estimate in (beyond["excess_bias2"], found["bias2"], found["variance"]):
-        assert np.isfinite([estimate.low, estimate.high]).all()
+        beyond = against_oracle(same, same, reward)
+        found = score(same, reward, np.arange(7))
+    assert beyond["distance2"].value == pytest.approx(0, abs=1e-15) or count == 1
+    assert found["bias2"].value == pytest.approx(found["mse"].value) or count == 1
+    assert (count < 5) == np.isnan(found["bias2"].low)
 
 
 class Deaf(Estimator):

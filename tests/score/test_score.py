@@ -1,4 +1,4 @@
-"""Moments, metrics and verdicts against loops over replicates and responses."""
+"""Moments and metrics against loops over replicates and responses."""
 
 import math
 from itertools import product
@@ -7,16 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss, root_mean_squared_error
 
-from simbench.score.moments import (
-    Estimate,
-    _bootstrap_moments,
-    _moments,
-    excess,
-    gram_matrix,
-    per_replicate,
-    score,
-    verdict,
-)
+from simbench.score.moments import against_oracle, per_replicate, score
+from simbench.score.squared_mean import gram_matrix
 
 RNG = np.random.default_rng(0)
 GAMMA = RNG.uniform(size=40)
@@ -57,27 +49,6 @@ def test_one_replicate_has_an_mse_and_no_more():
     assert all(math.isnan(estimate.low) and math.isnan(estimate.high) for estimate in found.values())
 
 
-def test_bootstrap_moments_are_loops_over_pairs_of_drawn_replicates():
-    """Over all 256 resamples of four replicates; a pair of copies of one replicate is no pair."""
-    gram = gram_matrix(RNG.uniform(size=(4, 9)), GAMMA[:9])
-    resamples = list(product(range(4), repeat=4))
-    weights = np.array([[drawn.count(r) for r in range(4)] for drawn in resamples], dtype=float)
-    bias2, variance, mse = _bootstrap_moments(gram, weights)
-    for number, drawn in enumerate(resamples):
-        crossed = [gram[a, b] for a in drawn for b in drawn if a != b]
-        own = np.mean([gram[a, a] for a in drawn])
-        expected = np.mean(crossed) if crossed else np.nan
-        assert bias2[number] == pytest.approx(expected, nan_ok=True)
-        assert mse[number] == pytest.approx(own)
-        assert variance[number] == pytest.approx(own - expected, nan_ok=True)
-
-
-def test_the_resample_that_draws_each_once_is_the_estimate():
-    gram = gram_matrix(SCORES, GAMMA)
-    found = [float(values[0]) for values in _bootstrap_moments(gram, np.ones((1, 3)))]
-    assert found == pytest.approx(list(_moments(gram).values()))
-
-
 def off_diagonal_mean(predictions, reward):
     errors = predictions - reward
     pairs = [(errors[a] * errors[b]).mean() for a in range(len(errors)) for b in range(len(errors)) if a != b]
@@ -86,79 +57,38 @@ def off_diagonal_mean(predictions, reward):
 
 def test_excess_is_the_estimate_less_the_oracles():
     mine, oracle = SCORES, 0.5 * GAMMA + 0.5 * SCORES[::-1]
-    found = excess(mine, oracle, GAMMA)
+    found = against_oracle(mine, oracle, GAMMA)
     bias2 = off_diagonal_mean(mine, GAMMA) - off_diagonal_mean(oracle, GAMMA)
     mse = ((mine - GAMMA) ** 2).mean() - ((oracle - GAMMA) ** 2).mean()
-    assert list(found) == ["excess_bias2", "excess_mse"]
+    assert list(found) == ["distance2", "excess_bias2", "excess_mse"]
+    assert found["distance2"].value == pytest.approx(off_diagonal_mean(mine, oracle))
     assert found["excess_bias2"].value == pytest.approx(bias2)
     assert found["excess_mse"].value == pytest.approx(mse)
     assert mse > 0.05 and abs(bias2 - mse) > 0.005  # so that neither passes for the other
 
 
+def test_opposite_biases_do_not_cancel_in_the_distance():
+    """An estimator at γ - .15 v beside an oracle at γ + .15 v: the same bias², and .3 v apart."""
+    v = RNG.choice([-1.0, 1.0], 40)
+    noise = 0.01 * RNG.standard_normal((2, 8, 40))
+    found = against_oracle(GAMMA - 0.15 * v + noise[0], GAMMA + 0.15 * v + noise[1], GAMMA)
+    assert abs(found["excess_bias2"].value) < 0.001
+    assert found["distance2"].value == pytest.approx(0.09, rel=0.05)
+    assert found["distance2"].low > 0.08
+
+
 def test_excess_over_itself_is_zero():
     scores = np.tile(SCORES, (4, 1)) + np.linspace(0, 0.01, 12)[:, None]
-    for found in excess(scores, scores, GAMMA).values():
+    for found in against_oracle(scores, scores, GAMMA).values():
         assert (found.value, found.low, found.high) == pytest.approx((0, 0, 0), abs=1e-15)
 
 
 def test_excess_over_a_better_oracle_is_positive_and_the_other_way_negative():
     noise = 0.05 * RNG.standard_normal((12, 40))
     good, bad = GAMMA + noise, GAMMA + 0.2 + noise[::-1]
-    assert excess(bad, good, GAMMA)["excess_bias2"].low > 0.03
-    assert excess(good, bad, GAMMA)["excess_bias2"].high < -0.03
-    assert excess(bad, good, GAMMA)["excess_mse"].low > 0.03
-
-
-@pytest.mark.parametrize(
-    ("interval", "label"),
-    [
-        ((0.0, -0.1, 0.001), "unbiased"),
-        ((0.1, 0.05, 0.2), "biased"),
-        ((0.002, 0.0, 0.02), "undecided"),
-        ((0.002, 0.0, 0.0025), "undecided"),  # the margin itself is not inside
-        ((0.003, 0.0025, 0.02), "undecided"),  # nor outside
-        ((0.002, 0.0, 0.0024), "unbiased"),
-        ((0.003, 0.0026, 0.02), "biased"),
-        ((-0.3, -0.5, -0.1), "unbiased"),  # the estimate of a square, below its margin
-    ],
-)
-def test_the_verdict_rule(interval, label):
-    found = verdict(Estimate(*interval), margin=0.0025, n_replicates=20)
-    assert found.label == label
-    assert (label == "undecided") == ("replicates would decide" in found.reason)
-    assert (label == "undecided") == (found.replicates_needed is not None)
-
-
-@pytest.mark.parametrize(
-    ("interval", "replicates", "needed"),
-    [
-        ((0.25, 0.0, 1.0), 20, 81),  # a half width of twice the distance: four times as many, and one
-        ((0.75, 0.0, 1.0), 20, 81),
-        ((0.25, 0.0, 0.75), 16, 37),  # (3/8 / 1/4)² = 2.25
-        ((0.25, 0.125, 0.75), 16, 26),  # 1.25² = 1.5625: 25 and one
-        ((0.25, 0.125, 0.75), 5, 9),  # 7.8125, rounded up, and one
-        ((0.25, 0.5, 0.625), 20, 21),  # a skew interval: more than there are, all the same
-        ((0.25, 0.0, 1.0), 2499, 9997),
-        ((0.25, 0.5, 0.625), 9999, 10_000),
-        ((0.25, 0.0, 1.0), 2500, None),  # 10,001
-        ((0.5, 0.0, 1.0), 20, None),
-    ],
-)
-def test_how_many_replicates_would_decide(interval, replicates, needed):
-    found = verdict(Estimate(*interval), margin=0.5, n_replicates=replicates)
-    assert (found.label, found.replicates_needed) == ("undecided", needed)
-    if needed is None:
-        assert found.reason.endswith("too near the margin for any number of replicates")
-    else:
-        assert found.reason.endswith(f"about {needed} replicates would decide")
-
-
-def test_a_verdict_says_what_it_rests_on():
-    found = verdict(Estimate(0.00104, 0.0002, 0.0017), margin=0.0025, n_replicates=20)
-    assert found.reason == "excess bias² 0.0010 [0.0002, 0.0017] against a margin of 0.0025"
-    found = verdict(Estimate(0.01, math.nan, math.nan), margin=0.0025, n_replicates=1)
-    assert (found.label, found.replicates_needed) == ("undecided", None)
-    assert "one replicate shows no variance" in found.reason
+    assert against_oracle(bad, good, GAMMA)["excess_bias2"].low > 0.03
+    assert against_oracle(good, bad, GAMMA)["excess_bias2"].high < -0.03
+    assert against_oracle(bad, good, GAMMA)["excess_mse"].low > 0.03
 
 
 def test_score_has_all_metrics_as_means_over_replicates():
@@ -167,7 +97,9 @@ def test_score_has_all_metrics_as_means_over_replicates():
     for name in METRICS + PUBLISHED:
         assert single[name].shape == (3,)
         assert found[name].value == pytest.approx(single[name].mean())
-        assert found[name].low < found[name].value < found[name].high
+        assert math.isnan(found[name].low)
+    many = score(RNG.uniform(size=(6, 40)), GAMMA, GROUPS)
+    assert all(one.low < one.value < one.high for one in many.values())
 
 
 def test_metrics_against_labels_are_means_over_the_labels():

@@ -64,7 +64,7 @@ OTHER = {
 }
 
 
-NOT_ALONE = ("memory_budget", "timeout", "replicates", "label_share")
+NOT_ALONE = ("memory_budget", "timeout", "replicates", "draw", "label_share")
 
 
 @pytest.mark.parametrize("field", [name for name in Cell.model_fields if name not in NOT_ALONE])
@@ -75,7 +75,7 @@ def test_every_field_is_part_of_the_key(field):
 def test_the_key_names_what_changes_a_replicate_and_nothing_else(monkeypatch):
     few = EvaluationProtocol(replicates=1)
     for same in (
-        {"memory_budget": 1 << 20}, {"timeout": 9.0}, {"replicates": 3}, {"protocol": few},
+        {"memory_budget": 1 << 20}, {"timeout": 9.0}, {"replicates": 3}, {"draw": 2}, {"protocol": few},
         {"label_share": 0.3}, {"label_share": 0.3, "grant": ()},
     ):  # fmt: skip
         assert changed(**same).key == AT.key == changed().key
@@ -98,7 +98,7 @@ def test_a_table_says_of_a_cell_where_it_stands():
     at = changed(world=world, protocol=EvaluationProtocol(name="theirs"))
     assert at.columns == {
         "world": "mine", "behaviour": "rating", "bias_level": 1.0, "size": 40, "protocol": "theirs",
-        "estimator": "naive",
+        "draw": 0, "estimator": "naive",
     }  # fmt: skip
 
 

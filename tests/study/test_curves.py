@@ -27,7 +27,7 @@ def study(tmp_path_factory):
         bias_levels=(3.0,),
         sizes=(2000,),
         estimators=("oracle", "naive", "ips"),
-        replicates=4,
+        replicates=5,
         downstream=Downstream(betas=(0.1, 1e9), kls=(0.5, 1.0, 99.0), ns=(1, 8)),
     )
     run(config, out)
@@ -58,7 +58,7 @@ def test_a_row_is_the_mean_over_replicates_of_what_its_policy_is_worth(study, ta
         values.append(np.mean(own))
     row = chosen(table, "naive", "tilted", 0.1, "value")
     assert row.value == pytest.approx(np.mean(values), abs=1e-12) and row.low < row.value < row.high
-    assert row.n_replicates == 4 and row.trait == "feature:29"
+    assert row.n_replicates == 5 and row.trait == "feature:29"
 
 
 def test_differences_are_paired_with_the_oracle_at_the_same_strength(table):

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from simbench.files.location import Location
-from simbench.score.moments import over_replicates
+from simbench.score.estimate import over_replicates
 from simbench.study.config import StudyConfig, cells_of
 from simbench.study.folder import describe
 from simbench.study.policies import COLUMNS, downstream_table
@@ -25,7 +25,7 @@ CONFIG = StudyConfig(
     worlds=(WORLD, PLAIN),
     sizes=(60,),
     estimators=("oracle", "naive", "ips"),
-    replicates=4,
+    replicates=5,
     level=0.7,
     protocols=(EvaluationProtocol(), EvaluationProtocol(name="other", oracle_stopping=True)),
 )
@@ -34,7 +34,7 @@ SETTINGS = Downstream(rewards=("probability", "logit"), betas=(0.3, 2.0), kls=(0
 
 def predictions_for(number, cell):
     """Rounded, so that there are ties; of 0 and 1 as well, whose logits are not finite."""
-    found = np.random.default_rng(number).random((4, len(cell.built().test.reward))).round(1)
+    found = np.random.default_rng(number).random((5, len(cell.built().test.reward))).round(1)
     return 0.5 * found + 0.5 * (cell.built().test.reward > 0.5) if cell.estimator == "oracle" else found
 
 
@@ -119,7 +119,7 @@ def test_a_policy_is_worth_what_a_loop_over_prompts_says(number, reward, kind, s
     expected = {"kl", "value", *(["trait"] if cell.world == WORLD else [])}
     expected |= {f"{name}_over_oracle" for name in expected - {"kl"}}
     assert set(rows.index) == expected and set(rows.knows) == {f"number {number}"}
-    assert set(rows.n_replicates) == {4} and set(rows.trait) == {cell.world.responses.trait or ""}
+    assert set(rows.n_replicates) == {5} and set(rows.trait) == {cell.world.responses.trait or ""}
     for metric in expected & {"kl", "value", "trait"}:
         each = np.array([one[metric] for one in found])
         estimate = over_replicates(each, level=0.7)

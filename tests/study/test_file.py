@@ -13,7 +13,7 @@ from simbench.worlds.responses import RatedFile, RatingLink
 
 
 def test_nothing_given_is_the_default_study():
-    assert study_from() == StudyConfig()
+    assert study_from() == StudyConfig(draws=5, replicates=8)
 
 
 def test_file_name_and_mapping_are_the_same_study(tmp_path):

@@ -81,7 +81,7 @@ def test_the_command_prints_and_writes_nothing(tmp_path, monkeypatch, capsys):
     printed = {}
     for form in ("table", "json"):
         with pytest.raises(SystemExit) as end:
-            main(["run", "--dry-run", *arguments, "--out", "out", "--format", form])
+            main(["run", "--worlds", "1", "--dry-run", *arguments, "--out", "out", "--format", form])
         assert end.value.code == 0
         printed[form] = capsys.readouterr().out
     for said in ("cells: 4 to run", "time: about", "an estimate", "memory: about", "disk: about"):

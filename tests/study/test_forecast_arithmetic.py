@@ -67,7 +67,7 @@ def clock(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "ROWS", 100)
     monkeypatch.setattr(module, "_measured", {})
     monkeypatch.setattr(module, "score", scored)
-    monkeypatch.setattr(module, "excess", scored)
+    monkeypatch.setattr(module, "against_oracle", scored)
     monkeypatch.setattr(module, "_resident", lambda: 1000)
     return clock
 

@@ -75,7 +75,7 @@ def test_the_run_states_its_budget():
 )
 def test_what_cannot_be_is_one_sentence(flags, message, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
-        main(["run", *flags, "--out", str(tmp_path / "s")])
+        main(["run", "--worlds", "1", *flags, "--out", str(tmp_path / "s")])
     assert end.value.code == 2 and message in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
 

@@ -29,8 +29,8 @@ def test_verdicts_are_the_rows_of_the_table(results):
     assert found[["bias_level", "estimator"]].to_numpy().tolist() == [
         [level, name] for level in (0.0, 0.8) for name in ("oracle", "naive")
     ]
-    rows = results.table.query("metric == 'excess_bias2'")
-    assert found.excess_bias2.tolist() == rows.value.tolist() and found.low.tolist() == rows.low.tolist()
+    rows = results.table.query("metric == 'distance2'")
+    assert found.distance2.tolist() == rows.value.tolist() and found.low.tolist() == rows.low.tolist()
     assert found.verdict.tolist()[::2] == ["reference"] * 2 and found.told.tolist()[:2] == [
         "truth",
         "nothing",

@@ -19,7 +19,7 @@ from simbench.study.protocol import EvaluationProtocol
 from simbench.study.results import read
 from simbench.study.run import run
 from simbench.study.shards import DamagedShard, Shards
-from simbench.study.table import Footer, earlier_rows, read_footer, read_table, write_table
+from simbench.study.table import Footer, earlier_rows, read_draws, read_footer, read_table, write_table
 from simbench.worlds.presets import PRESETS
 
 WORLD = PRESETS["exclusive"].changed(test_size=100, n_features=3, n_context=2)
@@ -45,6 +45,7 @@ ADDED = {
     "bias levels": asked(bias_levels=(0.5, 1.0)),
     "sizes": asked(sizes=(50, 60)),
     "replicates": asked(replicates=5),
+    "draws": asked(draws=3),
     "protocols": asked(protocols=(EvaluationProtocol(), EvaluationProtocol(name="few", replicates=1))),
     "grants": asked(estimators=("oracle", "ips"), grant=("propensity:distorted", "propensity")),
     "margin": asked(margin=0.2, level=0.9),
@@ -185,14 +186,16 @@ def test_a_table_that_was_damaged_is_made_anew(tmp_path):
 
 
 def test_a_footer_that_does_not_fit_the_rows_gives_none_of_them(tmp_path):
-    table = run(asked(), tmp_path / "out")
-    footer = read_footer(tmp_path / "out")
+    run(asked(), tmp_path / "out")
+    table, footer = read_draws(tmp_path / "out"), read_footer(tmp_path / "out")
     assert footer is not None and sum(count for _, count in footer.cells) == len(table)
     wrong = Footer(footer.config, footer.cells[:1])
-    write_table(tmp_path / "results.parquet", table, wrong)
+    for name in ("results.parquet", "draws.parquet"):
+        write_table(tmp_path / name, table, wrong)
     assert read_footer(tmp_path) == wrong and earlier_rows(tmp_path / "out")[0] == footer
     assert earlier_rows(tmp_path) == (None, {})
-    write_table(tmp_path / "results.parquet", table)
+    for name in ("results.parquet", "draws.parquet"):
+        write_table(tmp_path / name, table)
     assert read_footer(tmp_path) is None and earlier_rows(tmp_path) == (None, {})
 
 

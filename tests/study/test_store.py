@@ -15,7 +15,17 @@ from simbench.files.write import write_json, write_whole
 from simbench.study.shards import Shards
 from simbench.study.table import read_table
 
-RUN = ["run", "--size", "100", "--replicates", "2", "--estimators", "sklearn:GaussianNB,sklearn:BernoulliNB"]
+RUN = [
+    "run",
+    "--worlds",
+    "1",
+    "--size",
+    "100",
+    "--replicates",
+    "2",
+    "--estimators",
+    "sklearn:GaussianNB,sklearn:BernoulliNB",
+]
 UNUSABLE = {
     errno.ENOSPC: "No space left on device",
     errno.EDQUOT: "Disk quota exceeded",
@@ -112,9 +122,9 @@ def full_after(writes):
     return rename
 
 
-@pytest.mark.parametrize("room", range(4))
+@pytest.mark.parametrize("room", range(5))
 def test_a_full_disk_is_one_sentence_and_code_2_and_the_run_resumes(room, tmp_path, monkeypatch, capsys):
-    """The files in turn: study.json, a shard a cell, results.parquet."""
+    """The files in turn: study.json, a shard a cell, results.parquet, draws.parquet."""
     out = tmp_path / "out"
     with monkeypatch.context() as broken:
         broken.setattr(os, "replace", full_after(room))
@@ -124,11 +134,11 @@ def test_a_full_disk_is_one_sentence_and_code_2_and_the_run_resumes(room, tmp_pa
     assert last.endswith("make room and run the same command again.")
     there = files(tmp_path)
     assert len(there) == room and not any(name.endswith(".tmp") for name in there)
-    assert not (out / "results.parquet").exists() and (out / "study.json").exists() == (room > 0)
+    assert not (out / "draws.parquet").exists() and (out / "study.json").exists() == (room > 0)
     before = {path: path.stat().st_mtime_ns for path in out.glob("shards/*")}
     assert command(*RUN, "--out", out) == 0
     assert before.items() <= {p: p.stat().st_mtime_ns for p in out.glob("shards/*")}.items()
-    assert (read_table(out).status == "ok").all() and len(files(out)) == 4
+    assert (read_table(out).status == "ok").all() and len(files(out)) == 5
 
 
 def test_an_output_folder_that_cannot_be_made_is_one_sentence(tmp_path, capsys):

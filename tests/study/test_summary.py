@@ -30,7 +30,7 @@ def table():
             bias2=(-0.00021, -0.0003, 0.0001, ""),
             variance=(0.0131, 0.012, 0.0142, ""),
             mse=(1.5, NAN, NAN, ""),
-            excess_bias2=(0.0013, 0.0003, 0.0028, "undecided"),
+            distance2=(0.0013, 0.0003, 0.0028, "undecided"),
         ),
         *rows("bpr", "nothing", auroc=(0.7, 0.6, 0.8, "")),
         *rows("alone", "nothing", bias2=(0.5, 0.4, 0.6, "")),
@@ -54,7 +54,7 @@ def test_a_row_for_every_estimator_and_what_it_was_told(table):
 
 def test_markdown_has_a_line_for_every_row(table):
     head, rule, first, *_, last = to_markdown(table).splitlines()
-    assert head == "| estimator | told | bias² | variance | MSE | excess bias² | verdict |"
+    assert head == "| estimator | told | bias² | variance | MSE | distance² | verdict |"
     assert rule == "| --- | --- | ---: | ---: | ---: | ---: | --- |"
     assert first.startswith("| my_own | propensity (estimated 500) | -.0002 [-.0003, .0001] |")
     assert last == r"| worse | nothing |  |  |  |  | failed: ValueError: a\|b c |"
@@ -64,11 +64,12 @@ def test_latex_is_a_float_whose_letters_are_escaped(table):
     text = to_latex(table, "my_world, bias level 1", caption(StudyConfig()))
     lines = text.splitlines()
     assert lines[0] == r"\begin{table}" and lines[-1] == r"\end{table}"
-    assert lines[2].startswith(r"\caption{my\_world, bias level 1. [low, high]: 95\% intervals.")
+    start = r"\caption{my\_world, bias level 1. [low, high]: 95\% intervals over replicates."
+    assert lines[2].startswith(start)
     assert lines[3:6] == [
         r"\begin{tabular}{llrrrrl}",
         r"\toprule",
-        r"estimator & told & bias$^2$ & variance & MSE & excess bias$^2$ & verdict \\",
+        r"estimator & told & bias$^2$ & variance & MSE & distance$^2$ & verdict \\",
     ]
     row = next(line for line in lines if line.startswith(r"my\_own"))
     assert row == (

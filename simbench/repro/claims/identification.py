@@ -8,6 +8,7 @@ from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured
 from simbench.repro.quantities import ClaimVerdict, Quantity, Table, by_share
 
+MARGIN = 0.05**2  # of the rule
 LEARNING = ("implicitrm", "implicitrm-prior", "implicitrm-signals")  # these learn the stratification
 
 
@@ -46,11 +47,17 @@ def learned_stratification(evidence: Evidence) -> Judgement:
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
     """One row per cell, with the base world and what was known."""
     rows = table[(table.metric == "excess_bias2") & table.estimator.isin(LEARNING)].copy()
+    rows["verdict"] = [_label(low, high) for low, high in zip(rows.low, rows.high, strict=True)]
     rows["base"] = rows.world.str.split("-").str[0]
     rows["knowledge"] = [_knowledge(world, told) for world, told in zip(rows.world, rows.knows, strict=True)]
     # a world with users who always act, of which the estimator is not told, is not the base world
     own = (rows.world == rows.base) | rows.knowledge.str.contains("signals|exposures|always")
     return rows[own]
+
+
+def _label(low: float, high: float) -> str:
+    """The verdict of the rule above; ``simbench run`` judges by the distance between means."""
+    return "unbiased" if high < MARGIN else "biased" if low > MARGIN else "undecided"
 
 
 def _knowledge(world: str, told: str) -> str:

@@ -177,7 +177,7 @@ def test_a_memory_of_one_process_is_not_shared():
 
 def test_flags_of_ray_are_refused_elsewhere(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
-        main(["run", "--cpus-per-cell", "2", "--out", str(tmp_path / "o")])
+        main(["run", "--worlds", "1", "--cpus-per-cell", "2", "--out", str(tmp_path / "o")])
     assert end.value.code == 2 and "--cpus-per-cell belongs to --executor ray" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -218,7 +218,7 @@ def test_a_run_that_is_stopped_between_cells_goes_on_with_the_next(tmp_path, mon
             raise KeyboardInterrupt
         return run_cell(cell, shards)
 
-    arguments = ["run", "--size", "60", "--replicates", "2", "--estimators", f"{A},{B}"]
+    arguments = ["run", "--worlds", "1", "--size", "60", "--replicates", "2", "--estimators", f"{A},{B}"]
     monkeypatch.setattr(worker, "run_cell", stopped)
     codes = []
     for _ in range(2):
@@ -239,7 +239,7 @@ def test_a_run_that_is_stopped_keeps_its_finished_shards(tmp_path):
     out = tmp_path / "out"
     names = "naive,oracle,ips,upu,implicitrm"
     arguments = ["--size", "1000", "--replicates", "4", "--estimators", names, "--out", str(out)]
-    command = [sys.executable, "-m", "simbench", "run", *arguments]
+    command = [sys.executable, "-m", "simbench", "run", "--worlds", "1", *arguments]
     process = subprocess.Popen(
         [*command, "--jobs", "2"],
         stderr=subprocess.PIPE,

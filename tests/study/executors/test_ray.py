@@ -88,7 +88,19 @@ def nodes(tmp_path_factory):
 def test_a_node_killed_in_mid_study_costs_nothing(nodes, tmp_path):
     address, second = nodes
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "simbench", "run", *STUDY, "--executor", "ray", "--ray-address", address]
+    command = [
+        sys.executable,
+        "-m",
+        "simbench",
+        "run",
+        "--worlds",
+        "1",
+        *STUDY,
+        "--executor",
+        "ray",
+        "--ray-address",
+        address,
+    ]
     refused = subprocess.run(
         [*command, "--gpus-per-cell", "1", "--out", str(out)], capture_output=True, text=True, timeout=100
     )

@@ -45,7 +45,7 @@ def test_where_the_truth_is_in_reach_it_is_found(name, study, guest, cell_of):
 def test_no_cheat_gains_in_a_study(name, study, guest, cell_of):
     if name in OF_PROCESSES and not (sys.platform == "linux" and linux.confines()):
         pytest.skip("this system confines no process: a stated limit")
-    excess = moments.excess
+    against = moments.against_oracle
     for labels in [("labels",), ()] if name == "Carries" else [()]:
         cell = cell_of(guest(name, "cheats"), grant=labels)
         outcome = run_cell(cell, study)
@@ -53,7 +53,7 @@ def test_no_cheat_gains_in_a_study(name, study, guest, cell_of):
     honest = run_cell(cell_of(guest("Honest", "cheats")), study)
     found, expected = (study.read(one.cell.key)[0] for one in (outcome, honest))
     assert np.array_equal(found, expected) and np.ptp(expected) > 0
-    assert moments.excess is excess
+    assert moments.against_oracle is against
 
 
 def test_a_descriptor_that_the_study_holds_is_not_the_guests(study, guest, cell_of):

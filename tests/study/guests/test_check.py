@@ -23,7 +23,7 @@ SEEN = {
     "Rebuilds": "runs code of simbench.worlds, where the truth is",
     "Shards": "reads the results of a study",
     "Memory": "looks into another process (/proc)",
-    "Patches": "replaces simbench.score.moments.excess",
+    "Patches": "replaces simbench.score.moments.against_oracle",
 }
 BLIND = {"Rebuilds", "Memory", "Patches"}  # what they find does not change with the truth that lies about
 
