@@ -13,6 +13,7 @@ from safetensors.torch import load, save
 
 from simbench._compat import VERSION
 from simbench.errors import BadInput
+from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import configured
 from simbench.files.matrix import Matrix
 from simbench.files.write import write_json, write_whole
@@ -24,8 +25,10 @@ from simbench.log.user_log import LogColumns, UserLog, read_log
 from simbench.reward import DEFAULT_ESTIMATOR
 from simbench.reward.card import CARD, Card, checked_card, estimator_of, raw_card
 from simbench.reward.weights import stacks_of
+from simbench.training.contract import FittedReplicates
 from simbench.training.restarts import Restarts
 from simbench.training.stacked_model import StackedModel
+from simbench.training.trained import ran_out
 
 WEIGHTS = "model.safetensors"
 FORMAT = 2
@@ -184,7 +187,7 @@ def fit_read_log(user: UserLog, columns: LogColumns, name: str, parameters: dict
         "estimator": name,
         "parameters": _plain(estimator.get_params()),
         "told": [name for name in columns.told() if name != "context" or reads_context],
-        "warning": getattr(model, "warning", None),
+        "warning": _warning(model, estimator),
         "row": row,
         "held_out_loss": float(fitted.held_out_loss[row]),
         "epochs": int(fitted.epochs[row]),
@@ -280,6 +283,19 @@ def load_model(folder: str | Path, trust_code: bool = False) -> RewardModel:
     fitted = StackedModel(networks, estimator.link, calibration, count, nothing, nothing)
     kept = card.model_dump(mode="json", exclude={"weights_sha256"})
     return RewardModel(fitted, card.row, kept)
+
+
+def _warning(model: FittedReplicates, estimator: Estimator) -> str | None:
+    """What the fit itself warns of, and whether its epochs ran out while it was still improving."""
+    limit = int(estimator.get_params()["epochs"])
+    late = ran_out(model, limit)
+    said = [] if (own := getattr(model, "warning", None)) is None else [own]
+    if late is not None and late[0]:
+        said.append(
+            f"the best epoch was the last of the {limit} that were allowed: the fit may not have converged; "
+            f"try --parameter epochs={4 * limit}, or a higher lr."
+        )
+    return " ".join(said) or None
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def notes(here: pd.DataFrame, world: World, config: StudyConfig) -> list[str]:
             separate = reads == {"rank"} or (reads == {"context"} and world.train.context is not None)
             lines.append(f"{name}: {_identification(rows, world, separate)}")
     lines += _dependence(world, config)
+    lines += _unconverged(here)
     lines += _weights(here)
     undecided = here[(here.metric == "distance2") & (here.verdict == "undecided")]
     lines += [f"{row.estimator} ({row.knows}): undecided, {row.reason}" for row in undecided.itertuples()]
@@ -63,6 +64,18 @@ def _dependence(world: World, config: StudyConfig) -> list[str]:
         f"signals: independence given the response is rejected at level {level:.2g} in {rejected} of "
         f"{len(found)} replicates (about {level * len(found):.1f} expected if it holds); mean correlation of "
         f"two actions {correlation:.3f}."
+    ]
+
+
+def _unconverged(here: pd.DataFrame) -> list[str]:
+    """Which estimators have fits that were still improving when their epochs ran out."""
+    late = here[(here.metric == "unconverged_share") & (here.value > 0)]
+    return [
+        f"{row.estimator} ({row.knows}): {round(row.value * fits)} of {fits} fits kept the last epoch that "
+        "they were allowed, and may not have converged: what is said of it is said of fits that were cut short "
+        "(raise its parameter epochs)."
+        for row in late.itertuples()
+        for fits in [row.n_replicates * row.n_worlds]
     ]
 
 

@@ -8,6 +8,24 @@ from simbench.training.restarts import Restarts
 from simbench.training.stacked_model import ModelChunks, StackedModel
 
 
+def ran_out(model: FittedReplicates, epochs: int) -> np.ndarray | None:
+    """Which fits kept the last epoch that they were allowed, and so may not have converged, (R,) bool.
+
+    Parameters
+    ----------
+    model : FittedReplicates
+    epochs : int
+        Number of epochs allowed.
+
+    Returns
+    -------
+    ndarray or None
+        None for a model that is no network; of several restarts, of those that were kept.
+    """
+    fits, rows = (model.model, model.kept) if isinstance(model, Restarts) else (model, slice(None))
+    return fits.epochs[rows] >= epochs if isinstance(fits, StackedModel | ModelChunks) else None
+
+
 def require_trained(model: FittedReplicates, name: str) -> None:
     """Refuse a model that was never trained: no epoch had a finite held-out loss.
 

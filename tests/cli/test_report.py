@@ -283,6 +283,13 @@ def test_the_notes_are_printed_as_they_are(printed):
     assert f"naive (nothing): undecided, {reason}\n" in said and said.count("undecided, ") == 1
 
 
+def test_fits_that_were_cut_short_are_counted():
+    rows = rows_of("naive", {"mse": (0.1,), "unconverged_share": (0.35,)})
+    rows += rows_of("ips", {"mse": (0.1,), "unconverged_share": (0.0,)})
+    said = [line for line in notes(rows, world()) if "last epoch" in line]
+    assert len(said) == 1 and said[0].startswith("naive (nothing): 7 of 20 fits kept the last epoch")
+
+
 def notes(rows, world, config=CONFIG):
     return module.notes(pd.DataFrame(rows), world, config)
 

@@ -41,8 +41,13 @@ def test_a_damaged_card_is_named(text, tmp_path):
         BadInput, match=r"x.card.json is not a card of embeddings: delete it with the file it"
     ):
         read_card(tmp_path / "x.card.json")
-    (tmp_path / "x.card.json").write_text('{"input": {"sha256": "ab"}, "more": 1}')
-    assert read_card(tmp_path / "x.card.json") == {"input": {"sha256": "ab"}, "more": 1}
+    (tmp_path / "x.card.json").write_text(
+        '{"input": {"sha256": "ab", "text_column": null, "prompt_column": null}, "more": 1}'
+    )
+    assert read_card(tmp_path / "x.card.json") == {
+        "input": {"sha256": "ab", "text_column": None, "prompt_column": None},
+        "more": 1,
+    }
 
 
 FRAME = pd.DataFrame(

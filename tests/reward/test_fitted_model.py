@@ -96,6 +96,13 @@ def test_the_row_and_its_loss_are_those_of_the_kept_restart(path, monkeypatch):
     assert fitted.predict_reward(FEATURES) == pytest.approx(expected)
 
 
+def test_a_fit_that_is_cut_short_says_so_in_its_card(path):
+    cut = fit_log(path, COLUMNS, "implicitrm", epochs=1).card
+    assert cut["epochs"] == 1 and cut["warning"].startswith("the best epoch was the last of the 1 that were")
+    whole = fit_log(path, COLUMNS, "implicitrm", epochs=200, patience=2).card
+    assert whole["epochs"] < 200 and whole["warning"] is None
+
+
 def test_a_warning_of_the_fit_stands_in_the_card(path, monkeypatch):
     direct = find("implicitrm")(epochs=1, restarts=2).fit_replicates(read_log(path, COLUMNS).log)
     apart = replace(
@@ -170,9 +177,13 @@ def test_a_folder_is_a_language_models_where_its_card_says_so(tmp_path):
 def test_the_encoder_is_that_of_the_card_beside_the_features(tmp_path):
     features = tmp_path / "e.safetensors"
     assert encoder_of(str(features)) is None
-    (tmp_path / "e.card.json").write_text('{"input": {"sha256": "0"}, "encoder": {"model": "m"}}')
+    (tmp_path / "e.card.json").write_text(
+        '{"input": {"sha256": "0", "text_column": null, "prompt_column": null}, "encoder": {"model": "m"}}'
+    )
     assert encoder_of(str(features)) == {"model": "m"} and encoder_of("col:e") is None
-    (tmp_path / "e.card.json").write_text('{"input": {"sha256": "0"}}')
+    (tmp_path / "e.card.json").write_text(
+        '{"input": {"sha256": "0", "text_column": null, "prompt_column": null}}'
+    )
     with pytest.raises(BadInput, match="does not say which encoder made the embeddings"):
         encoder_of(str(features))
 

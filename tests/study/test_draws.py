@@ -60,6 +60,13 @@ def test_a_row_is_the_mean_over_draws_with_students_interval(out):
     assert table.groupby("estimator").seconds.first().to_dict() == pytest.approx(seconds.to_dict())
 
 
+def test_fits_that_were_cut_short_are_told(out):
+    """Two epochs are too few: nearly all fits keep the second."""
+    late = read(out).table.query("metric == 'unconverged_share'").set_index("estimator").value
+    assert set(late.index) == {"oracle", "naive", "bpr"} and late["naive"] > 0.5
+    assert any("naive (nothing): " in line and "last epoch" in line for line in read(out).notes)
+
+
 def test_one_draw_says_what_its_rows_say():
     draws = pd.DataFrame([row_of(draw=0, value=0.2, low=0.1, high=0.3)], columns=OF_A_DRAW)
     found = over_draws(draws, CONFIG.model_copy(update={"draws": 1})).iloc[0]
