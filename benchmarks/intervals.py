@@ -177,10 +177,10 @@ def draw_figure(
                 axis.plot(
                     REPLICATES, shares, marker=marker, markersize=4, color=colour, linewidth=1, label=label
                 )
-        axis.set(xscale="log", xlabel="replicates", title=f"bias {bias:g}", ylim=(0.6, 1.01))
+        axis.set(xscale="log", xlabel="replicates", title=f"bias {bias:g}", ylim=(0.86, 1.005))
         axis.set_xticks(REPLICATES, [str(count) for count in REPLICATES])
         axis.minorticks_off()
-    axes[0].set_ylabel("coverage of the 95 % interval of bias²")
+    axes[0].set_ylabel("coverage (nominal .95)")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7, frameon=False)
     figure.savefig(path.with_suffix(".png"), dpi=200)
