@@ -64,12 +64,12 @@ def read_study(folder: Path | Location) -> StudyConfig:
         raise BadInput(f"{path}: {where} cannot be read by this simbench: run the study again.") from error
 
 
-def _situation_of(cell: Cell) -> tuple[str, WorldConfig, int, float]:
-    return cell.protocol.name, cell.world, cell.size, cell.bias_level
+def _situation_of(cell: Cell) -> tuple[str, WorldConfig, int, float, int]:
+    return cell.protocol.name, cell.world, cell.size, cell.bias_level, cell.draw
 
 
 def situations(folder: Path | Location) -> Iterator[list[FinishedCell]]:
-    """The finished cells of each situation (protocol, world, size and bias level) in turn.
+    """The finished cells of each situation (protocol, world, size, bias level and draw) in turn.
 
     Raises
     ------

@@ -72,8 +72,8 @@ def _unconverged(here: pd.DataFrame) -> list[str]:
     late = here[(here.metric == "unconverged_share") & (here.value > 0)]
     return [
         f"{row.estimator} ({row.knows}): {round(row.value * fits)} of {fits} fits kept the last epoch that "
-        "they were allowed, and may not have converged: what is said of it is said of fits that were cut short "
-        "(raise its parameter epochs)."
+        "they were allowed, and may not have converged: what is said of it is said of fits that were cut "
+        "short (raise its parameter epochs)."
         for row in late.itertuples()
         for fits in [row.n_replicates * row.n_worlds]
     ]

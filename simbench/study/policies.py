@@ -14,6 +14,7 @@ from simbench.errors import BadInput
 from simbench.files.location import Location
 from simbench.files.parquet import read_own_parquet
 from simbench.files.write import write_whole
+from simbench.score.across import over_worlds
 from simbench.score.estimate import over_replicates
 from simbench.score.policies import Prompts, best_of, tilted, tilted_to
 from simbench.study.finished import FinishedCell, read_study, situations
@@ -106,8 +107,8 @@ def downstream_table(
         (strength in nats) or ``best of n``. ``metric``: ``kl`` (nats), ``value`` (``E_π[γ]``, probability),
         ``value_over_oracle`` (paired by replicate, at the same policy and strength), and where the world has
         a trait ``trait`` and ``trait_over_oracle`` in its unit. Estimator ``truth`` is the true reward
-        itself, ``reference`` is ``π_ref``. Column ``trait`` names the trait. Intervals are over replicates:
-        the test prompts are the same in all.
+        itself, ``reference`` is ``π_ref``. Column ``trait`` names the trait. Intervals are over replicates,
+        whose test prompts are the same; or over the draws of the world, if there are several.
 
     Raises
     ------
@@ -115,11 +116,22 @@ def downstream_table(
         If nothing finished, or no prompt of a world has two responses.
     """
     settings = settings or Downstream()
-    level = read_study(folder).level
+    config = read_study(folder)
     rows: list[dict[str, Any]] = []
     for number, cells in enumerate(situations(folder)):
         done(number)
-        rows += _situation(cells, settings, level)
+        rows += _situation(cells, settings, config.level)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table if config.draws == 1 else _over_draws(table, config.level)
+
+
+def _over_draws(table: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Means over the draws of a world, with Student's intervals."""
+    same = [name for name in COLUMNS if name not in ("value", "low", "high")]
+    rows = [
+        {**dict(zip(same, key, strict=True)), **vars(over_worlds(own.value.to_numpy(), level=level))}
+        for key, own in table.groupby(same, sort=False, dropna=False)
+    ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

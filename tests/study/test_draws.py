@@ -7,8 +7,12 @@ import pandas as pd
 import pytest
 from scipy.stats import t as student
 
+from simbench.score.policies import Prompts, best_of
 from simbench.study.config import StudyConfig, cells_of, seed_of_draw
 from simbench.study.draws import over_draws
+from simbench.study.finished import situations
+from simbench.study.policies import downstream_table
+from simbench.study.policy_settings import Downstream
 from simbench.study.results import read
 from simbench.study.run import run
 from simbench.study.table import OF_A_DRAW, OF_A_STUDY, read_draws
@@ -127,3 +131,23 @@ def test_words_say_of_how_many_worlds_they_speak(out, tmp_path):
     said = read(tmp_path / "one")
     assert "3 replicates, conditional on this drawn world." in said.to_markdown()
     assert "conditional on this drawn world" in said.to_latex()
+
+
+def test_policies_are_compared_within_a_draw_and_averaged_over_draws(tmp_path):
+    """The worth over the oracle is that of each draw's own oracle."""
+    names = ("oracle", "naive")
+    short = {name: {"epochs": 2} for name in names}
+    few = CONFIG.model_copy(update={"draws": 3, "estimators": names, "parameters": short})
+    run(few, tmp_path / "all")
+    table = downstream_table(tmp_path / "all", Downstream())
+    here = (table.policy == "best of n") & (table.strength == 2) & (table.estimator == "naive")
+    row = table[here & (table.metric == "value_over_oracle")].iloc[0]
+    worth = {}
+    for cells in situations(tmp_path / "all"):
+        test = cells[0].cell.built().test
+        prompts = Prompts.of(test.groups)
+        for found in cells:
+            chosen = best_of(prompts.spread(found.predictions), 2)
+            worth[found.cell.draw, found.cell.estimator] = prompts.mean_under(chosen, test.reward).mean()
+    gaps = [worth[draw, "naive"] - worth[draw, "oracle"] for draw in range(3)]
+    assert row.value == pytest.approx(np.mean(gaps)) and len(set(gaps)) == 3
