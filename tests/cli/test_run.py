@@ -21,7 +21,7 @@ RUN = [
     "--size",
     "600",
     "--replicates",
-    "4",
+    "5",
     "--estimators",
     "oracle,naive,implicitrm,ips",
 ]
@@ -46,7 +46,7 @@ def finished(tmp_path_factory):
 
 def test_the_main_job(finished):
     out, done = finished
-    assert "Against the true reward, 4 replicates" in done.stdout
+    assert "Against the true reward: 5 replicates, conditional on this drawn world" in done.stdout
     assert "WEAKLY IDENTIFIED" in done.stdout and "NOT IDENTIFIED" in done.stdout
     table = pd.read_parquet(out / "results.parquet")
     assert set(COLUMNS) <= set(table.columns)
@@ -110,7 +110,7 @@ def test_the_main_table_is_printed_for_a_document(finished):
     assert [words in line for line in rows if line.startswith("| naive |")] == [False, True]
     assert printed["latex"].count(r"\toprule") == 2 and printed["latex"].count(f" {words} [") == 1
     assert words in done.stdout and "[low, high]: 95% intervals" in done.stdout
-    assert "4 replicates" in printed["latex"] and "4 replicates" in printed["markdown"]
+    assert "5 replicates" in printed["latex"] and "5 replicates" in printed["markdown"]
 
 
 def test_a_study_of_its_own_is_found_by_name_and_flags_override_it(tmp_path):
