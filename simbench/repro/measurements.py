@@ -49,7 +49,7 @@ def measure_risk(folder: Path, names: list[str] | None) -> None:
         Estimators to check; None for all.
     """
     verdicts = pd.DataFrame([vars(verdict) for verdict, _ in collect(names, 0)])
-    cases = [case for case in CASES if case not in ("misclicks", "true posteriors")]
+    cases = [case for case in CASES if case not in ("misclicks", "imputation right", "true posteriors")]
     rows = [
         {"identity": "naive bias", "case": case, "points": POINTS, "error": naive_bias_error(case)}
         for case in cases

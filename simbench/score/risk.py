@@ -5,6 +5,7 @@ Feedback is binary, so the expectation of a per-sample loss is a sum of two term
 is integrated here is the very function that is trained.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +25,7 @@ CASES = {
     "unknown α": "α varies; whoever needs it is told its mean, whoever fits it is at an arbitrary fit",
     "misclicks": "as known α, and a tenth of the bad responses that are acted on are clicked; whoever needs "
     "it is told the rate",
+    "imputation right": "as known α, and the imputed reward is the true one",
     "true posteriors": "α varies; latent groups stratified by the true γ and α",
 }
 MISCLICK = 0.1
@@ -68,9 +70,10 @@ class Probe:
 class RiskVerdict:
     """What ``simbench check`` says about one estimator in one case.
 
-    ``bias`` is the largest absolute error of the expected per-sample loss, in units of the loss, and ``low``
-    and ``high`` equal it. For Monte Carlo, ``bias`` is the one farthest from zero relative to its error, with
-    its interval from ``low`` to ``high``.
+    ``bias`` is the largest absolute error of the expected per-sample loss over arbitrary hypotheses, in units
+    of the loss (nats per response for cross-entropy), and ``low`` and ``high`` equal it; ``average`` is the
+    mean absolute error over the same hypotheses. For Monte Carlo ``bias`` is the one farthest from zero
+    relative to its error, with its interval from ``low`` to ``high``, and ``average`` is NaN.
     """
 
     estimator: str
@@ -79,6 +82,7 @@ class RiskVerdict:
     bias: float
     low: float
     high: float
+    average: float = math.nan
 
 
 def situation(case: str, n: int = 4096, seed: int = 0) -> Probe:
@@ -99,7 +103,7 @@ def situation(case: str, n: int = 4096, seed: int = 0) -> Probe:
         propensity = np.full(n, 0.3)
     told = np.full(n, propensity.mean()) if case == "unknown α" else propensity
     fitted = rng.uniform(0.05, 0.95, n) if case == "unknown α" else propensity
-    imputation = 2 * rng.standard_normal(n)
+    imputation = 2 * rng.standard_normal(n) if case != "imputation right" else logit(reward)
     arrays = (2 * rng.standard_normal(n), reward, propensity, told, fitted, imputation)
     tensors = (torch.as_tensor(values, dtype=torch.float64) for values in arrays)
     return Probe(*tensors, misclick=MISCLICK if case == "misclicks" else 0.0)
@@ -205,9 +209,17 @@ def check(estimator: Estimator, seed: int = 0) -> list[RiskVerdict]:
     BadInput
         If ``reward_loss`` does not return one value per sample.
     """
-    cases = [case for case in CASES if case != "true posteriors" or _stratifies(estimator)]
     method = _exact if estimator.sums_over_samples else _monte_carlo
-    return [method(estimator, case, seed) for case in cases]
+    return [method(estimator, case, seed) for case in cases_of(estimator)]
+
+
+def cases_of(estimator: Estimator) -> list[str]:
+    """The cases that apply to an estimator: some only if it imputes, or stratifies."""
+    asked = {
+        "imputation right": any("imputation" in network.heads for network in estimator.networks),
+        "true posteriors": type(estimator).epoch_state is not Estimator.epoch_state,
+    }
+    return [case for case in CASES if asked.get(case, True)]
 
 
 def exact_cases(kind: type[Estimator]) -> str:
@@ -224,16 +236,12 @@ def exact_cases(kind: type[Estimator]) -> str:
     return ", ".join(exact) or "never"
 
 
-def _stratifies(estimator: Estimator) -> bool:
-    return type(estimator).epoch_state is not Estimator.epoch_state
-
-
 def _exact(estimator: Estimator, case: str, seed: int) -> RiskVerdict:
     at = situation(case, seed=seed)
     error = expected_loss(estimator, at, case) - ideal_for(estimator, at)
     bias = float(error.abs().max())
     verdict = "exactly unbiased" if bias <= EXACT else "biased"
-    return RiskVerdict(estimator.name, case, verdict, bias, bias, bias)
+    return RiskVerdict(estimator.name, case, verdict, bias, bias, bias, float(error.abs().mean()))
 
 
 def _monte_carlo(estimator: Estimator, case: str, seed: int) -> RiskVerdict:

@@ -48,7 +48,7 @@ def over_levels() -> pd.DataFrame:
 
 def verdicts() -> pd.DataFrame:
     rows = []
-    for case in ("SCAR", "known α", "unknown α", "misclicks", "true posteriors"):
+    for case in ("SCAR", "known α", "unknown α", "misclicks", "imputation right", "true posteriors"):
         rows += [(name, case, "biased", 2.0, 2.0, 2.0) for name in ("naive", "implicitrm@printed")]
         rows += [("ips", case, "exactly unbiased", 4e-16, 4e-16, 4e-16)]
     rows += [("nnpu", "SCAR", "Monte Carlo only: biased", 0.02, 0.01, 0.03)]
