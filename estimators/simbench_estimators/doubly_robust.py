@@ -63,24 +63,28 @@ class DR(IPS):
 
     def auxiliary_loss(self, out: Outputs, batch: Batch) -> Tensor:
         residual = batch.feedback - batch.told("propensity") * torch.sigmoid(out.head("imputation"))
-        return residual.square() * self.imputation_weight(batch.told("propensity"))
+        return residual.square() * self.imputation_weight(out, batch.told("propensity"))
 
-    def imputation_weight(self, propensity: Tensor) -> Tensor:
-        """Weight of each sample's squared residual in the imputation's loss."""
+    def imputation_weight(self, out: Outputs, propensity: Tensor) -> Tensor:
+        """Weight of each sample's squared residual in the imputation's loss, (..., b); a constant for it."""
         return 1 / propensity.clamp_min(self.clip)
 
 
 class MRDR(DR):
     """More robust doubly robust: the imputation minimises the correction's second moment.
 
-    The random part of the risk is ``(r - αq)(ℓ1 - ℓ0) / max(α, τ)``, hence the weight ``1/max(α, τ)²``.
+    The random part of the risk is ``(r - αq)(ℓ1 - ℓ0) / max(α, τ)``, with the reward held fixed: hence the
+    weight ``(ℓ1 - ℓ0)²/max(α, τ)²`` of the squared residual. At a reward of 1/2 a label costs nothing either
+    way, and nothing is imputed for it.
     """
 
     name = "mrdr"
     source = "Guo et al., SIGIR 2021; its correction taken of the click"
 
-    def imputation_weight(self, propensity: Tensor) -> Tensor:
-        return 1 / propensity.clamp_min(self.clip).square()
+    def imputation_weight(self, out: Outputs, propensity: Tensor) -> Tensor:
+        reward = out.reward.detach()
+        cost = loss_positive(reward) - loss_negative(reward)
+        return cost.square() / propensity.clamp_min(self.clip).square()
 
 
 class StableDR(DR):

@@ -18,11 +18,9 @@ from simbench.training.contract import MEMORY_BUDGET, FittedReplicates
 from simbench.training.holdout import Holdout
 from simbench.training.precision import Precision
 from simbench.training.train import chunk_size
-from simbench.training.trained import ran_out
+from simbench.training.trained import diagnostics_of
 from simbench.training.trainer import Execution
 from simbench.worlds.world import Population
-
-UNCONVERGED = "unconverged_share"
 
 
 @dataclass(frozen=True)
@@ -180,10 +178,7 @@ def _fit(
             predicted = isotonic(model, predicted, part, preference, calibrated_as, own)
         predictions.append(predicted)
         losses.append(_held_out(model, len(numbers)))
-        own = dict(getattr(model, "diagnostics", {}))
-        late = ran_out(model, parameters["epochs"]) if "epochs" in parameters else None
-        if late is not None:
-            own[UNCONVERGED] = late.astype(float)
+        own = diagnostics_of(model, parameters.get("epochs"))
         diagnostics.append({name: np.broadcast_to(values, len(numbers)) for name, values in own.items()})
     each = {name: np.concatenate([part[name] for part in diagnostics]) for name in diagnostics[0]}
     whole = predictions[0] if len(predictions) == 1 else np.concatenate(predictions)

@@ -1,4 +1,4 @@
-"""Whether a fit is one: that some epoch was better than none."""
+"""Whether a fit is one: that some epoch was better than none, and not the last that was allowed."""
 
 import numpy as np
 
@@ -6,6 +6,29 @@ from simbench.errors import NotTrained
 from simbench.training.contract import FittedReplicates
 from simbench.training.restarts import Restarts
 from simbench.training.stacked_model import ModelChunks, StackedModel
+
+UNCONVERGED = "unconverged_share"
+
+
+def diagnostics_of(model: FittedReplicates, epochs: object) -> dict[str, np.ndarray]:
+    """What a fit says of itself, by name: its own diagnostics, and which fits may not have converged.
+
+    Parameters
+    ----------
+    model : FittedReplicates
+    epochs : object
+        Number of epochs allowed; anything but an integer where an estimator has no such parameter.
+
+    Returns
+    -------
+    dict of ndarray, shape (R,)
+        ``unconverged_share``, for networks that simbench trained: 1 where the best epoch is the last that
+        was allowed.
+    """
+    found = dict(getattr(model, "diagnostics", {}))
+    if isinstance(epochs, int) and (late := ran_out(model, epochs)) is not None:
+        found[UNCONVERGED] = late.astype(float)
+    return found
 
 
 def ran_out(model: FittedReplicates, epochs: int) -> np.ndarray | None:

@@ -175,7 +175,7 @@ def test_where_its_constraint_is_met_stable_dr_is_right_if_the_imputation_is():
 def test_the_imputation_minimises_the_weighted_click_residual(kind, power):
     """Witness: NumPy; gradient zero at the weighted least-squares constant imputation."""
     _, _, alpha, r, out, batch = draw()
-    weight = 1 / np.maximum(alpha, 0.1) ** power
+    weight = (out.reward.numpy() ** 2 if kind is MRDR else 1) / np.maximum(alpha, 0.1) ** power
     best = (weight * alpha * r).sum() / (weight * alpha**2).sum()
     constant = torch.full_like(out.reward, np.log(best / (1 - best))).requires_grad_()
     loss = kind().auxiliary_loss(Outputs(out.reward, imputation=constant), batch).sum()
@@ -210,3 +210,26 @@ def test_misclicks_and_omissions_leave_a_click_something_to_say():
         kind(omission=0.59, epochs=1).fit(x, np.arange(40) % 2, **told)
         with pytest.raises(BadInput, match=r"\(0\.4\) and omission \(0\.6\) must be below 1"):
             kind(omission=0.6).fit(x, np.arange(40) % 2, **told)
+
+
+def test_mrdr_imputes_what_gives_its_correction_the_least_second_moment():
+    """Of all values imputed for one response, the minimiser of the loss is that of the second moment.
+
+    A reward of .8 at α = .4: the correction is ``(r - αq)(ℓ1 - ℓ0)/α``, whose second moment over clicks is
+    computed here from its two terms, without the estimator's code.
+    """
+    gamma, alpha, hypothesis = 0.8, 0.4, 1.3
+    imputed = np.linspace(0.01, 0.99, 99)
+    chances = ((1.0, gamma * alpha), (0.0, 1 - gamma * alpha))
+    second = [
+        sum(chance * ((click - alpha * q) * -hypothesis / alpha) ** 2 for click, chance in chances)
+        for q in imputed
+    ]
+    out = Outputs(torch.full((99,), hypothesis), imputation=torch.logit(torch.tensor(imputed).float()))
+    loss = torch.zeros(99)
+    for click, chance in chances:
+        clicks, told = torch.full((99,), click), torch.full((99,), alpha)
+        batch = Batch(clicks, torch.tensor(gamma * alpha), propensity=told)
+        loss += chance * MRDR().auxiliary_loss(out, batch)
+    assert loss.numpy() == pytest.approx(second, rel=1e-4)
+    assert imputed[int(loss.argmin())] == pytest.approx(gamma)

@@ -98,7 +98,7 @@ REWARD = {
 }
 AUXILIARY = {
     "dr": lambda p, e, q, r, a, t: (r - a * q) ** 2 / max(a, t),
-    "mrdr": lambda p, e, q, r, a, t: (r - a * q) ** 2 / max(a, t) ** 2,
+    "mrdr": lambda p, e, q, r, a, t: (r - a * q) ** 2 * log(p / (1 - p)) ** 2 / max(a, t) ** 2,
     "dr@click-observed": lambda p, e, q, r, a, t: bce(q, r),
     "ome-dr": lambda p, e, q, r, a, t: (r - a * m(q)) ** 2 / max(a, t),
     "stable-dr": lambda p, e, q, r, a, t: bce(e, a) + (r - max(e, t) * q) ** 2 / max(e, t),

@@ -17,6 +17,7 @@ from simbench.estimator.registry import class_prior_method, find
 from simbench.study.guests.cargo import unpacked_log, unpacked_matrix, unpacked_training
 from simbench.study.guests.manifest import Manifest
 from simbench.study.guests.wire import Arrays, Channel, Message, decoded
+from simbench.training.trained import diagnostics_of
 
 
 def serve(first: Message, channel: Channel) -> None:
@@ -105,6 +106,6 @@ class Guest:
         facts: Arrays = {}
         if (loss := getattr(self.model, "held_out_loss", None)) is not None:
             facts["held_out_loss"] = np.asarray(loss)
-        for name, value in getattr(self.model, "diagnostics", {}).items():
+        for name, value in diagnostics_of(self.model, getattr(estimator, "epochs", None)).items():
             facts[f"diagnostics {name}"] = np.asarray(value)
         return {}, facts
