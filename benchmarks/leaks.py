@@ -25,7 +25,7 @@ CONTROLS = ("naive-sqrt", "balanced-naive")
 BASELINES = (  # of the published tables, naive among them
     *("naive", "ips@published", "dr@click-observed", "multi-ips@published", "multi-dr@published"),
     *("stable-dr@published", "rmf@published", "upu@published", "nnpu@published", "bpr@published"),
-    *("ubpr@published", "upl@published", "recrec@published", "counter-if"),
+    *("ubpr@published", "upl@published", "recrec@published", "counter-if@published"),
 )
 HEAD = """# What each leak of the published protocol is worth
 

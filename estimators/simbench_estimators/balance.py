@@ -62,10 +62,11 @@ def _plan(cost: Tensor, first: Tensor, second: Tensor) -> Tensor:
     padded[..., -1, -1] = 0
     mean = cost.sum((-1, -2), keepdim=True) / n_pairs
     kernel = torch.exp(-REGULARISATION * padded / mean.clamp_min(1e-12)) + FLOOR
-    rows = torch.nn.functional.pad(SHARE * first, (0, 1), value=1 - SHARE)[..., None]
-    columns = torch.nn.functional.pad((1 - SHARE) * second, (0, 1), value=SHARE)[..., None]
+    # row vectors: a product with them is several times as fast as one with columns
+    rows = torch.nn.functional.pad(SHARE * first, (0, 1), value=1 - SHARE)[..., None, :]
+    columns = torch.nn.functional.pad((1 - SHARE) * second, (0, 1), value=SHARE)[..., None, :]
     u, across = rows, kernel.transpose(-1, -2)
     for _ in range(ITERATIONS):
-        u = rows / (kernel @ (columns / (across @ u)))
-    v = columns / (across @ u)
-    return u * kernel * v.transpose(-1, -2)
+        u = rows / ((columns / (u @ kernel)) @ across)
+    v = columns / (u @ kernel)
+    return u.transpose(-1, -2) * kernel * v

@@ -51,6 +51,7 @@ STYLES: dict[str, Style] = {
     "cascade-mle": ("#D48FC0", "D"),
     "regenerate-mle": ("#7D3C78", "s"),
     # published variants have the colour of their namesake
+    "counter-if@published": ("#C51B7D", "D"),
     "ips@published": ("#E69F00", "v"),
     "multi-ips@published": ("#332288", "v"),
     "multi-dr@published": ("#6655BB", "^"),

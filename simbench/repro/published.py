@@ -21,7 +21,7 @@ METHODS = {
     "mtips": ("multi-ips@published", "multi-ips"),
     "mtdr": ("multi-dr@published", "multi-dr"),
     "sdr2": ("stable-dr@published", "stable-dr"),
-    "counterif": ("counter-if", "counter-if"),
+    "counterif": ("counter-if@published", "counter-if@published"),
     "recrec": ("recrec@published", "recrec"),
     "bpr": ("bpr@published", "bpr"),
     "ubpr": ("ubpr@published", "ubpr"),

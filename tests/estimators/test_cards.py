@@ -49,6 +49,7 @@ CARDS = {
     "lbe": ("", "", "reward / propensity", EM),
     "recrec": ("", "", "reward / propensity", EM),
     "counter-if": ("", "", "reward", {}),
+    "counter-if@published": ("", "", "reward", {}),
     "implicitrm": ("", KNOWN_TO_IMPLICITRM, "reward / propensity of context", EM),
     "implicitrm-prior": ("class prior", KNOWN_TO_IMPLICITRM, "reward / propensity of context", EM),
     "implicitrm-known": ("propensity", "labels, misclick", "reward", EM),
@@ -128,17 +129,18 @@ def those(value, *chosen):
 
 
 SCORES_REPORTED = ("bpr@published", "ubpr@published", "upl@published")
+COUNTER_IF = ("counter-if", "counter-if@published")
 CLICK_MODELS = ("pbm", "cascade-mle", "regenerate-mle")
-NO_SUMS = ("snips", "nnpu", "nnpu@published", "pusb", "vpu", "stable-dr", "counter-if", "capture-recapture")
+NO_SUMS = ("snips", "nnpu", "nnpu@published", "pusb", "vpu", "stable-dr", *COUNTER_IF, "capture-recapture")
 SWITCHES = {  # attribute: (its usual value, who departs from it)
-    "reads_pairs": (False, those(True, *PAIRWISE, *SCORES_REPORTED, "counter-if")),
+    "reads_pairs": (False, those(True, *PAIRWISE, *SCORES_REPORTED, *COUNTER_IF)),
     "ranks_only": (False, those(True, *PAIRWISE)),
     "reads_pages": (False, {"cascade-mle": True}),
     "sums_over_samples": (True, those(False, *NO_SUMS, "cascade-mle", "regenerate-mle")),
     "initial_epochs": (0, {"sar-em": 20} | those(10, "lbe", "multi-ips@published", "multi-dr@published")),
     "mixup": (None, {"vpu": 0.3}),
-    "reads_representation": (False, {"counter-if": True}),
-    "family": ("pointwise", {"counter-if": "pointwise and pairwise"}
+    "reads_representation": (False, those(True, *COUNTER_IF)),
+    "family": ("pointwise", those("pointwise and pairwise", *COUNTER_IF)
         | those("pairwise", *PAIRWISE, *SCORES_REPORTED)
         | those("several signals", "implicitrm-signals", "capture-recapture")
         | those("click models", *CLICK_MODELS)),
