@@ -27,6 +27,7 @@ from simbench.training.batches import split_by_prompt
 from simbench.training.stacked_model import ModelChunks, StackedModel
 
 SPACE = {"lr": (3e-4, 3e-2), "weight_decay": (1e-6, 1e-2)}  # log-uniform
+SHIPPED = "shipped parameters"  # marks the trial at them
 BATCHES = (256, 512, 1024)
 
 
@@ -92,16 +93,26 @@ def tune(cell: Cell, trials: int, storage: Path | None = None) -> Tuned:
         storage=None if storage is None else _database(storage),
         load_if_exists=True,
     )
-    study.enqueue_trial({**{name: shipped[name] for name in SPACE}, "batch_size": 512}, skip_if_exists=True)
-    finished = sum(trial.state.is_finished() for trial in study.trials)
-    study.optimize(criterion, n_trials=max(0, trials - finished))
+    missing = trials - sum(trial.state.is_finished() for trial in study.trials)
+    if _at_shipped(study) is None:  # also where the search was killed in the middle of that trial
+        start = {name: shipped[name] for name in SPACE} | {"batch_size": 512}
+        study.enqueue_trial(start, user_attrs={SHIPPED: True})
+        missing = max(1, missing)
+    study.optimize(criterion, n_trials=max(0, missing))
     values = [trial.value for trial in study.trials if trial.value is not None]
     done = [value for value in values if np.isfinite(value)]
     if not done:
         raise BadInput(f"{cell.estimator}: no trial gave a finite criterion.")
-    first = study.trials[0].value  # None or infinite where the shipped parameters diverge
-    default = np.inf if first is None else first
+    first = _at_shipped(study)
+    assert first is not None  # it was among those just run
+    default = np.inf if first.value is None else first.value  # they diverged
     return Tuned(cell.estimator, len(done), default, study.best_value, study.best_params)
+
+
+def _at_shipped(study: Any) -> Any:
+    """The finished trial at the shipped parameters, or None."""
+    ran = (trial for trial in study.trials if trial.state.is_finished() and SHIPPED in trial.user_attrs)
+    return next(ran, None)
 
 
 def held_out_criterion(estimator: Estimator, log: FeedbackLog) -> float:

@@ -86,6 +86,20 @@ def test_where_the_shipped_parameters_diverge_no_other_trial_passes_for_them(div
     assert (found.trials, found.default, found.best) == (2, np.inf, 1.0)
 
 
+def test_a_search_killed_in_its_first_trial_begins_with_what_ships(tmp_path, monkeypatch):
+    """The database keeps a trial that never ended; the next one is what ships, and is reported as such."""
+    cell, storage = tuning_cell("naive", COMMON, ()), tmp_path / "trials.db"
+
+    def killed(estimator, log):
+        raise SystemExit
+
+    monkeypatch.setattr(module, "held_out_criterion", killed)
+    with pytest.raises(SystemExit):
+        tune(cell, 3, storage)
+    monkeypatch.setattr(module, "held_out_criterion", lambda estimator, log: float(estimator.lr))
+    assert tune(cell, 3, storage).default == find("naive")().lr
+
+
 def test_the_oracle_is_tuned_on_preferences_and_everyone_on_what_is_granted(monkeypatch):
     seen = []
     monkeypatch.setattr(module, "held_out_criterion", lambda estimator, log: seen.append(log) or 1.0)
