@@ -4,7 +4,8 @@ import ast
 import hashlib
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,11 +74,23 @@ def _of_package(package: str, point: EntryPoint | None) -> str | None:
 def _versions(package: str, point: EntryPoint | None) -> list[str]:
     if point is not None and point.dist is not None:
         return [f"{point.dist.name} {point.dist.version}"]
-    names = sorted(set(packages_distributions().get(package, ())))
+    names = sorted(set(_distributions(_installed()).get(package, ())))
     try:
         return [f"{name} {version(name)}" for name in names]
     except PackageNotFoundError:  # half removed
         return []
+
+
+def _installed() -> tuple[tuple[str, int], ...]:
+    """Where distributions are looked for, and when something was last added there or taken away."""
+    places = [Path(entry or ".") for entry in sys.path]
+    return tuple((str(place), place.stat().st_mtime_ns) for place in places if place.exists())
+
+
+@lru_cache(maxsize=1)
+def _distributions(_: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
+    """Distributions of every importable name: half a second among a hundred, so read once for one state."""
+    return packages_distributions()
 
 
 def _digest(place: Path) -> str:

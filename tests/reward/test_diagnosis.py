@@ -203,38 +203,35 @@ def test_advice_is_drawn_from_the_fits_that_are_equally_likely(monkeypatch):
     assert propensities == pytest.approx(found.restarts.model.predict_propensity(log.context)[[0, 3, 4]])
 
 
-@pytest.fixture(
-    scope="module",
-    params=[4000, pytest.param(8000, marks=pytest.mark.slow)],
-)
-def diagnoses(request) -> dict[str, Diagnosis]:
+def diagnosed(world: str, rows: int) -> Diagnosis:
     """Seeds of their own, not those of the benchmark nor those that thresholds were chosen on.
 
     By day on 4,000 responses of six features, with small networks; by night at the default size.
     """
     small = {"hidden": (16,), "lr": 0.02, "epochs": 25, "batch_size": 400, "patience": 4}
-    by_day = request.param == 4000
-    found = {}
-    for name in ("exclusive", "shared"):
-        config = PRESETS[name].changed(**({"n_features": 6} if by_day else {}))
-        seed = 78 if by_day else 77
-        log, _ = build(config, 3.0, request.param, seed).draw(range(1))
-        found[name] = diagnose(log, seed=seed, advise=name == "shared", **(small if by_day else {}))
-    return found
+    by_day = rows == 4000
+    config = PRESETS[world].changed(**({"n_features": 6} if by_day else {}))
+    seed = 78 if by_day else 77
+    log, _ = build(config, 3.0, rows, seed).draw(range(1))
+    return diagnose(log, seed=seed, advise=world == "shared", **(small if by_day else {}))
 
 
-def test_logs_that_identify_the_reward_are_told_from_logs_that_do_not(diagnoses):
-    assert diagnoses["exclusive"].verdict == IDENTIFIED
-    assert diagnoses["shared"].verdict == NOT_IDENTIFIED
+SIZES = pytest.mark.parametrize("rows", [4000, pytest.param(8000, marks=pytest.mark.slow)])
 
 
-def test_the_compatible_mean_rewards_hold_the_true_one(diagnoses):
-    profile = diagnoses["exclusive"].profile
+@SIZES
+def test_a_log_that_identifies_the_reward_is_told_and_its_mean_rewards_hold_the_true_one(rows):
+    found = diagnosed("exclusive", rows)
+    assert found.verdict == IDENTIFIED
+    profile = found.profile
     assert profile is not None and profile.low <= 0.5 <= profile.high and profile.hidden == ()
 
 
-def test_advice_ranks_what_could_be_known(diagnoses):
-    advice = diagnoses["shared"].advice
+@SIZES
+def test_a_log_that_does_not_is_told_and_advice_ranks_what_could_be_known(rows):
+    found = diagnosed("shared", rows)
+    assert found.verdict == NOT_IDENTIFIED
+    advice = found.advice
     assert advice[0].knowledge == "nothing more"
     assert [worth.rmse for worth in advice[1:]] == sorted(worth.rmse for worth in advice[1:])
     assert advice[1].rmse < 0.7 * advice[0].rmse

@@ -70,6 +70,18 @@ def test_the_version_of_a_distribution_is_part_of_it(outside):
     assert source_of("elsewhere-loss", GROUP) == before.replace("1.0", "1.1")
 
 
+def test_a_distribution_that_is_added_to_a_place_is_seen(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "added_later.py").write_text("class Kind: pass\n")
+    before = source_of("added_later:Kind", "simbench.estimators")
+    info = tmp_path / "added_later-3.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: added-later\nVersion: 3.1\n")
+    (info / "top_level.txt").write_text("added_later\n")
+    monkeypatch.setattr(sources, "_first", {})
+    assert source_of("added_later:Kind", "simbench.estimators") == f"added-later 3.1 {before}"
+
+
 def test_a_package_that_was_edited_after_it_was_imported_is_refused(outside, monkeypatch):
     before = source_of("elsewhere-half", CLASS_PRIORS)
     monkeypatch.setitem(sys.modules, "elsewhere", module_from_spec(find_spec("elsewhere")))
