@@ -9,6 +9,7 @@ fixed. The interval of the first edition (a percentile bootstrap over replicates
 
 import argparse
 import math
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -53,24 +54,19 @@ def old_interval(gram: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
 def coverage(trials: int) -> Found:
     """Coverage and mean width of each interval, by R, d, bias, and whether it lies outside the noise."""
     found = {}
-    for outside in (False, True):
-        for count in REPLICATES:
-            weights = (
-                np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), 500).astype(float)
-            )
-            for dimensions in DIMENSIONS:
-                for bias in BIASES:
-                    rng = np.random.default_rng(1000 * count + dimensions)
-                    ends: dict[str, list[tuple[float, float]]] = {name: [] for name in TRUTHS}
-                    for _ in range(trials):
-                        gram = gram_of(rng, count, dimensions, bias, outside)
-                        ends["old"].append(old_interval(gram, weights))
-                        for name, make in MAKERS.items():
-                            made = make(gram)
-                            ends[name].append((made.low, made.high))
-                    found[count, dimensions, bias, outside] = {
-                        name: share_and_width(np.array(ends[name]), TRUTHS[name](bias)) for name in ends
-                    }
+    for outside, count, dimensions, bias in product((False, True), REPLICATES, DIMENSIONS, BIASES):
+        weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), 500).astype(float)
+        rng = np.random.default_rng(1000 * count + dimensions)
+        ends: dict[str, list[tuple[float, float]]] = {name: [] for name in TRUTHS}
+        for _ in range(trials):
+            gram = gram_of(rng, count, dimensions, bias, outside)
+            ends["old"].append(old_interval(gram, weights))
+            for name, make in MAKERS.items():
+                made = make(gram)
+                ends[name].append((made.low, made.high))
+        found[count, dimensions, bias, outside] = {
+            name: share_and_width(np.array(ends[name]), TRUTHS[name](bias)) for name in ends
+        }
     return found
 
 
@@ -157,9 +153,7 @@ def print_best(trials: int) -> None:
             print(f"| {units} | {many} | {best / trials:.3f} | {worse / trials:.3f} |")
 
 
-def draw_figure(
-    found: dict[tuple[int, int, float, bool], dict[str, tuple[float, float]]], path: Path
-) -> None:
+def draw_figure(found: Found, path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")

@@ -6,6 +6,7 @@ from simbench.errors import BadInput
 from simbench.log.dependence import dependence_test
 from simbench.study.config import StudyConfig
 from simbench.study.guests.kinds import find
+from simbench.training.trained import UNCONVERGED
 from simbench.worlds.world import World
 
 TESTED = 20  # replicates in which the dependence of signals is tested
@@ -69,7 +70,7 @@ def _dependence(world: World, config: StudyConfig) -> list[str]:
 
 def _unconverged(here: pd.DataFrame) -> list[str]:
     """Which estimators have fits that were still improving when their epochs ran out."""
-    late = here[(here.metric == "unconverged_share") & (here.value > 0)]
+    late = here[(here.metric == UNCONVERGED) & (here.value > 0)]
     return [
         f"{row.estimator} ({row.knows}): {round(row.value * fits)} of {fits} fits kept the last epoch that "
         "they were allowed, and may not have converged: what is said of it is said of fits that were cut "

@@ -10,14 +10,14 @@ from simbench.training.stacked_model import ModelChunks, StackedModel
 UNCONVERGED = "unconverged_share"
 
 
-def diagnostics_of(model: FittedReplicates, epochs: object) -> dict[str, np.ndarray]:
+def diagnostics_of(model: FittedReplicates, epochs: int | None) -> dict[str, np.ndarray]:
     """What a fit says of itself, by name: its own diagnostics, and which fits may not have converged.
 
     Parameters
     ----------
     model : FittedReplicates
-    epochs : object
-        Number of epochs allowed; anything but an integer where an estimator has no such parameter.
+    epochs : int or None
+        Number of epochs allowed; None where an estimator has no such parameter.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def diagnostics_of(model: FittedReplicates, epochs: object) -> dict[str, np.ndar
         was allowed.
     """
     found = dict(getattr(model, "diagnostics", {}))
-    if isinstance(epochs, int) and (late := ran_out(model, epochs)) is not None:
+    if epochs is not None and (late := ran_out(model, epochs)) is not None:
         found[UNCONVERGED] = late.astype(float)
     return found
 
@@ -45,8 +45,8 @@ def ran_out(model: FittedReplicates, epochs: int) -> np.ndarray | None:
     ndarray or None
         None for a model that is no network; of several restarts, of those that were kept.
     """
-    fits, rows = (model.model, model.kept) if isinstance(model, Restarts) else (model, slice(None))
-    return fits.epochs[rows] >= epochs if isinstance(fits, StackedModel | ModelChunks) else None
+    kept = _kept(model)
+    return None if kept is None else kept[0] >= epochs
 
 
 def require_trained(model: FittedReplicates, name: str) -> None:
@@ -64,13 +64,22 @@ def require_trained(model: FittedReplicates, name: str) -> None:
     NotTrained
         If a replicate still has its first weights, or its loss is not finite.
     """
-    fits, rows = (model.model, model.kept) if isinstance(model, Restarts) else (model, slice(None))
-    if not isinstance(fits, StackedModel | ModelChunks):
+    kept = _kept(model)
+    if kept is None:
         return
-    lost = (fits.epochs[rows] == 0) | ~np.isfinite(fits.held_out_loss[rows])
+    epochs, held_out_loss = kept
+    lost = (epochs == 0) | ~np.isfinite(held_out_loss)
     if lost.any():
         count = f" in {int(lost.sum())} of {len(lost)} replicates" if len(lost) > 1 else ""
         raise NotTrained(
             f"{name} did not train{count}: no epoch had a finite loss on the held-out feedback; lower the "
             "learning rate, and look for extreme features or propensities."
         )
+
+
+def _kept(model: FittedReplicates) -> tuple[np.ndarray, np.ndarray] | None:
+    """Best epochs and held-out losses of the fits that count, (R,) each; None if the model is no network."""
+    fits, rows = (model.model, model.kept) if isinstance(model, Restarts) else (model, slice(None))
+    if not isinstance(fits, StackedModel | ModelChunks):
+        return None
+    return fits.epochs[rows], fits.held_out_loss[rows]

@@ -1,23 +1,41 @@
 """The command line in this process: its output, its exit code, and nothing left behind."""
 
+import contextlib
+import io
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from simbench.cli import main
 
-Simbench = Callable[..., tuple[str, str]]
+
+class Said(NamedTuple):
+    """What a command printed."""
+
+    stdout: str
+    stderr: str
 
 
-@pytest.fixture
-def simbench(capsys) -> Simbench:
-    """Run a command; it must end with this exit code. Returns what it printed on stdout and on stderr."""
+Simbench = Callable[..., Said]
 
-    def run(*arguments: object, code: int = 0) -> tuple[str, str]:
-        with pytest.raises(SystemExit) as ended:
+
+@pytest.fixture(scope="session")
+def simbench() -> Simbench:
+    """Run a command, in a folder if one is given; it must end with this exit code."""
+
+    def run(*arguments: object, code: int = 0, cwd: Path | None = None) -> Said:
+        out, err = io.StringIO(), io.StringIO()
+        with ExitStack() as stack:
+            if cwd is not None:
+                stack.enter_context(contextlib.chdir(cwd))
+            stack.enter_context(contextlib.redirect_stdout(out))
+            stack.enter_context(contextlib.redirect_stderr(err))
+            ended = stack.enter_context(pytest.raises(SystemExit))
             main([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        assert (ended.value.code or 0) == code, said.err
-        return said.out, said.err
+        assert (ended.value.code or 0) == code, err.getvalue()
+        return Said(out.getvalue(), err.getvalue())
 
     return run

@@ -109,8 +109,12 @@ CONSOLES = {
 }
 
 
-@pytest.mark.slow  # each starts eight commands
-@pytest.mark.parametrize("console", CONSOLES)
+SLOW = ("locale C", "ASCII")  # each starts eight commands: at night
+
+
+@pytest.mark.parametrize(
+    "console", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in CONSOLES]
+)
 def test_a_console_that_cannot_show_a_letter_shows_a_question_mark(console, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONIOENCODING", "LC_ALL", "LANG")}
 

@@ -1,22 +1,17 @@
 """``simbench run``: the main job, resume, documents, errors."""
 
-import contextlib
-import io
 import json
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from simbench.cli import main
 from simbench.cli.run import StudyOptions
 
 RUN = [
@@ -36,26 +31,6 @@ COLUMNS = [
 ]
 
 
-@dataclass(frozen=True)
-class Done:
-    stdout: str
-    stderr: str
-
-
-def simbench(*arguments, cwd=None, code=0):
-    """Run a command in this process, which has imported everything already."""
-    out, err = io.StringIO(), io.StringIO()
-    with ExitStack() as stack:
-        if cwd is not None:
-            stack.enter_context(contextlib.chdir(cwd))
-        stack.enter_context(contextlib.redirect_stdout(out))
-        stack.enter_context(contextlib.redirect_stderr(err))
-        ended = stack.enter_context(pytest.raises(SystemExit))
-        main([str(argument) for argument in arguments])
-    assert (ended.value.code or 0) == code, err.getvalue()
-    return Done(out.getvalue(), err.getvalue())
-
-
 def in_a_process(*arguments):
     """Run a command as users do: with its own warnings, which the tests' filters make errors."""
     command = [sys.executable, "-m", "simbench", *map(str, arguments)]
@@ -65,7 +40,7 @@ def in_a_process(*arguments):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, simbench):
     out = tmp_path_factory.mktemp("study") / "out"
     return out, simbench(*RUN, "--bias-level", "0,1", "--out", out)
 
@@ -87,14 +62,14 @@ def test_the_main_job(finished):
     assert {"versions", "seed", "device", "config"} <= set(json.loads((out / "study.json").read_text()))
 
 
-def test_running_again_does_nothing_new(finished):
+def test_running_again_does_nothing_new(finished, simbench):
     out, _ = finished
     before = {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
     simbench(*RUN, "--bias-level", "0,1", "--out", out)
     assert before == {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
 
 
-def test_a_killed_run_resumes_to_the_same_table(finished, tmp_path):
+def test_a_killed_run_resumes_to_the_same_table(finished, tmp_path, simbench):
     out, arguments = tmp_path / "killed", [*RUN, "--bias-level", "0,1"]
     command = [sys.executable, "-m", "simbench", *arguments, "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -109,13 +84,13 @@ def test_a_killed_run_resumes_to_the_same_table(finished, tmp_path):
     pd.testing.assert_frame_equal(whole.drop(columns="seconds"), resumed.drop(columns="seconds"))
 
 
-def test_two_processes_give_the_same_table(finished, tmp_path):
+def test_two_processes_give_the_same_table(finished, tmp_path, simbench):
     simbench(*RUN, "--bias-level", "0,1", "--out", tmp_path / "o", "--jobs", 2)
     one, two = (pd.read_parquet(f / "results.parquet") for f in (finished[0], tmp_path / "o"))
     pd.testing.assert_frame_equal(one.drop(columns="seconds"), two.drop(columns="seconds"), atol=1e-6)
 
 
-def test_the_figure_is_drawn(finished):
+def test_the_figure_is_drawn(finished, simbench):
     from matplotlib.image import imread
 
     out, _ = finished
@@ -124,7 +99,7 @@ def test_the_figure_is_drawn(finished):
     assert picture[..., :3].std() > 0.05 and (out / "bias-variance.pdf").stat().st_size > 5000
 
 
-def test_the_main_table_is_printed_for_a_document(finished):
+def test_the_main_table_is_printed_for_a_document(finished, simbench):
     out, done = finished
     arguments = [*RUN, "--bias-level", "0,1", "--out", out, "--format"]
     printed = {form: simbench(*arguments, form).stdout for form in ("markdown", "latex")}
@@ -139,7 +114,7 @@ def test_the_main_table_is_printed_for_a_document(finished):
     assert "5 replicates" in printed["latex"] and "5 replicates" in printed["markdown"]
 
 
-def test_a_study_of_its_own_is_found_by_name_and_flags_override_it(tmp_path):
+def test_a_study_of_its_own_is_found_by_name_and_flags_override_it(tmp_path, simbench):
     small = ["--size", "300", "--replicates", "2", "--estimators", "naive", "--bias-level", "0"]
     simbench("run", "--worlds", "1", "--study", "noise", *small, "--out", tmp_path / "o", cwd=tmp_path)
     study = json.loads((tmp_path / "o" / "study.json").read_text())["config"]
@@ -153,12 +128,12 @@ def test_one_more_estimator_is_no_list():
     assert given["estimators"] == ["a", "b"] and given["more_estimators"] == ["x,y/mine.py:Mine", "c"]
 
 
-def test_an_estimator_that_lacks_its_grant_is_a_row(tmp_path):
+def test_an_estimator_that_lacks_its_grant_is_a_row(tmp_path, simbench):
     done = simbench(*RUN, "--grant", "none", "--out", tmp_path / "o", "--format", "csv")
     assert "skipped,needs propensity" in done.stdout
 
 
-def test_variants_of_a_grant_are_rows_of_their_own(tmp_path):
+def test_variants_of_a_grant_are_rows_of_their_own(tmp_path, simbench):
     names = "propensity,propensity:estimated=500,class-prior:tice,propensity:distorted=2"
     arguments = [
         "run",
@@ -189,7 +164,7 @@ def test_variants_of_a_grant_are_rows_of_their_own(tmp_path):
     assert len(list((tmp_path / "o" / "shards").iterdir())) == before
 
 
-def test_a_failing_estimator_is_a_row_and_the_exit_code(tmp_path):
+def test_a_failing_estimator_is_a_row_and_the_exit_code(tmp_path, simbench):
     (tmp_path / "mine.py").write_text(
         "from simbench import Estimator\n"
         "class Mine(Estimator):\n"
@@ -232,14 +207,14 @@ def test_a_failing_estimator_is_a_row_and_the_exit_code(tmp_path):
         (["check", "sklearn:Ridge"], "scikit-learn has no classifier"),
     ],
 )
-def test_bad_input_is_one_sentence_and_code_2(arguments, message, tmp_path):
+def test_bad_input_is_one_sentence_and_code_2(arguments, message, tmp_path, simbench):
     done = simbench(*arguments, cwd=tmp_path, code=2)
     assert message in done.stderr and "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_shard_is_computed_again_and_a_foreign_folder_is_refused(finished, tmp_path):
+def test_a_damaged_shard_is_computed_again_and_a_foreign_folder_is_refused(finished, tmp_path, simbench):
     out = tmp_path / "o"
     shutil.copytree(finished[0], out)
     shard = next((out / "shards").iterdir())
@@ -257,7 +232,7 @@ def test_a_damaged_shard_is_computed_again_and_a_foreign_folder_is_refused(finis
     assert [path.name for path in (tmp_path / "notes").iterdir()] == ["mine.txt"]
 
 
-def test_policies_of_a_study_are_measured_and_drawn(tmp_path):
+def test_policies_of_a_study_are_measured_and_drawn(tmp_path, simbench):
     out = tmp_path / "o"
     small = ["--size", 640, "--replicates", 2, "--estimators", "oracle,naive", "--responses-per-prompt", 8]
     done = simbench("run", "--worlds", "1", *small, "--trait", "feature:3", "--downstream", "--out", out)

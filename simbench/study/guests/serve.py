@@ -106,6 +106,6 @@ class Guest:
         facts: Arrays = {}
         if (loss := getattr(self.model, "held_out_loss", None)) is not None:
             facts["held_out_loss"] = np.asarray(loss)
-        for name, value in diagnostics_of(self.model, getattr(estimator, "epochs", None)).items():
+        for name, value in diagnostics_of(self.model, estimator.get_params().get("epochs")).items():
             facts[f"diagnostics {name}"] = np.asarray(value)
         return {}, facts
