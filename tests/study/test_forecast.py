@@ -29,9 +29,13 @@ def size_on_disk(folder):
 
 
 def test_time_and_bytes_are_near_what_the_study_then_takes(tmp_path):
-    """Within a factor of 2.5 in processor time; 64 replicates are 8 times the pilot's block."""
+    """Within a factor of 2.5 in processor time; 64 replicates are 8 times the pilot's block.
+
+    The median of three forecasts, since a pilot takes a third of a second, and other work may fall into it.
+    """
     config = study()
-    found = forecast(config, Shards(tmp_path / "shards"))
+    three = [forecast(config, Shards(tmp_path / "shards")) for _ in range(3)]
+    found = sorted(three, key=lambda one: one.work.high)[1]
     assert list(tmp_path.iterdir()) == []
     spent = 0.0
     for one in found.cells:
