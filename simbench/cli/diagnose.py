@@ -9,6 +9,7 @@ import typer
 
 from simbench.cli.log_options import FeaturesOption, LogOptions, say_left_out
 from simbench.cli.printable import print
+from simbench.errors import BadInput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ def diagnose(options: DiagnoseOptions) -> None:
     from simbench.reward.diagnosis.report import as_html, as_text
 
     estimator_with(**options.parameters())  # said before anything is read
+    if options.report is not None and options.report.is_dir():
+        raise BadInput(f"--report {options.report} is a folder: give the file to write, such as report.html.")
     user = read_log(options.table(), options.columns(options.features))
     say_left_out(options.features, user.left_out)
     found = examine(user.log, **options.parameters())

@@ -1,6 +1,7 @@
 """Prints the results of a study for people, on a terminal."""
 
 import math
+from itertools import islice
 
 import pandas as pd
 from rich.console import Console
@@ -24,12 +25,14 @@ OTHER_METRICS = {
     "efficiency": "efficiency",
     "swapped_share": "swapped",
 }
+ON_SCREEN = 40  # situations whose tables are printed; nobody scrolls through more
 
 
 def print_study(table: pd.DataFrame, draws: pd.DataFrame, config: StudyConfig, console: Console) -> None:
-    """Print two tables and the notes for every situation of a study.
+    """Print two tables and the notes for the situations of a study, at most :data:`ON_SCREEN` of them.
 
-    The first table holds the errors against the truth, the second ranking, calibration and decisions.
+    The first table holds the errors against the truth, the second ranking, calibration and decisions. How
+    many situations are not printed is the last line.
 
     Parameters
     ----------
@@ -38,7 +41,8 @@ def print_study(table: pd.DataFrame, draws: pd.DataFrame, config: StudyConfig, c
     config : StudyConfig
     console : Console
     """
-    for part in situations(table, config):
+    n_situations = len(table[["protocol", "world", "bias_level", "size"]].drop_duplicates())
+    for part in islice(situations(table, config), ON_SCREEN):
         console.print()
         if len(config.protocols) > 1:
             console.print(plain(f"protocol {part.protocol}"))
@@ -52,6 +56,13 @@ def print_study(table: pd.DataFrame, draws: pd.DataFrame, config: StudyConfig, c
         console.print(_other_table(part.rows, config))
         for note in notes(part.rows, part.world, config):
             console.print(plain(note), soft_wrap=True)
+    if n_situations > ON_SCREEN:
+        console.print()
+        console.print(
+            f"{n_situations - ON_SCREEN:,} more of {n_situations:,} situations are not printed; all are in the "
+            "results (--format csv, json, markdown and latex print them all).",
+            soft_wrap=True,
+        )
 
 
 def situation_lines(world: World) -> list[str]:

@@ -44,7 +44,15 @@ class SimulateOptions:
 
     @property
     def places(self) -> tuple[Path, Path]:
-        """The files to which log and truth are written."""
+        """The files to which log and truth are written.
+
+        Raises
+        ------
+        BadInput
+            If ``--out`` ends in no name of a file.
+        """
+        if not self.out.name:
+            raise BadInput(f"--out {self.out} is a folder: give the file to write, such as log.parquet.")
         beside = self.out.with_name(f"{self.out.stem}.truth{self.out.suffix}")
         return self.out, beside if self.truth is None else self.truth
 

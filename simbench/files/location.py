@@ -165,7 +165,7 @@ class Location:
                 self._put(scratch.read_bytes())
             except Exception as error:  # each backend has its own exceptions
                 raise BadInput(
-                    f"cannot write {self}: {_first_line(error)}. Finished cells are kept; run the same "
+                    f"cannot write {self}: {_first_line(error)}. Nothing is half-written; run the same "
                     "command again, or choose another place."
                 ) from error
 
@@ -225,7 +225,7 @@ def _rename_into(given: Path, write: Callable[[Path], object]) -> None:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = "make room and run the same command again" if is_full else "choose another folder"
         raise BadInput(
-            f"cannot write {given}: {error.strerror or error}. Finished cells are kept; {remedy}."
+            f"cannot write {given}: {error.strerror or error}. Nothing is half-written; {remedy}."
         ) from error
 
 

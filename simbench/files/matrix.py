@@ -85,6 +85,8 @@ class MappedMatrix:
             raise BadInput(f"{path} cannot be read ({said}): write it again.") from error
         if array.ndim != 2:
             raise BadInput(f"{path} has shape {array.shape}: it must be a matrix, one row a response.")
+        if array.shape[1] == 0:
+            raise BadInput(f"{path} has shape {array.shape}: there is no column of features in it.")
         return cls(array, kind == "BF16")
 
     @property

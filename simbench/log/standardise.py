@@ -40,8 +40,10 @@ class Standardisation:
         Raises
         ------
         BadInput
-            If no column varies, or most rows are all zero.
+            If there is no column, none varies, or most rows are all zero.
         """
+        if matrix.shape[1] == 0:
+            raise BadInput(f"{where} have no column: there is nothing to learn from.")
         start = np.asarray(matrix[:1], dtype=float)[0]
         total, square, largest, empty = (np.zeros(len(start)) for _ in range(4))
         for _, part in blocks(matrix):

@@ -429,3 +429,14 @@ def test_the_undecided_come_last_with_their_reasons():
     lines = notes(rows, world(signals=2))
     assert [line.split(":")[0] for line in lines] == ["implicitrm", "signals", "implicitrm (context)"]
     assert lines[2] == "implicitrm (context): undecided, about 9 replicates"
+
+
+def test_of_many_situations_the_first_are_printed_and_the_others_counted(printed, monkeypatch):
+    monkeypatch.setattr(report, "ON_SCREEN", 2)
+    there = world()
+    cells = [cell("", there, size) for size in (100, 200, 300)]
+    rows = [dict(row, size=size) for size in (100, 200, 300) for row in rows_of("naive", TRUTH)]
+    text = printed(rows, cells)
+    assert text.count("Against the true reward") == 2
+    assert "1 more of 3 situations are not printed" in text
+    assert "not printed" not in printed(rows[: -len(rows) // 3], cells[:2])

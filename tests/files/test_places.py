@@ -202,7 +202,7 @@ def test_a_failure_in_the_middle_leaves_the_old_file(where, tmp_path, monkeypatc
         assert place.read_text() == "old"
         raise OSError("the cable")
 
-    message = f"cannot write {re.escape(str(place))}: .*the cable. Finished cells are kept; "
+    message = f"cannot write {re.escape(str(place))}: .*the cable. Nothing is half-written; "
     with pytest.raises(BadInput, match=message):
         place.write_whole(breaks)
     assert place.read_text() == "old" and Location(where).names() == ["value"]

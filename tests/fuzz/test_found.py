@@ -3,6 +3,7 @@
 import io
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -32,6 +33,9 @@ LINES = (
     "finetune log.csv --model bert --estimator naive --epochs 1 --out new --learning-rate 1e12",
     "simulate --size 40 --features-dim 9223372036854775808 --out new.csv",
     "list",
+    "simulate --size 40 --features-dim 2 --out .",
+    "simulate --size 40 --features-dim 2 --out /",
+    "diagnose log.csv --features col:emb_ --context activity --groups prompt_id --report .",
 )
 STUDIES = (
     b"seed: 2024-99-99",
@@ -57,9 +61,16 @@ def test_a_study_that_was_found_keeps_to_the_contract(content, breaches_of_case)
     assert not breaches_of_case(Case("study.yaml", content, ["run", "--study", "study.yaml", "--out", "new"]))
 
 
-def test_an_empty_file_of_features_keeps_to_the_contract(breaches_of_case):
+def without_columns() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.zeros((40, 0), dtype=np.float32))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", without_columns()], ids=["empty", "no column"])
+def test_a_file_of_features_without_any_keeps_to_the_contract(content, breaches_of_case):
     line = ["fit", "log.csv", "--features", "emb.npy", "--estimator", "naive", "--out", "new"]
-    assert not breaches_of_case(Case("emb.npy", b"", line))
+    assert not breaches_of_case(Case("emb.npy", content, line))
 
 
 @pytest.mark.parametrize("line", OF_RESULTS, ids=lambda line: line[0])

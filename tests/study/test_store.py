@@ -214,6 +214,6 @@ def test_half_a_file_never_takes_the_old_ones_place(code, tmp_path):
 
     is_full = code in (errno.ENOSPC, errno.EDQUOT)
     remedy = "make room and run the same command again" if is_full else "choose another folder"
-    with pytest.raises(BadInput, match=rf"value: {UNUSABLE[code]}. Finished cells are kept; {remedy}\.$"):
+    with pytest.raises(BadInput, match=rf"value: {UNUSABLE[code]}. Nothing is half-written; {remedy}\.$"):
         write_whole(tmp_path / "value", write)
     assert files(tmp_path) == ["value"] and (tmp_path / "value").read_text() == "old"
