@@ -45,6 +45,13 @@ class CheckOptions:
             help="Whether to run the conformance kit (default: on estimators that do not come with simbench)."
         ),
     ] = None
+    timeout: Annotated[
+        float,
+        typer.Option(
+            help="Seconds that the conformance kit gives the code of each plug-in from outside.",
+            min=0.1,
+        ),
+    ] = 600.0
     out: Annotated[
         Path | None,
         typer.Option(help="Folder to keep the verdicts in, for a figure (default: only print them)."),
@@ -64,7 +71,7 @@ def check(options: CheckOptions) -> None:
     given = options.estimators or []
     behaviours = [name for name in given if _is_behaviour(name)]
     if given and len(behaviours) == len(given):
-        _end(_examine_behaviours(behaviours))
+        _end(_examine_behaviours(behaviours, options.timeout))
         return
     names = [name for name in given if name not in behaviours] or None
     kinds = {name: registry.find(name) for name in names or []}
@@ -76,11 +83,11 @@ def check(options: CheckOptions) -> None:
     for name, kind in kinds.items():
         if not states_a_loss(kind):
             print(f"{name} states no risk that could be integrated: see --conformance.", file=sys.stderr)
-    failed = _examine(examined)
+    failed = _examine(examined, options.timeout)
     for name in outside:
         if name not in failed:
             print(f"run it with: simbench run --estimator {name}", file=sys.stderr)
-    _end(failed + _examine_behaviours(behaviours))
+    _end(failed + _examine_behaviours(behaviours, options.timeout))
 
 
 def _end(failed: list[str]) -> None:
@@ -89,27 +96,38 @@ def _end(failed: list[str]) -> None:
         sys.exit(1)
 
 
-def _examine(names: list[str]) -> list[str]:
+def _examine(names: list[str], seconds: float) -> list[str]:
     """Print the findings of the conformance kit on stderr; returns the names of those that fail."""
     from simbench.study.conformance import examine
     from simbench.study.guests.kinds import find
+    from simbench.study.guests.process import limited
 
-    return [name for name in names if not _print_findings(examine(find(name), name))]
+    failed = []
+    for name in names:
+        with limited(seconds):
+            failed += [] if _print_findings(examine(find(name), name)) else [name]
+    return failed
 
 
 def _is_behaviour(name: str) -> bool:
     """Whether a name is that of a behaviour; an estimator of the same name comes first."""
     from simbench.estimator import registry
+    from simbench.study.guests.behaviours import behaviours_as_guests
     from simbench.worlds.registry import names_a_behaviour
 
-    return name not in registry.names() and names_a_behaviour(name)
+    with behaviours_as_guests():
+        return name not in registry.names() and names_a_behaviour(name)
 
 
-def _examine_behaviours(names: list[str]) -> list[str]:
+def _examine_behaviours(names: list[str], seconds: float) -> list[str]:
     """Print the findings of the kit of behaviours on stderr; returns the names of those that fail."""
     from simbench.study.behaviour_kit import examine_behaviour
+    from simbench.study.guests.process import limited
 
-    failed = [name for name in names if not _print_findings(examine_behaviour(name))]
+    failed = []
+    for name in names:
+        with limited(seconds):
+            failed += [] if _print_findings(examine_behaviour(name)) else [name]
     for name in names:
         if name not in failed:
             print(f"run it with: simbench run --behaviour {name}", file=sys.stderr)

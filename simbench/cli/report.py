@@ -59,8 +59,8 @@ def print_study(table: pd.DataFrame, draws: pd.DataFrame, config: StudyConfig, c
     if n_situations > ON_SCREEN:
         console.print()
         console.print(
-            f"{n_situations - ON_SCREEN:,} more of {n_situations:,} situations are not printed; all are in the "
-            "results (--format csv, json, markdown and latex print them all).",
+            f"{n_situations - ON_SCREEN:,} more of {n_situations:,} situations are not printed; all are in "
+            "the results (--format csv, json, markdown and latex print them all).",
             soft_wrap=True,
         )
 

@@ -15,6 +15,8 @@ from scipy.stats import chi2
 from simbench.errors import BadInput
 from simbench.log.pages import page_matrix
 from simbench.study.conformance import Finding
+from simbench.study.guests.behaviours import behaviours_as_guests
+from simbench.worlds.behaviour import BehaviourError
 from simbench.worlds.config import WorldConfig
 from simbench.worlds.law import Law, Outcomes
 from simbench.worlds.presets import PRESETS
@@ -42,6 +44,7 @@ class _Drawn:
     shown: np.ndarray
 
 
+@behaviours_as_guests()
 def examine_behaviour(name: str) -> list[Finding]:
     """Test a behaviour in the world ``exclusive``; see :func:`examine_world`.
 
@@ -66,7 +69,8 @@ def examine_world(config: WorldConfig, name: str) -> list[Finding]:
     Returns
     -------
     list of Finding
-        One for each requirement; an exception that a test raises fails it, and is the detail.
+        One for each requirement; an exception that a test raises fails it, and is the detail. A behaviour
+        that does not work at all is not tested further.
     """
     requirements: dict[str, Callable[[WorldConfig], str]] = {
         "works at bias level 0 and above": _levels,
@@ -84,8 +88,11 @@ def examine_world(config: WorldConfig, name: str) -> list[Finding]:
         try:
             wrong = test(small)
         except Exception as error:  # whatever a stranger's code raises is its finding
-            wrong = f"{type(error).__name__}: {error}"
+            own = isinstance(error, BadInput | BehaviourError)  # says by itself what is wrong
+            wrong = str(error) if own else f"{type(error).__name__}: {error}"
         findings.append(Finding(name, requirement, not wrong, wrong or "ok"))
+        if wrong and test is _levels:
+            break
     return findings
 
 
@@ -114,7 +121,8 @@ def _levels(config: WorldConfig) -> str:
         try:
             _built(config, level)
         except BadInput as error:
-            return f"at bias level {level:g}: {error}"
+            says_where = f"bias level {level:g}" in str(error)
+            return str(error) if says_where else f"at bias level {level:g}: {error}"
     return ""
 
 

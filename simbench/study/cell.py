@@ -21,6 +21,7 @@ from simbench.score.weights import effective_sample_share
 from simbench.streams import seed_of
 from simbench.study import facts
 from simbench.study.grants import base, granted, unavailable
+from simbench.study.guests.behaviours import behaviours_as_guests
 from simbench.study.guests.kinds import Guest, find, seed_for_guests
 from simbench.study.guests.process import GuestError, limited
 from simbench.study.inputs import Inputs, code_of, inputs_of_world
@@ -30,6 +31,7 @@ from simbench.study.supervision import fit_under
 from simbench.training.contract import MEMORY_BUDGET
 from simbench.training.precision import Precision
 from simbench.training.trainer import Execution
+from simbench.worlds.behaviour import BehaviourError
 from simbench.worlds.config import WorldConfig
 from simbench.worlds.world import World, build
 
@@ -118,7 +120,7 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel as settings: another process cannot import a user's file that holds a behaviour."""
-        return Cell.model_validate, (self.model_dump(),)
+        return _restored, (self.model_dump(),)
 
     @property
     def key(self) -> str:
@@ -189,6 +191,12 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
             If the world cannot be built, or a file that it is read from is not the one that was planned with.
         """
         return built(self.place)
+
+
+def _restored(settings: dict[str, Any]) -> Cell:
+    """The cell with these settings; a behaviour from outside is not imported by the process that runs it."""
+    with behaviours_as_guests():
+        return Cell.model_validate(settings)
 
 
 @dataclass(frozen=True)
@@ -276,6 +284,8 @@ def reason_of(error: Exception) -> str:
     """Why a cell failed, in one line."""
     if isinstance(error, GuestError):
         return str(error)
+    if isinstance(error, BehaviourError):
+        return f"its behaviour fails: {error}"
     return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
-from pydantic import BaseModel, ByteSize, Field, field_validator
+from pydantic import BaseModel, ByteSize, Field, field_validator, model_validator
 
 from simbench.errors import BadInput
 from simbench.streams import seed_of
 from simbench.study.cell import LARGEST_SEED, Cell
 from simbench.study.grants import BASES, base, checked, variants
+from simbench.study.guests.behaviours import behaviours_as_guests
 from simbench.study.guests.kinds import configured, find
+from simbench.study.guests.process import limited
 from simbench.study.inputs import code_of, inputs_of_world
 from simbench.study.observers import PhaseObserver, unseen
 from simbench.study.policy_settings import Downstream
@@ -113,6 +115,12 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     timeout: float | None = Field(default=None, gt=0)
     downstream: Downstream | None = None
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _behaviours_are_guests(cls, values: Any, handler: Any) -> Any:
+        with behaviours_as_guests():
+            return handler(values)
+
     @field_validator("seed", "draws", "replicates", "label_share", "margin", "level", mode="before")
     @classmethod
     def _is_no_flag(cls, value: Any) -> Any:
@@ -168,6 +176,7 @@ def _situations(config: StudyConfig, protocol: EvaluationProtocol) -> Iterator[d
                 yield {"world": world, "data": data, "size": size, "bias_level": bias_level}
 
 
+@behaviours_as_guests()
 def under(world: WorldConfig, protocol: EvaluationProtocol) -> WorldConfig:
     """The world under a protocol, which may override whether a rating law is capped."""
     if protocol.capped is None or "capped" not in type(world.behaviour).model_fields:
@@ -235,4 +244,5 @@ def validate_worlds(cells: list[Cell], phase: PhaseObserver = unseen) -> None:
         places = {cell.place: cell for cell in cells}
         for number, cell in enumerate(places.values()):
             phase("checking worlds", number, len(places))
-            cell.built()
+            with limited(cell.timeout):
+                cell.built()

@@ -14,6 +14,7 @@ from simbench.errors import BadInput
 from simbench.files.yaml_file import read_yaml
 from simbench.study import library
 from simbench.study.config import StudyConfig
+from simbench.study.guests.behaviours import behaviours_as_guests
 from simbench.study.names import everyone, grants
 from simbench.worlds.config import WorldConfig, first_error
 from simbench.worlds.presets import preset
@@ -97,6 +98,7 @@ class Overrides:
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
+@behaviours_as_guests()
 def study_from(source: Source | None = None, overrides: Overrides | None = None) -> StudyConfig:
     """Read a study and lay the overrides over it.
 

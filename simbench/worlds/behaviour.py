@@ -14,6 +14,10 @@ from simbench.worlds.law import Law
 from simbench.worlds.scene import Scene
 
 
+class BehaviourError(Exception):
+    """What a behaviour from outside did instead of answering, in one line."""
+
+
 class Behaviour(BaseModel, ABC):
     """A way in which users act on whole pages, at any bias level.
 

@@ -1,6 +1,8 @@
 """Finds behaviours by name: through entry points of any package, as a class in a module, or in a file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,11 +10,42 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, SerializeAsAny
 
 from simbench.errors import BadInput, did_you_mean
-from simbench.files.plugins import load, plugin, plugin_names
+from simbench.files.plugins import is_own, load, plugin, plugin_names
 from simbench.files.python_file import module_of
 from simbench.worlds.behaviour import Behaviour
 
 GROUP = "simbench.behaviours"
+
+Opener = Callable[[str], type[Behaviour]]
+_opener: ContextVar[Opener | None] = ContextVar("opener of behaviours", default=None)
+
+
+@contextmanager
+def opening_outside_with(opener: Opener) -> Iterator[None]:
+    """Let something else find the behaviours from outside in this block, so that they are not imported here.
+
+    Parameters
+    ----------
+    opener : callable
+        Gives the class that stands for the behaviour of a name; raises BadInput if it cannot be used.
+    """
+    token = _opener.set(opener)
+    try:
+        yield
+    finally:
+        _opener.reset(token)
+
+
+def is_from_outside(name: str) -> bool:
+    """Whether a behaviour is not part of simbench's own distribution; nothing of it is imported.
+
+    Raises
+    ------
+    BadInput
+        If several distributions register the name.
+    """
+    point = plugin(GROUP, name)
+    return (point is not None or ":" in name) and not is_own(point)
 
 
 def names() -> list[str]:
@@ -35,6 +68,9 @@ def find(name: str) -> type[Behaviour]:
         If there is none, several packages register it, or it cannot be imported; the message suggests the
         nearest installed name.
     """
+    opener = _opener.get()
+    if opener is not None and is_from_outside(name):
+        return opener(name)
     found = _loaded(name)
     if not _is_behaviour(found):
         raise BadInput(f"{name!r} is not a subclass of simbench.Behaviour.")
@@ -44,7 +80,7 @@ def find(name: str) -> type[Behaviour]:
 def names_a_behaviour(name: str) -> bool:
     """Whether this is the name of a behaviour, and not of something else or of nothing."""
     try:
-        return _is_behaviour(_loaded(name))
+        return _is_behaviour(find(name))
     except BadInput:
         return False
 

@@ -8,6 +8,7 @@ import numpy as np
 from simbench.errors import BadInput
 from simbench.log.feedback import FeedbackLog, Truth
 from simbench.streams import stream
+from simbench.worlds.behaviour import BehaviourError
 from simbench.worlds.channel import SignalsLaw
 from simbench.worlds.config import WorldConfig
 from simbench.worlds.law import Drawn, Law
@@ -235,15 +236,30 @@ def _population(config: WorldConfig, scene: Scene, bias_level: float) -> Populat
 
 
 def _law(config: WorldConfig, scene: Scene, bias_level: float) -> Law:
+    where = f"the behaviour {config.behaviour.kind!r} fails in the world {config.name!r} at bias level"
     try:
-        return config.behaviour.law(scene, bias_level, config.channel)
+        law = config.behaviour.law(scene, bias_level, config.channel)
+        wrong = _impossible(law, scene.n_rows)
     except BadInput:
         raise
+    except BehaviourError as error:
+        raise BadInput(f"{where} {bias_level:g}: {error}.") from error
     except (Exception, SystemExit) as error:  # other people's code runs here: whatever it raises
-        raise BadInput(
-            f"the behaviour {config.behaviour.kind!r} fails in the world {config.name!r} at bias level "
-            f"{bias_level:g}: {type(error).__name__}: {error}."
-        ) from error
+        raise BadInput(f"{where} {bias_level:g}: {type(error).__name__}: {error}.") from error
+    if wrong:
+        raise BadInput(f"{where} {bias_level:g}: {wrong}.")
+    return law
+
+
+def _impossible(law: Law, n: int) -> str:
+    """What of a law's reward and propensity cannot be; empty if all can."""
+    for name, values in (("reward", law.reward), ("propensity", law.propensity)):
+        if np.shape(values) != (n,):
+            return f"its {name} has shape {np.shape(values)}, not ({n},)"
+        impossible = ~((values >= 0) & (values <= 1))  # NaN is not in either
+        if impossible.any():
+            return f"its {name} is not a probability on {int(impossible.sum()):,} rows"
+    return ""
 
 
 def _independent(law: Law) -> SignalsLaw:

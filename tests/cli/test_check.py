@@ -23,7 +23,9 @@ def test_verdicts_for_a_program(simbench):
 
 
 def test_who_conforms_is_told_how_to_be_run(simbench, monkeypatch, tmp_path):
-    monkeypatch.setattr(command, "_examine", lambda names: [name for name in names if "worse" in name])
+    monkeypatch.setattr(
+        command, "_examine", lambda names, seconds: [name for name in names if "worse" in name]
+    )
     for name in ("mine", "worse"):
         (tmp_path / f"{name}.py").write_text(MINE)
     mine, worse = (f"{tmp_path / name}.py:Mine" for name in ("mine", "worse"))
@@ -36,7 +38,7 @@ def test_who_conforms_is_told_how_to_be_run(simbench, monkeypatch, tmp_path):
 
 def test_the_kit_is_run_on_whom_the_option_says(simbench, monkeypatch):
     examined = []
-    monkeypatch.setattr(command, "_examine", lambda names: examined.append(names) or [])
+    monkeypatch.setattr(command, "_examine", lambda names, seconds: examined.append(names) or [])
     simbench("check", "naive")
     simbench("check", "naive", "--conformance")
     simbench("check", "simbench_estimators.naive:Naive", "--no-conformance")

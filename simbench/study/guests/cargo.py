@@ -1,4 +1,4 @@
-"""Logs, features and settings of a training as messages: what a guest is handed, and nothing else."""
+"""Logs, scenes, features and settings of a training as messages: what a guest is handed, and nothing else."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -14,8 +14,11 @@ from simbench.study.guests.wire import Arrays, Message, decoded, encoded
 from simbench.training.holdout import Holdout
 from simbench.training.precision import Precision
 from simbench.training.trainer import Execution
+from simbench.worlds.ratings import Ratings
+from simbench.worlds.scene import Scene
 
 MATRICES = ("features", "context")  # which may be on disk
+OF_RATINGS = ("exceeds", "levels", "shares")
 
 
 def packed_log(log: FeedbackLog, folder: Path) -> tuple[Message, Arrays]:
@@ -40,6 +43,35 @@ def unpacked_log(told: Message, arrays: Mapping[str, np.ndarray]) -> FeedbackLog
     for name in MATRICES:
         own[name] = unpacked_matrix(name, told, arrays)
     return FeedbackLog(**own)
+
+
+def packed_scene(scene: Scene, folder: Path) -> tuple[Message, Arrays]:
+    """A scene as JSON and arrays, as :func:`packed_log` packs a log."""
+    told: Message = {}
+    arrays: Arrays = {}
+    for field in fields(scene):
+        value = getattr(scene, field.name)
+        if field.name == "features":
+            told |= packed_matrix(field.name, value, folder, arrays)
+        elif isinstance(value, Ratings):
+            arrays |= {f"ratings {name}": np.asarray(getattr(value, name)) for name in OF_RATINGS}
+            told["threshold"] = float(value.threshold)
+        elif isinstance(value, np.ndarray):
+            arrays[field.name] = value
+        else:
+            told[field.name] = encoded(value)
+    return told, arrays
+
+
+def unpacked_scene(told: Message, arrays: Mapping[str, np.ndarray]) -> Scene:
+    """The scene that :func:`packed_scene` packed."""
+    own: dict[str, Any] = {field.name: decoded(told.get(field.name)) for field in fields(Scene)}
+    own |= {name: value for name, value in arrays.items() if name in own}
+    own["features"] = unpacked_matrix("features", told, arrays)
+    if "threshold" in told:
+        parts = {name: arrays[f"ratings {name}"] for name in OF_RATINGS}
+        own["ratings"] = Ratings(**parts, threshold=told["threshold"])
+    return Scene(**own)
 
 
 def packed_matrix(name: str, matrix: Matrix, folder: Path, arrays: Arrays) -> Message:

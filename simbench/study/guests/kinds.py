@@ -18,7 +18,7 @@ from simbench.log.feedback import FeedbackLog
 from simbench.streams import seed_of
 from simbench.study.guests.cargo import packed_log, packed_matrix, packed_training
 from simbench.study.guests.manifest import Manifest
-from simbench.study.guests.process import MOST_REPLY, GuestError, Session, one_line
+from simbench.study.guests.process import DESCRIBES, MOST_REPLY, GuestError, Session, at_most, one_line
 from simbench.study.guests.wire import Arrays, encoded
 from simbench.study.sources import source_of
 from simbench.training.batches import split_by_prompt
@@ -75,9 +75,10 @@ def described(name: str) -> Manifest:
     BadInput
         If it cannot be found, or does not state what it must.
     """
-    session = Session(_absolute(name), name)
+    session = Session(absolute(name), name)
     try:
-        return Manifest.read(session.ask({"op": "describe"})[0])
+        with at_most(DESCRIBES):
+            return Manifest.read(session.ask({"op": "describe"})[0])
     except GuestError as error:
         raise _refusal(name, error) from error
     except (KeyError, TypeError, ValueError) as error:
@@ -172,7 +173,7 @@ class Guest(Estimator):
         GuestError
             If the estimator fails, in whatever way.
         """
-        session = Session(_absolute(cls.found_as), cls.found_as)
+        session = Session(absolute(cls.found_as), cls.found_as)
         try:
             reply, found = session.ask({"op": "trap", "bait": bait}, most=1 << 28)
         finally:
@@ -191,7 +192,7 @@ class Guest(Estimator):
         return Holdout(holdout.by, labels)
 
     def _session(self) -> Session:
-        return Session(_absolute(self.found_as), self.found_as)
+        return Session(absolute(self.found_as), self.found_as)
 
     def _encoded(self) -> Any:
         try:
@@ -264,7 +265,7 @@ def guest_of(name: str, manifest: Manifest) -> type[Guest]:
     return kind
 
 
-def _absolute(name: str) -> str:
+def absolute(name: str) -> str:
     """The name with an absolute path, if it is that of a file: a guest works in a folder of its own."""
     if ".py:" not in name:
         return name

@@ -34,6 +34,7 @@ START = (
 FORKS = sys.platform == "linux"  # whether one process serves many sessions, see the host
 MOST_REPLY = 1 << 20  # bytes of arrays in a reply that is no prediction
 GRACE = 20.0  # seconds that an end may take which should take none
+DESCRIBES = 120.0  # seconds in which a guest must say what it is, where no other limit is set
 
 ALSO = "SIMBENCH_GUESTS_READ"  # an environment variable: what else guests may read, separated as in PATH
 
@@ -48,9 +49,10 @@ class GuestError(Exception):
 
 @dataclass
 class Clock:
-    """When the time of guests is up, in seconds of the monotonic clock."""
+    """When the time of guests is up, in seconds of the monotonic clock; and what allowed no more."""
 
     end: float
+    allows: str = "--timeout allows"
 
     @property
     def left(self) -> float:
@@ -76,6 +78,18 @@ def limited(seconds: float | None, hidden: Iterable[str] = ()) -> Iterator[None]
     finally:
         _clock.reset(clock)
         _hidden.reset(secret)
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Limit the time of guests in this block where nothing else does."""
+    allows = f"{seconds:g} s"
+    before = _clock.get()
+    clock = _clock.set(Clock(time.monotonic() + seconds, allows) if before is None else before)
+    try:
+        yield
+    finally:
+        _clock.reset(clock)
 
 
 class Hosting:
@@ -106,7 +120,7 @@ class Hosting:
         self.status = None if status is None else Channel(status, -1)
         self.output = Output(self.process.stderr.fileno())
         self.session: Session | None = None
-        self.late = False
+        self.late = ""
         self.process.stdin.write(json.dumps([search_path(), report]).encode() + b"\n")
         self.channel = Channel(*pipes, status)
         try:
@@ -122,9 +136,9 @@ class Hosting:
         (folder / "work").mkdir()
         return folder
 
-    def expire(self) -> None:
+    def expire(self, allows: str) -> None:
         """End the process because its time is up."""
-        self.late = True
+        self.late = allows
         self.kill()
 
     def kill(self) -> None:
@@ -244,7 +258,7 @@ class Session:
         return reply, found
 
     def _failed(self, text: str) -> GuestError:
-        return GuestError("it took longer than --timeout allows" if self.host.late else one_line(text))
+        return GuestError(f"it took longer than {self.host.late}" if self.host.late else one_line(text))
 
     @property
     def given(self) -> Path:
@@ -257,7 +271,7 @@ class Session:
         if clock is None:
             yield
             return
-        watch = threading.Timer(clock.left, self.host.expire)
+        watch = threading.Timer(clock.left, self.host.expire, (clock.allows,))
         watch.daemon = True
         watch.start()
         try:
@@ -269,7 +283,7 @@ class Session:
         """End the session; what the guest left running ends with it."""
         if not self.open:
             return
-        watch = threading.Timer(GRACE, self.host.expire)
+        watch = threading.Timer(GRACE, self.host.expire, (f"{GRACE:g} s to end",))
         watch.daemon = True
         watch.start()
         try:

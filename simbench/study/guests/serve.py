@@ -1,4 +1,4 @@
-"""One session of a guest: it is found, describes itself, is fitted on a log, and predicts."""
+"""One session of a guest: it is found, describes itself, is fitted on a log, and predicts; or it acts."""
 
 import importlib
 import inspect
@@ -14,6 +14,7 @@ import torch
 from simbench.errors import BadInput
 from simbench.estimator.estimator import Estimator
 from simbench.estimator.registry import class_prior_method, find
+from simbench.study.guests.acting import Acting
 from simbench.study.guests.cargo import unpacked_log, unpacked_matrix, unpacked_training
 from simbench.study.guests.manifest import Manifest
 from simbench.study.guests.wire import Arrays, Channel, Message, decoded
@@ -64,6 +65,7 @@ class Guest:
     def __init__(self, name: str, folder: str):
         self.name, self.folder = name, folder
         self.model: Any = None
+        self.acting = Acting(name)
 
     def answer(self, message: Message, arrays: Mapping[str, np.ndarray]) -> tuple[Message, Arrays]:
         """The answer to one request."""
@@ -83,6 +85,8 @@ class Guest:
                 features = unpacked_matrix("features", told, arrays)
                 assert features is not None  # the bench hands them
                 return {}, {"predictions": np.asarray(self.model.predict(features))}
+            case "behaviour":
+                return self.acting.answer(told, arrays)
             case "trap":
                 from simbench.study import trap  # a second that only `simbench check` waits for
 
