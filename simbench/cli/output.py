@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
+from simbench.cli.layout import Column, drawn, width_of
 from simbench.cli.printable import printable
 from simbench.files.tables.kinds import kind_of
 from simbench.files.tables.write import write_frame
 from simbench.study.table import to_json
 
-MINIMUM_WIDTH = 132  # of the printed tables in a pipe
+MINIMUM_WIDTH = 160  # of the printed tables in a pipe
 
 
 def console() -> Console:
@@ -34,12 +35,26 @@ def print_table(table: pd.DataFrame, format: str, title: str) -> None:
     if format != "table":
         emit(table, format)
         return
-    drawn = Table(title=plain(title, "table.title"), box=None)
-    for column in table.columns:
-        drawn.add_column(plain(column), overflow="fold")
-    for row in table.itertuples(index=False):
-        drawn.add_row(*map(plain, row))
-    console().print(drawn)
+    on = console()
+    columns = [
+        Column(str(name), tuple(map(str, table[name])), right=False, wraps=number > 0)
+        for number, name in enumerate(table.columns)
+    ]
+    if len(columns) > 3 and on.width < width_of(columns):
+        _print_records(table, title, on)
+    else:
+        on.print(drawn(columns, title))
+
+
+def _print_records(table: pd.DataFrame, title: str, on: Console) -> None:
+    """Print every row as a paragraph below its first cell, which stands alone on a line, to be copied."""
+    on.print(plain(title, "table.title"))
+    for name, *others in table.itertuples(index=False):
+        on.print(plain(name, "bold"), soft_wrap=True)
+        said = "; ".join(
+            f"{column}: {value}" for column, value in zip(table.columns[1:], others, strict=True)
+        )
+        on.print(Padding(plain(said), (0, 0, 0, 2)))
 
 
 def plain(value: object, style: str = "") -> Text:

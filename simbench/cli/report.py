@@ -1,16 +1,19 @@
 """Prints the results of a study for people, on a terminal."""
 
 import math
+from collections.abc import Iterator
 from itertools import islice
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from simbench.cli.layout import Column, chosen, drawn, packed, stacked, width_of, with_told, without_intervals
 from simbench.cli.output import plain
 from simbench.study.config import StudyConfig
 from simbench.study.notes import notes
-from simbench.study.summary import by_draw, caption, main_table, number, scope, situations
+from simbench.study.summary import TRUTH_METRICS, by_draw, caption, main_table, number, scope, situations
+from simbench.study.takeaways import takeaways
 from simbench.worlds.presets import described
 from simbench.worlds.world import World
 
@@ -29,7 +32,7 @@ ON_SCREEN = 40  # situations whose tables are printed; nobody scrolls through mo
 
 
 def print_study(table: pd.DataFrame, draws: pd.DataFrame, config: StudyConfig, console: Console) -> None:
-    """Print two tables and the notes for the situations of a study, at most :data:`ON_SCREEN` of them.
+    """Print takeaways, tables and notes for the situations of a study, at most :data:`ON_SCREEN` of them.
 
     The first table holds the errors against the truth, the second ranking, calibration and decisions. How
     many situations are not printed is the last line.
@@ -41,21 +44,29 @@ def print_study(table: pd.DataFrame, draws: pd.DataFrame, config: StudyConfig, c
     config : StudyConfig
     console : Console
     """
+    soft = not console.is_terminal  # a terminal would break lines within words
     n_situations = len(table[["protocol", "world", "bias_level", "size"]].drop_duplicates())
     for part in islice(situations(table, config), ON_SCREEN):
         console.print()
         if len(config.protocols) > 1:
             console.print(plain(f"protocol {part.protocol}"))
         for line in situation_lines(part.world):
-            console.print(plain(line), soft_wrap=True)
+            console.print(plain(line), soft_wrap=soft)
         if config.draws > 1:
             console.print(plain(f"(rates are those of draw 0 of {config.draws})"))
-        console.print(_truth_table(part.rows, config))
-        if config.draws > 1:
-            console.print(_draws_table(part.of(draws)))
-        console.print(_other_table(part.rows, config))
+        console.print()
+        for line in takeaways(part.rows, config):
+            console.print(plain(line), soft_wrap=soft)
+        for table_ in (
+            *_truth_tables(part.rows, config, console.width),
+            *(_draws_tables(part.of(draws), console.width) if config.draws > 1 else ()),
+            *_other_tables(part.rows, config, console.width),
+        ):
+            console.print()
+            console.print(table_)
+        console.print()
         for note in notes(part.rows, part.world, config):
-            console.print(plain(note), soft_wrap=True)
+            console.print(plain(note), soft_wrap=soft)
     if n_situations > ON_SCREEN:
         console.print()
         console.print(
@@ -104,52 +115,72 @@ def _signal_line(world: World) -> list[str]:
     return [line]
 
 
-def _truth_table(here: pd.DataFrame, config: StudyConfig) -> Table:
-    table = Table(title=f"Against the true reward: {scope(config)}", box=None)
+def _truth_tables(here: pd.DataFrame, config: StudyConfig, width: int) -> Iterator[Table]:
+    """The errors against the truth: with their intervals where the width allows it."""
     words = main_table(here)
-    for title in words.columns:
-        is_text = title in ("estimator", "told", "verdict")
-        table.add_column(title, justify="left" if is_text else "right", no_wrap=not is_text)
-    for row in words.itertuples(index=False):
-        table.add_row(*map(plain, row))
-    table.caption = plain(caption(config), "table.caption")
-    table.caption_justify = "left"
-    return table
+    if words.empty:
+        return
+    of = {title: tuple(words[title]) for title in words.columns}
+    names, told = Column("estimator", of["estimator"], right=False), Column("told", of["told"], right=False)
+    verdict = Column("verdict", of["verdict"], right=False, wraps=True)
+    metrics = [Column(title, of[title]) for title in TRUTH_METRICS.values()]
+    both = with_told(of["estimator"], of["told"])
+    values = [without_intervals(column) for column in metrics]
+    columns = chosen(
+        (
+            [names, told, *metrics, verdict],
+            [names, told, *map(stacked, metrics), verdict],
+            [both, *map(stacked, metrics), verdict],
+            [both, *values[:-1], stacked(metrics[-1]), verdict],
+            [both, *values, verdict],
+        ),
+        width,
+    )
+    yield drawn(columns, f"Against the true reward: {scope(config)}", caption(config))
 
 
-def _draws_table(here: pd.DataFrame) -> Table:
+def _draws_tables(here: pd.DataFrame, width: int) -> Iterator[Table]:
     """MSE in each of the drawn worlds."""
     words = by_draw(here, "mse")
-    table = Table(title="MSE in every drawn world", box=None)
-    for title in words.columns:
-        is_text = title in ("estimator", "told")
-        table.add_column(title, justify="left" if is_text else "right", no_wrap=not is_text)
-    for row in words.itertuples(index=False):
-        table.add_row(*map(plain, row))
-    return table
+    if words.empty:
+        return
+    names = with_told(list(words.estimator), list(words.told), everywhere=False)
+    columns = [Column(title, tuple(words[title])) for title in words.columns[2:]]
+    for number_, part in enumerate(packed(names, columns, width)):
+        yield drawn(part, "MSE in every drawn world" + (" (continued)" if number_ else ""))
 
 
-def _other_table(here: pd.DataFrame, config: StudyConfig) -> Table:
-    table = Table(title="Ranking, calibration, decisions", box=None)
-    table.add_column("estimator")
-    for title in OTHER_METRICS.values():
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("seconds", justify="right")
+def _other_tables(here: pd.DataFrame, config: StudyConfig, width: int) -> Iterator[Table]:
+    """Ranking, calibration and decisions; in several tables where one would not fit."""
+    names, told, lines = [], [], []
     finished = here[here.status == "ok"]
-    several = finished.groupby("estimator").knows.nunique()
     for (name, knows), rows in finished.groupby(["estimator", "knows"], sort=False):
         rows = rows.set_index("metric")
-        cells = [_plus_minus(rows, metric) for metric in OTHER_METRICS]
-        who = f"{name}, {knows}" if several[name] > 1 else name
-        table.add_row(plain(who), *cells, f"{rows.iloc[0].seconds:.1f}")
-    table.caption = (
-        f"± half of the {config.level:.0%} interval. pairs: share of a prompt's response pairs in the "
-        "right order. shift: mean estimate minus mean reward. regret: reward lost by best-of-n. "
+        names.append(str(name))
+        told.append(str(knows))
+        lines.append([*(_plus_minus(rows, one) for one in OTHER_METRICS), f"{rows.iloc[0].seconds:.1f}"])
+    if not names:
+        return
+    first = with_told(names, told, everywhere=False)
+    titles = (*OTHER_METRICS.values(), "seconds")
+    columns = [Column(title, cells) for title, cells in zip(titles, zip(*lines, strict=True), strict=True)]
+    if width_of([first, *columns]) > width:
+        columns = [without_intervals(column) for column in columns]
+    tables = packed(first, columns, width)
+    for number_, part in enumerate(tables):
+        is_last = number_ == len(tables) - 1
+        title = "Ranking, calibration, decisions" + (" (continued)" if number_ else "")
+        yield drawn(part, title, _legend(config) if is_last else "")
+
+
+def _legend(config: StudyConfig) -> str:
+    return (
+        f"± half of the {config.level:.0%} interval, where there is room for it. pairs: share of a prompt's "
+        "response pairs in the right order. shift: mean estimate minus mean reward. regret: reward lost by "
+        "best-of-n. "
         "efficiency: Cramér-Rao bound over MSE, of the unbiased, given the propensity or not. "
         "swapped: share of replicates that rank like the propensity."
     )
-    table.caption_justify = "left"
-    return table
 
 
 def _plus_minus(rows: pd.DataFrame, metric: str) -> str:

@@ -151,6 +151,8 @@ def test_half_an_interval_stands_behind_its_value():
     assert report._plus_minus(rows, "nll") == "–"
 
 
+WIDE = 200
+
 TRUTH = {
     "distance2": (0.1, 0.09, 0.11, "biased"),
     "variance": (0.002, 0.001, 0.003),
@@ -165,7 +167,7 @@ def test_the_truth_stands_under_its_titles_in_the_order_of_the_study():
     rows += rows_of("bpr", {"auroc": (0.7,)})
     rows += rows_of("dr", {"": (NAN,)}, "misclick", status="skipped", reason="needs [x] first")
     rows += rows_of("ips", {"mse": (0.5,), "distance2": (0.0, -0.1, 0.1, "undecided")}, "propensity (x)")
-    table = report._truth_table(pd.DataFrame(rows), CONFIG)
+    (table,) = report._truth_tables(pd.DataFrame(rows), CONFIG, WIDE)
     assert as_lists(table) == [
         ["estimator", "told", "bias²", "variance", "MSE", "distance²", "verdict"],
         [
@@ -177,14 +179,14 @@ def test_the_truth_stands_under_its_titles_in_the_order_of_the_study():
         ["dr", "misclick", "", "", "", "", "skipped: needs [x] first"],
         ["ips", "propensity (x)", "–", "–", ".5000", ".0000 [-.1000, .1000]", "undecided"],
     ]
-    assert table.title == "Against the true reward: 20 replicates, conditional on this drawn world"
+    assert str(table.title) == "Against the true reward: 20 replicates, conditional on this drawn world"
     assert str(table.caption) == (
         "[low, high]: 95% intervals over replicates. distance²: mean squared difference of the estimator's "
         "mean from the oracle's; the verdict compares it with 0.05²."
     )
     other = StudyConfig(replicates=3, level=0.8, margin=0.1)
-    table = report._truth_table(pd.DataFrame(rows), other)
-    assert "3 replicates" in table.title
+    (table,) = report._truth_tables(pd.DataFrame(rows), other, WIDE)
+    assert "3 replicates" in str(table.title)
     assert "80% intervals" in str(table.caption) and "0.1²" in str(table.caption)
 
 
@@ -194,18 +196,20 @@ def test_ranking_calibration_and_decisions_stand_under_their_titles():
     rows += rows_of("ips", {"swapped_share": (0.25,)}, "propensity", seconds=0.04)
     rows += rows_of("ips", {"nll": (0.5, 0.4, 0.7)}, "propensity (x)", seconds=12.0)
     rows += rows_of("dr", {"": (NAN,)}, "misclick", status="failed", reason="why")
-    table = report._other_table(pd.DataFrame(rows), CONFIG)
+    (table,) = report._other_tables(pd.DataFrame(rows), CONFIG, WIDE)
     none = ["–"] * 9
     assert as_lists(table) == [
         [
-            *("estimator", "AUROC", "pairs", "Brier", "NLL", "shift", "ECE", "regret", "efficiency"),
+            *("estimator\n  told", "AUROC", "pairs", "Brier", "NLL", "shift", "ECE", "regret", "efficiency"),
             *("swapped", "seconds"),
         ],
         ["naive", ".700±.100", ".08", ".07", ".06", ".05", ".04", ".03", ".02", ".01", "1.3"],
-        ["ips, propensity", *none[:8], ".25", "0.0"],
-        ["ips, propensity (x)", *none[:3], ".500±.150", *none[:5], "12.0"],
+        ["ips\n  propensity", *none[:8], ".25", "0.0"],
+        ["ips\n  propensity (x)", *none[:3], ".500±.150", *none[:5], "12.0"],
     ]
-    assert table.caption.startswith("± half of the 95% interval. pairs: share of a prompt's response pairs")
+    assert str(table.caption).startswith(
+        "± half of the 95% interval, where there is room for it. pairs: share"
+    )
     assert list(report.OTHER_METRICS) == [
         *("auroc", "pairwise_accuracy", "brier", "nll", "calibration_shift", "ece", "regret"),
         *("efficiency", "swapped_share"),
@@ -434,7 +438,7 @@ def test_the_undecided_come_last_with_their_reasons():
 def test_of_many_situations_the_first_are_printed_and_the_others_counted(printed, monkeypatch):
     monkeypatch.setattr(report, "ON_SCREEN", 2)
     there = world()
-    cells = [cell("", there, size) for size in (100, 200, 300)]
+    cells = [cell("honest", there, size) for size in (100, 200, 300)]
     rows = [dict(row, size=size) for size in (100, 200, 300) for row in rows_of("naive", TRUTH)]
     text = printed(rows, cells)
     assert text.count("Against the true reward") == 2
