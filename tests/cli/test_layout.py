@@ -1,5 +1,7 @@
 """Tables are laid out for the width that there is."""
 
+import io
+
 from rich.console import Console
 
 from simbench.cli.layout import Column, chosen, drawn, packed, stacked, width_of, with_told, without_intervals
@@ -46,7 +48,7 @@ def test_what_was_told_stands_below_the_name_everywhere_or_where_it_tells_two_ap
 
 def test_cells_are_no_markup_and_a_long_reason_wraps():
     reason = "failed: [red]" + " and so on" * 20
-    console = Console(width=60, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=60, record=True, file=io.StringIO())
     console.print(
         drawn([Column("estimator", ("a" * 40,), right=False), Column("verdict", (reason,), wraps=True)])
     )

@@ -30,8 +30,8 @@ STUDY = rows(
 
 def test_they_say_who_is_unbiased_who_errs_least_and_who_was_told_nothing():
     assert takeaways(STUDY, StudyConfig(draws=5)) == [
-        "In 5 drawn worlds of this kind, 2 of 5 estimators are unbiased within ±0.05 (upu, implicitrm-known); "
-        "2 biased, 1 undecided.",
+        "In 5 drawn worlds of this kind, 2 of 5 estimators are unbiased within ±0.05 (upu, "
+        "implicitrm-known); 2 biased, 1 undecided.",
         "Smallest MSE: implicitrm-known (told propensity), .0100; not to be told from it: upu.",
         "Of those told nothing but the log: balanced-naive, .0170 (naive .1600).",
     ]

@@ -42,7 +42,7 @@ class Notes(Estimator):
         rows = np.rint(batch.propensity.numpy() * N).astype(int) - 1
         assert np.array_equal(batch.feedback.numpy(), FEEDBACK[: len(batch.feedback)][:, rows])
         if self.lr == 0:
-            logit = torch.as_tensor(np.stack([w * X[rows, 0] + b for w, b in drawn(R)]))
+            logit = torch.as_tensor(np.stack([w * X[rows, 0] + b for w, b in drawn(R)]), dtype=torch.float64)
             assert torch.allclose(out.reward[:R].double(), logit, atol=1e-5)
         self.__dict__.setdefault("notes", []).append((kind, rows))
 

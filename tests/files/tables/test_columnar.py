@@ -64,6 +64,10 @@ def test_a_frame_of_another_library_is_read_by_its_arrow_stream():
             return TYPED.__arrow_c_stream__(requested_schema)
 
     check_types(read_table(Polars()).frame)
+
+
+@pytest.mark.skipif(not hasattr(pa, "string_view"), reason="this pyarrow has no views")
+def test_a_frame_of_polars_holds_views_of_texts():
     views = pa.array(["x", "y"], pa.string_view())
     of_polars = pa.table({"a": pa.DictionaryArray.from_arrays([0, None], views), "b": views})
     frame = read_table(of_polars).frame
