@@ -69,9 +69,9 @@ def test_the_example_behaviour_of_contributing_runs_as_printed(tmp_path):
     assert abs(weights.value[0.0] - 1 / 0.3) < 1e-6 and weights.value[1.0] > 20
 
 
-def test_the_python_example_of_the_readme_runs_as_printed(capsys):
+def test_the_python_example_runs_as_printed(capsys):
     names: dict = {}
-    exec(block("README.md", "python", "<!-- python example -->"), names)
+    exec(block("docs/python.md", "python", "<!-- python example -->"), names)
     verdicts = names["results"].verdicts().set_index("estimator").verdict
     assert verdicts["oracle"] == "reference" and verdicts["naive"] == "biased"
     assert "| naive | nothing |" in capsys.readouterr().out
@@ -90,15 +90,15 @@ def test_the_example_figure_of_contributing_is_drawn_as_printed(tmp_path):
     assert (tmp_path / "OUT" / "mine.pdf").stat().st_size > 5000
 
 
-def test_the_study_of_the_readme_is_valid():
-    study = yaml.safe_load(block("README.md", "yaml", "A study can be written down in YAML"))
+def test_the_study_in_the_documents_is_valid():
+    study = yaml.safe_load(block("docs/results.md", "yaml", "A study can be written down in YAML"))
     config = study_from(study)
     assert config.replicates == 50 and len(config.worlds) == 3
     assert config.worlds[1] == PRESETS["shared"].changed(misclick=0.05)
     assert config.worlds[2].behaviour == Rating(capped=False)
 
 
-def test_the_own_log_example_of_the_readme_runs_as_printed(tmp_path, monkeypatch):
+def test_the_own_log_example_runs_as_printed(tmp_path, monkeypatch):
     log, _ = build(PRESETS["exclusive"], 2.0, 300, 0).draw(range(1))
     assert log.context is not None
     frame = (
@@ -109,14 +109,24 @@ def test_the_own_log_example_of_the_readme_runs_as_printed(tmp_path, monkeypatch
     frame[frame.columns[::-1]].to_parquet(tmp_path / "responses.parquet")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(block("README.md", "python", "<!-- own log -->"), names)
+    exec(block("docs/own-log.md", "python", "<!-- own log -->"), names)
     assert names["reward"].shape == (log.n_rows,) and np.ptp(names["reward"]) > 0
 
 
 def test_every_link_to_a_file_leads_somewhere():
-    for document in ("README.md", "CONTRIBUTING.md"):
-        for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text()):
-            assert (ROOT / target).exists(), f"{document}: {target}"
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]
+    assert len(pages) > 30
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
+
+
+def test_every_page_is_found_from_the_first():
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in ROOT.glob("docs/*.md"):
+        assert page.name == "README.md" or f"]({page.name})" in index, (
+            f"docs/README.md leads not to {page.name}"
+        )
 
 
 def test_the_table_of_verdicts_is_what_check_prints():

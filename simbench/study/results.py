@@ -45,7 +45,7 @@ class Results:
     ----------
     table : DataFrame
         The long table, with a row for every situation, estimator and metric, a mean over the draws of a world
-        if there are several; its columns are described under ``Results on disk`` in the README.
+        if there are several; its columns are described under ``Results on disk`` in docs/results.md.
     config : StudyConfig
         The study.
     folder : str, Path or Location

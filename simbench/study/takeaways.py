@@ -45,8 +45,9 @@ def _verdicts(rows: pd.DataFrame, config: StudyConfig) -> str:
     rest = ", ".join(
         f"{others[name]} {name}" for name in ("biased", "nearer than oracle", "undecided") if name in others
     )
+    verb = "is" if len(unbiased) == 1 else "are"
     return (
-        f"{where}, {len(unbiased)} of {len(verdicts)} estimators are unbiased within ±{config.margin:g}"
+        f"{where}, {len(unbiased)} of {len(verdicts)} estimators {verb} unbiased within ±{config.margin:g}"
         f"{f' ({_names(unbiased)})' if len(unbiased) else ''}{f'; {rest}' if rest else ''}."
     )
 
