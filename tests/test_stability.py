@@ -1,4 +1,4 @@
-"""What is promised to stay (docs/stability.md) is what tests/stable_names.json lists: a change of it is deliberate."""
+"""What docs/stability.md promises is what tests/stable_names.json lists: a change of it is deliberate."""
 
 import json
 import tomllib
