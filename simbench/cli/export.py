@@ -69,7 +69,7 @@ def export(options: ExportOptions) -> None:
             f"simbench: the classifier has no bias: its logits are simbench's less {shift:.6g}.",
             file=sys.stderr,
         )
-    if json.loads((folder / "config.json").read_text())["simbench"]["padding"] == "right":
+    if json.loads((folder / "config.json").read_text("utf-8"))["simbench"]["padding"] == "right":
         print(
             "simbench: pad texts on the right: plain transformers reads them differently behind padding on "
             "the left; --to hf-code pads on either side.",

@@ -75,7 +75,7 @@ def hub_fingerprint(source: str | Path) -> str:
         except Exception as error:  # its own kinds, and those of the libraries below
             raise BadInput(_why(name, False, error)) from error
     held = Path(HF_HUB_CACHE, f"datasets--{name.replace('/', '--')}", "refs", wanted)
-    return f"commit:{held.read_text().strip() if held.is_file() else 'unknown'}"
+    return f"commit:{held.read_text('utf-8').strip() if held.is_file() else 'unknown'}"
 
 
 def helpsteer(frame: pd.DataFrame) -> pd.DataFrame:

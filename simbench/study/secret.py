@@ -34,7 +34,7 @@ def seed_of_study(out: Location) -> int:
         return published
     path = out.local / FILE
     try:
-        return int(path.read_text()) if path.exists() else secrets.randbits(BITS)
+        return int(path.read_text("utf-8")) if path.exists() else secrets.randbits(BITS)
     except ValueError as error:
         raise BadInput(f"{path} is damaged: choose another --out.") from error
 
@@ -45,7 +45,7 @@ def keep(out: Location, seed: int) -> None:
     path = out.local / FILE
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(f"{seed}\n")
 
 

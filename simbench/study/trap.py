@@ -159,7 +159,7 @@ def _leave_about(results: Path, cell: Cell, world: World) -> None:
     oracle = cell.model_copy(update={"estimator": "oracle", "parameters": {}, "grant": ()})
     predictions = np.tile(world.test.reward, (cell.replicates, 1))
     Shards(results / "shards").write(oracle.key, predictions, {"knows": "truth"})
-    (results / "study.json").write_text(json.dumps({"config": cell.model_dump(mode="json")}))
+    (results / "study.json").write_text(json.dumps({"config": cell.model_dump(mode="json")}), "utf-8")
 
 
 def _watched(kind: type[Estimator], wires: Tripwires) -> Any:

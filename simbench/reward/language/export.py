@@ -118,7 +118,7 @@ def export(
     facts = {**card, "shift": shift, "padding": "right" if one_side else "either"}
     write_folder(parts, folder, facts)
     page = model_card(facts, parts, to, diagnosis)
-    write_whole(folder / "README.md", lambda file: file.write_text(page))
+    write_whole(folder / "README.md", lambda file: file.write_text(page, "utf-8"))
     return shift
 
 

@@ -180,7 +180,7 @@ def _json_of(name: str, file: str, where: dict[str, Any]) -> dict[str, Any]:
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )
-    return {} if found is None else json.loads(Path(found).read_text())
+    return {} if found is None else json.loads(Path(found).read_text("utf-8"))
 
 
 @contextmanager
