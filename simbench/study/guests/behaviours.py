@@ -79,7 +79,7 @@ def _class_of(name: str, source: str | None, said: Message) -> "type[GuestBehavi
     made.scar_at_0, made.composes = bool(said["scar_at_0"]), frozenset(map(str, said["composes"]))
     made.names_signals = bool(said["names_signals"])
     if said["has_kappa"]:
-        made.kappa = _kappa
+        made.kappa = _kappa  # pyright: ignore[reportAttributeAccessIssue]
     if issubclass(made, GuestSequential):
         made.reach_is_logged = bool(said["reach_is_logged"])
     return made
