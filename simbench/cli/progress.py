@@ -15,12 +15,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bar
+from rich.table import Column
 
 from simbench.cli.output import duration
 from simbench.cli.printable import print
 from simbench.study.cell import Outcome
 from simbench.study.grants import in_words
 
+ROOM = 46  # places on a narrow terminal for the bar, the count and the times
 SECONDS = 10.0  # between the lines in a pipe
 
 
@@ -34,7 +36,15 @@ class BarOrLines:
     """
 
     def __init__(self, *columns: ProgressColumn):
-        self.columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *columns)
+        width = Console(stderr=True).width
+        what = Column(no_wrap=True, overflow="ellipsis", max_width=max(10, width - ROOM))
+        bar = BarColumn(bar_width=40 if width >= 110 else 10)
+        self.columns = (
+            TextColumn("{task.description}", table_column=what),
+            bar,
+            MofNCompleteColumn(),
+            *columns,
+        )
         self.bar: Bar | None = None
 
     def __enter__(self) -> Self:
