@@ -17,6 +17,7 @@ from simbench.cli import (
     figure,
     finetune,
     fit,
+    pages,
     plan,
     repro,
     run,
@@ -33,7 +34,7 @@ BENCH, OWN = "Measure estimators in simulated worlds", "Work on your own log"
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     BENCH: (
         *(run.run, simulate.simulate, check.check, tune.tune, downstream.downstream),
-        *(figure.figure, figure.figures, repro.repro),
+        *(pages.report, figure.figure, figure.figures, repro.repro),
     ),
     OWN: (
         *(fit.fit, score.score, diagnose.diagnose, plan.plan),
@@ -44,7 +45,6 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     help="Measure the bias and variance of reward models learned from implicit feedback, against a known "
     "truth.",
 )

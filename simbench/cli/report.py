@@ -28,6 +28,11 @@ OTHER_METRICS = {
     "efficiency": "efficiency",
     "swapped_share": "swapped",
 }
+OTHER_LEGEND = (
+    "pairs: share of a prompt's response pairs in the right order. shift: mean estimate minus mean reward. "
+    "regret: reward lost by best-of-n. efficiency: Cramér-Rao bound over MSE, of the unbiased, given the "
+    "propensity or not. swapped: share of replicates that rank like the propensity."
+)
 ON_SCREEN = 40  # situations whose tables are printed; nobody scrolls through more
 
 
@@ -167,20 +172,11 @@ def _other_tables(here: pd.DataFrame, config: StudyConfig, width: int) -> Iterat
     if width_of([first, *columns]) > width:
         columns = [without_intervals(column) for column in columns]
     tables = packed(first, columns, width)
+    legend = f"± half of the {config.level:.0%} interval, where there is room for it. {OTHER_LEGEND}"
     for number_, part in enumerate(tables):
         is_last = number_ == len(tables) - 1
         title = "Ranking, calibration, decisions" + (" (continued)" if number_ else "")
-        yield drawn(part, title, _legend(config) if is_last else "")
-
-
-def _legend(config: StudyConfig) -> str:
-    return (
-        f"± half of the {config.level:.0%} interval, where there is room for it. pairs: share of a prompt's "
-        "response pairs in the right order. shift: mean estimate minus mean reward. regret: reward lost by "
-        "best-of-n. "
-        "efficiency: Cramér-Rao bound over MSE, of the unbiased, given the propensity or not. "
-        "swapped: share of replicates that rank like the propensity."
-    )
+        yield drawn(part, title, legend if is_last else "")
 
 
 def _plus_minus(rows: pd.DataFrame, metric: str) -> str:

@@ -88,7 +88,7 @@ def main_table(here: pd.DataFrame) -> pd.DataFrame:
         first = rows.iloc[0]
         if first.status == "ok":
             cells = [with_interval(rows, metric) + _mark(rows, metric) for metric in TRUTH_METRICS]
-            lines.append((name, knows, *cells, _verdict(rows)))
+            lines.append((name, knows, *cells, verdict_of(rows)))
         else:
             lines.append((name, knows, *[""] * len(TRUTH_METRICS), f"{first.status}: {first.reason}"))
     return pd.DataFrame(lines, columns=list(COLUMNS), dtype=str)
@@ -190,7 +190,8 @@ def with_interval(rows: pd.DataFrame, metric: str) -> str:
     return f"{number(row.value)} [{number(row.low)}, {number(row.high)}]"
 
 
-def _verdict(rows: pd.DataFrame) -> str:
+def verdict_of(rows: pd.DataFrame) -> str:
+    """The verdict on a finished estimator, from rows that are indexed by metric."""
     if "distance2" in rows.index:
         return rows.loc["distance2"].verdict
     return "no oracle" if "bias2" in rows.index else "ranks only"
