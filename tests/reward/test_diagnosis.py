@@ -12,6 +12,7 @@ from simbench.log.feedback import FeedbackLog
 from simbench.reward.diagnosis import diagnose as module
 from simbench.reward.diagnosis.advice import Worth
 from simbench.reward.diagnosis.click_model import click_calibration
+from simbench.reward.diagnosis.context import ContextTest
 from simbench.reward.diagnosis.cross_fit import unseen_clicks
 from simbench.reward.diagnosis.diagnose import (
     IDENTIFIED,
@@ -53,6 +54,11 @@ def part(rank: float, width: float | None, gap: float = 0.0, p_value: float = 1e
 )
 def test_the_verdict_reads_ranking_first_and_level_second(rank, width, verdict):
     assert part(rank, width).verdict == verdict
+
+
+def test_a_context_that_moves_nothing_certifies_nothing():
+    for p_value, verdict in ((0.0099, IDENTIFIED), (0.0101, NOT_IDENTIFIED), (1.0, NOT_IDENTIFIED)):
+        assert replace(part(0.95, 0.2), context=ContextTest(p_value, 1, 1, 1)).verdict == verdict
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from simbench.files.matrix import Matrix
 from simbench.log.feedback import FeedbackLog
 from simbench.reward.diagnosis.advice import ENOUGH, Worth, worth_of_knowledge
 from simbench.reward.diagnosis.click_model import Calibration, click_calibration
+from simbench.reward.diagnosis.context import ContextTest, context_test
 from simbench.reward.diagnosis.cross_fit import simplest, unseen_clicks
 from simbench.reward.diagnosis.profile import Profile, profile_likelihood
 from simbench.score.weights import effective_sample_share
@@ -61,6 +62,9 @@ class Diagnosis:
     overlap : Overlap
     advice : list of Worth
         Empty if none was asked for.
+    context : ContextTest or None
+        Whether the context moves clicks; None if there is none, or if labels, or responses whose users always
+        act, identify the reward without it.
     """
 
     log: FeedbackLog
@@ -70,17 +74,23 @@ class Diagnosis:
     propensity: np.ndarray
     overlap: Overlap
     advice: list[Worth]
+    context: ContextTest | None = None
 
     @property
     def verdict(self) -> str:
         """One of :data:`IDENTIFIED`, :data:`RANKING_ONLY`, :data:`NOT_IDENTIFIED`, :data:`MISFITS`."""
-        if self.rank_agreement < RANKS_ALIKE:
+        if self.rank_agreement < RANKS_ALIKE or not self.context_moves:
             return NOT_IDENTIFIED
         if not self.fits:
             return MISFITS
         if self.profile is not None and self.profile.width > LEVEL_DECIDED:
             return RANKING_ONLY
         return IDENTIFIED
+
+    @property
+    def context_moves(self) -> bool:
+        """Whether the log shows that the context, if the answer rests on one, moves clicks at all."""
+        return self.context is None or self.context.moves
 
     @property
     def rank_agreement(self) -> float:
@@ -108,7 +118,15 @@ class Diagnosis:
             f"{self.calibration.largest_gap:.2f}: whatever the fits agree on, the model of how users act is "
             "wrong, or prompts are too few to hold any out. Do not use the reward.",
         }
-        return " ".join([sentences[self.verdict], self._recommendation()]).strip()
+        said = sentences[self.verdict]
+        if self.context is not None and not self.context.moves:
+            p = f"{self.context.p_value:.2g}"
+            said = (
+                f"What was named as context does not move clicks (p = {p}): nothing in the "
+                "log tells how good a response is from how readily users act on it. Do not use a reward "
+                "fitted on it without further knowledge."
+            )
+        return " ".join([said, self._recommendation()]).strip()
 
     @property
     def believed_advice(self) -> list[Worth]:
@@ -182,6 +200,7 @@ def diagnose(log: FeedbackLog, *, seed: int = 0, advise: bool = True, **paramete
         propensity=propensity,
         overlap=_overlap(propensity, log.feedback[0]),
         advice=_advice(log, restarts, inputs, estimator) if advise else [],
+        context=_context(log, seed),
     )
 
 
@@ -189,6 +208,11 @@ def _advice(log: FeedbackLog, restarts: Restarts, inputs: Matrix, estimator: Est
     near = restarts.near[0]
     rewards = restarts.model.predict(log.features)[near]
     return worth_of_knowledge(log, rewards, restarts.model.predict_propensity(inputs)[near], estimator)
+
+
+def _context(log: FeedbackLog, seed: int) -> ContextTest | None:
+    rests_on_it = log.context is not None and log.labels is None and log.always_acts is None
+    return context_test(log, seed) if rests_on_it else None
 
 
 def _profile(estimator: Estimator, log: FeedbackLog, clicks: np.ndarray) -> Profile | None:

@@ -5,6 +5,7 @@ import html
 import io
 
 from simbench._compat import VERSION
+from simbench.reward.diagnosis.context import LEVEL
 from simbench.reward.diagnosis.diagnose import IDENTIFIED, RANKING_ONLY, Diagnosis
 from simbench.reward.diagnosis.profile import Profile
 
@@ -22,6 +23,7 @@ def facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
             f"largest gap of ten bins {calibration.largest_gap:.3f}; Hosmer-Lemeshow p = "
             f"{calibration.p_value:.3g} on unseen responses",
         ),
+        *_context(diagnosis),
         (
             "do equally likely fits agree?",
             f"{restarts.near.sum()} of {restarts.near.size} restarts are equally likely: rewards up to "
@@ -45,6 +47,15 @@ def facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
         (f"with {worth.knowledge}", f"expected error of the reward {worth.rmse:.3f} (RMS)")
         for worth in diagnosis.believed_advice
     ]
+
+
+def _context(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    found = diagnosis.context
+    if found is None:
+        return []
+    answer = "yes" if found.moves else "the log does not show it"
+    tested = f"score test, p = {found.p_value:.2g}, level {LEVEL:g}, {found.n_clusters:,} prompts or users"
+    return [("does the context move clicks?", f"{answer} ({tested})")]
 
 
 def _heads(profile: Profile) -> str:
