@@ -123,7 +123,7 @@ class TrainingOptions:
         try:
             # older pydantic takes no member of an enum for the text that it is
             given = {name: str(v) if isinstance(v, StrEnum) else v for name, v in vars(self).items()}
-            return Settings(**given)
+            return Settings.model_validate(given)
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]).replace("_", "-")

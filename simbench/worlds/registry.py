@@ -16,7 +16,7 @@ from simbench.worlds.behaviour import Behaviour
 
 GROUP = "simbench.behaviours"
 
-Opener = Callable[[str], type[Behaviour]]
+Opener = Callable[[str], type[Behaviour] | None]
 _opener: ContextVar[Opener | None] = ContextVar("opener of behaviours", default=None)
 
 
@@ -27,7 +27,8 @@ def opening_outside_with(opener: Opener) -> Iterator[None]:
     Parameters
     ----------
     opener : callable
-        Gives the class that stands for the behaviour of a name; raises BadInput if it cannot be used.
+        Gives the class that stands for the behaviour of a name, None for one that is to be found here after
+        all; raises BadInput if it cannot be used.
     """
     token = _opener.set(opener)
     try:
@@ -70,7 +71,9 @@ def find(name: str) -> type[Behaviour]:
     """
     opener = _opener.get()
     if opener is not None and is_from_outside(name):
-        return opener(name)
+        guest = opener(name)
+        if guest is not None:
+            return guest
     found = _loaded(name)
     if not _is_behaviour(found):
         raise BadInput(f"{name!r} is not a subclass of simbench.Behaviour.")

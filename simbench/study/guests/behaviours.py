@@ -40,19 +40,23 @@ def behaviours_as_guests() -> Iterator[None]:
         yield
 
 
-def find(name: str) -> type[Behaviour]:
+def find(name: str) -> type[Behaviour] | None:
     """The class that stands for a behaviour from outside.
+
+    None for a class of the very program that runs (a script, a notebook), which no other process can import,
+    and for a name that stands for nothing.
 
     Raises
     ------
     BadInput
         If there is none of this name, or it does not describe itself.
     """
-    return _found(name, tuple(sys.path), str(Path.cwd()), source_of(name, GROUP))
+    source = None if name.startswith("__main__:") else source_of(name, GROUP)
+    return None if source is None else _found(name, tuple(sys.path), str(Path.cwd()), source)
 
 
 @lru_cache(maxsize=256)
-def _found(name: str, path: tuple[str, ...], folder: str, source: str | None) -> type[Behaviour]:
+def _found(name: str, path: tuple[str, ...], folder: str, source: str) -> type[Behaviour]:
     """The class, made once for each source and each place in which its name is looked for."""
     said = _asked_once(name, {"act": "describe"})
     try:

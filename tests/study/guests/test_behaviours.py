@@ -4,11 +4,13 @@ import json
 import pickle
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from simbench import PointwiseBehaviour
 from simbench.errors import BadInput
 from simbench.study.behaviour_kit import examine_behaviour
 from simbench.study.cell import run_cell
@@ -85,14 +87,17 @@ def test_settings_are_checked_by_the_behaviour_itself():
         world("Steep", weight="two")
     with pytest.raises(BadInput, match="wait: Extra inputs are not permitted"):
         world("Steep", wait=2)
-    assert world("Steep", weight="2").behaviour.weight == 2.0
+    steep: Any = world("Steep", weight="2").behaviour
+    assert steep.weight == 2.0
     with pytest.raises(BadInput, match=r"is not a subclass of simbench\.Behaviour"):
         world("np")
-    assert world("Starred").behaviour.kappa(0.3) == inside("Starred").behaviour.kappa(0.3) == 0.7
+    theirs: Any = world("Starred").behaviour
+    own: Any = inside("Starred").behaviour
+    assert theirs.kappa(0.3) == own.kappa(0.3) == 0.7
     with pytest.raises(BadInput, match="has a setting 'asked', which means something else"):
         world("Shadowing")
     with pytest.raises(ValidationError):
-        world("Steep").behaviour.weight = 3.0
+        steep.weight = 3.0
 
 
 @pytest.mark.parametrize(
@@ -153,6 +158,21 @@ def test_a_study_never_imports_it(tmp_path):
     again = type(config).model_validate(json.loads(config.model_dump_json()))
     assert again == config and isinstance(config.worlds[0].behaviour, GuestBehaviour)
     assert not Path("met").exists() and not any("marked" in module for module in sys.modules)
+
+
+def test_a_class_of_this_very_program_stays_in_its_process(monkeypatch):
+    class Own(PointwiseBehaviour):
+        """Users of a notebook."""
+
+        def propensity(self, scene, bias_level, action_rate, signal):
+            return np.full(scene.n_rows, action_rate)
+
+    Own.__module__, Own.__qualname__ = "__main__", "Own"
+    monkeypatch.setattr(sys.modules["__main__"], "Own", Own, raising=False)
+    config = study_from({"worlds": [WORLD.changed(behaviour=Own())], "estimators": ["naive"]})
+    assert type(config.worlds[0].behaviour) is Own
+    with pytest.raises(BadInput, match="cannot be imported"):
+        study_from({"worlds": [{"behaviour": "no_such_module:Own"}]})
 
 
 def test_the_kit_ends_where_nothing_works():
