@@ -88,7 +88,15 @@ class Location:
         return self._at(self._path / name, f"{self._url}/{name}")
 
     def with_name(self, name: str) -> "Location":
-        """Return the location called ``name`` in the same folder."""
+        """Return the location called ``name`` in the same folder.
+
+        Raises
+        ------
+        BadInput
+            If this one names no file, as ``.`` and ``/`` do.
+        """
+        if not self._path.name:
+            raise BadInput(f"{self} is a folder: give the name of a file in it.")
         return self._at(self._path.with_name(name), f"{self._url.rpartition('/')[0]}/{name}")
 
     def _at(self, path: PurePosixPath, url: str) -> "Location":

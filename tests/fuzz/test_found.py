@@ -36,6 +36,8 @@ LINES = (
     "simulate --size 40 --features-dim 2 --out .",
     "simulate --size 40 --features-dim 2 --out /",
     "diagnose log.csv --features col:emb_ --context activity --groups prompt_id --report .",
+    "figure bias-variance results --to .",
+    "report results --out .",
 )
 STUDIES = (
     b"seed: 2024-99-99",
