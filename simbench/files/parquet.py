@@ -3,6 +3,7 @@
 import io
 from collections.abc import Collection
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -47,7 +48,7 @@ def parse_own_parquet(content: bytes, path: Location, remedy: str) -> pd.DataFra
     Raises
     ------
     BadInput
-        If it is damaged, no parquet file, or holds other things than numbers and texts.
+        If it is damaged, no parquet file, or holds other things than finite numbers and texts.
     """
     try:
         table = pd.read_parquet(io.BytesIO(content), page_checksum_verification=True)
@@ -59,7 +60,7 @@ def parse_own_parquet(content: bytes, path: Location, remedy: str) -> pd.DataFra
 
 
 def _check_plain(table: pd.DataFrame, path: Location, remedy: str) -> None:
-    """Check that a table holds numbers and texts alone, as all of ours do.
+    """Check that a table holds finite or missing numbers and texts alone, as all of ours do.
 
     Raises
     ------
@@ -73,3 +74,7 @@ def _check_plain(table: pd.DataFrame, path: Location, remedy: str) -> None:
             plain = all(value is None or isinstance(value, str | bool | float) for value in column)
         if not plain:
             raise BadInput(f"{path} holds no numbers or texts in the column {name!r}: {remedy}.")
+        infinite = np.isinf(column.to_numpy()) if column.dtype.kind == "f" else np.zeros(1, dtype=bool)
+        if infinite.any():
+            row = int(infinite.argmax()) + 1
+            raise BadInput(f"{path} holds an infinite number, column {name!r}, row {row}: {remedy}.")

@@ -4,6 +4,7 @@ import io
 import json
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -89,6 +90,16 @@ def test_a_step_whose_table_lacks_a_column_keeps_to_the_contract(name, valid, br
     pq.write_table(table.rename_columns([f"{column}_" for column in table.column_names]), changed)
     line = ["repro", "--quick", "--only", "risk", "--out", "repro"]
     assert not breaches_of_case(Case(f"repro/{name}", changed.getvalue(), line))
+
+
+@pytest.mark.parametrize(("name", "column"), [("identities", "points"), ("results", "bias")])
+def test_a_step_whose_table_holds_an_infinite_number_keeps_to_the_contract(
+    name, column, valid, breaches_of_case
+):
+    table, changed = pd.read_parquet(valid / "repro" / "risk" / f"{name}.parquet"), io.BytesIO()
+    table.assign(**{column: np.inf}).to_parquet(changed)
+    line = ["repro", "--quick", "--only", "risk", "--out", "repro"]
+    assert not breaches_of_case(Case(f"repro/risk/{name}.parquet", changed.getvalue(), line))
 
 
 @pytest.mark.parametrize("key", ["text_column", "prompt_column"])
