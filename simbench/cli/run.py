@@ -126,6 +126,14 @@ class StudyOptions:
             "unbiased (default 0.05)."
         ),
     ] = None
+    converged: Annotated[
+        bool,
+        typer.Option(
+            "--converged",
+            help="Also fit logistic heads of every estimator to the optimum of its own risk: what bias "
+            "remains is owed neither to early stopping nor to the network (default: not).",
+        ),
+    ] = False
     downstream: Annotated[
         bool,
         typer.Option(
@@ -148,6 +156,7 @@ class StudyOptions:
             "grant": self.grant,
             "label_share": self.label_share,
             "margin": self.margin,
+            "converged": self.converged,
             "downstream": self.downstream,
         }
 

@@ -25,10 +25,11 @@ from simbench.study.guests.behaviours import behaviours_as_guests
 from simbench.study.guests.kinds import Guest, find, seed_for_guests
 from simbench.study.guests.process import GuestError, limited
 from simbench.study.inputs import Inputs, code_of, inputs_of_world
-from simbench.study.protocol import EvaluationProtocol
+from simbench.study.protocol import CONVERGED, EvaluationProtocol
 from simbench.study.shards import Shard, Shards
 from simbench.study.supervision import fit_under
 from simbench.training.contract import MEMORY_BUDGET
+from simbench.training.converged import can_converge
 from simbench.training.precision import Precision
 from simbench.training.trainer import Execution
 from simbench.worlds.behaviour import BehaviourError
@@ -163,7 +164,8 @@ class Cell(BaseModel, frozen=True, extra="forbid"):
         # a secret seed is longer than those that estimators take
         own = self.seed if self.seed < LARGEST_SEED else seed_of(self.seed, "estimator") % LARGEST_SEED
         seed = {"seed": seed_for_guests(self.seed) if is_guest else own} if "seed" in there else {}
-        return {**seed, **self.parameters, **device}
+        optimum = CONVERGED if self.protocol.converged else {}
+        return {**seed, **self.parameters, **device, **optimum}
 
     def settings(self, kind: type[Estimator]) -> list[dict[str, Any]]:
         """The distinct settings that the protocol tries, restricted to the estimator's hyper-parameters.
@@ -248,7 +250,10 @@ def missing(cell: Cell, kind: type[Estimator]) -> list[str]:
         *(["signals"] if len(cell.world.signal_names) > 1 else []),
         *(cell.world.behaviour.logs & {"pages", "attempts"}),
     }
-    return sorted(kind.needs - there) or unavailable(cell)
+    lacks = sorted(kind.needs - there) or unavailable(cell)
+    if not lacks and cell.protocol.converged and not can_converge(kind):
+        return ["batches drawn at random or training of its own: its empirical risk has no optimum to reach"]
+    return lacks
 
 
 def run_cell(cell: Cell, shards: Shards) -> Outcome:

@@ -54,6 +54,8 @@ class Overrides:
         A text such as ``500MB``.
     grant : str, optional
         Grants, separated by commas; ``none`` grants nothing.
+    converged : bool
+        Also train everything to convergence, under a protocol of that name.
     downstream : bool
         Also measure policies, with the study's settings for them or the default ones.
     reward, base_rate, ..., trait, behaviour : optional
@@ -78,6 +80,7 @@ class Overrides:
     precision: str | None = None
     memory_budget: str | None = None
     timeout: float | None = None
+    converged: bool = False
     downstream: bool = False
     reward: str | None = None
     base_rate: float | None = None
@@ -122,6 +125,8 @@ def study_from(source: Source | None = None, overrides: Overrides | None = None)
         raw["estimators"] = estimators
     if over.downstream:
         raw["downstream"] = raw.get("downstream") or {}
+    if over.converged:
+        raw["protocols"] = [*raw.get("protocols", [{}]), {"name": "converged", "converged": True}]
     if over.grant is not None:
         raw["grant"] = grants(over.grant)
     try:

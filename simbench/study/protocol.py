@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, model_validator
 
 EVERYONE = "all"
+CONVERGED = {"hidden": (), "optimiser": "lbfgs", "validation_share": 0.0, "weight_decay": 0.0}
 
 
 class EvaluationProtocol(BaseModel, frozen=True, extra="forbid"):
@@ -34,6 +35,10 @@ class EvaluationProtocol(BaseModel, frozen=True, extra="forbid"):
     oracle_selection : bool
         Of the settings, keep for each log the one with the best R² on the *test* responses, in place of the
         best by the criterion that stops training.
+    converged : bool
+        Train logistic heads on all rows to the optimum of each estimator's own empirical risk, without
+        penalty (:data:`CONVERGED`), in place of networks that held-out feedback stops: what then remains of
+        a bias is owed neither to stopping nor to the network.
     capped : bool, optional
         Overrides the world's own; False is the published scale of the rating law.
     grant : tuple of str, optional
@@ -51,6 +56,7 @@ class EvaluationProtocol(BaseModel, frozen=True, extra="forbid"):
     settings: tuple[dict[str, Any], ...] = ()
     untuned: tuple[str, ...] = ()
     oracle_selection: bool = False
+    converged: bool = False
     capped: bool | None = None
     grant: tuple[str, ...] | None = None
     grant_of: dict[str, tuple[str, ...]] = {}
@@ -60,6 +66,8 @@ class EvaluationProtocol(BaseModel, frozen=True, extra="forbid"):
     def _is_possible(self) -> Self:
         if self.oracle_selection and not self.settings:
             raise ValueError("oracle_selection needs settings to choose from")
+        if self.converged and self.oracle_stopping:
+            raise ValueError("a fit that is trained to convergence is not stopped: leave oracle_stopping out")
         if self.replicates is not None and self.replicates < 1:
             raise ValueError("replicates must be at least 1")
         return self

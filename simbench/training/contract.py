@@ -15,6 +15,7 @@ from simbench.training.parameters import (
     Count,
     Device,
     NotNegative,
+    Optimiser,
     Parameters,
     Positive,
     Seed,
@@ -88,6 +89,10 @@ class Trainable(Parameters):
     validation_share : float in [0, 1)
         Share of the prompts held out for early stopping; with 0 all rows are trained on, and early stopping
         watches the training objective itself (no guard against overfitting: for parametric heads).
+    optimiser : {"adam", "lbfgs"}
+        Adam in batches until held-out feedback stops it, or L-BFGS on all training rows until the optimum of
+        the estimator's own empirical risk (with its penalty) is reached. With L-BFGS, ``epochs`` counts ten
+        iterations as one, and ``lr``, ``batch_size`` and ``patience`` are not read.
     seed : int, at least 0
         Source of the initial weights, the batch order and the held-out split.
     device : str
@@ -162,6 +167,7 @@ class Trainable(Parameters):
     patience: Count = 8
     weight_decay: NotNegative = 1e-4
     validation_share: Share = 0.2
+    optimiser: Optimiser = "adam"
     seed: Seed = 0
     device: Device = "cpu"
 

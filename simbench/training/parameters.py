@@ -5,7 +5,7 @@ import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import field
 from functools import cache
-from typing import Annotated, Any, ClassVar, dataclass_transform, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, dataclass_transform, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
@@ -21,6 +21,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=2**16)], ...], Field(max_length=64)]
+Optimiser = Literal["adam", "lbfgs"]
 Device = Annotated[str, AfterValidator(checked_device)]
 SAID = {  # in place of what pydantic says
     "tuple_type": "must be a tuple, such as (32, 16) or ()",

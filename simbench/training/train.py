@@ -15,6 +15,7 @@ from simbench.errors import BadInput
 from simbench.log.feedback import FeedbackLog
 from simbench.training.batches import split_by_prompt
 from simbench.training.contract import Trainable
+from simbench.training.converged import ConvergedTrainer
 from simbench.training.holdout import Holdout
 from simbench.training.network import block_width
 from simbench.training.precision import Precision, products_in
@@ -88,7 +89,8 @@ def train(
             order = (replicates[start],) if independent_order else ()
             part = estimator.prepare(log.replicates(rows))
             numbers, own = list(replicates[rows]), held_out_by.replicates(rows)
-            models.append(Trainer(estimator, part, numbers, order, own, how).run())
+            kind = ConvergedTrainer if estimator.optimiser == "lbfgs" else Trainer
+            models.append(kind(estimator, part, numbers, order, own, how).run())
     return models[0] if len(models) == 1 else ModelChunks(models)
 
 
@@ -126,6 +128,7 @@ def chunk_of_shape(
     widths = [features, *estimator.hidden, 1]
     weights = sum(a * b + b for a, b in pairwise(widths))
     step = estimator.batch_size if estimator.mixup is None else 2 * estimator.batch_size
+    step = 6 * rows if estimator.optimiser == "lbfgs" else step  # all rows at once, logits in float64
     activations = 4 * max(step, ROWS) * sum(widths[1:])
     vectors = 7 if precision == "bf16" else 5
     each = 4 * (networks * (vectors * weights + activations) + (4 + 2 * signals) * rows + estimator.workspace)

@@ -73,7 +73,7 @@ def require_trained(model: FittedReplicates, name: str) -> None:
         count = f" in {int(lost.sum())} of {len(lost)} replicates" if len(lost) > 1 else ""
         raise NotTrained(
             f"{name} did not train{count}: no epoch had a finite loss on the held-out feedback; lower the "
-            "learning rate, and look for extreme features or propensities."
+            "learning rate, and look for extreme features or propensities, or a risk without a lower bound."
         )
 
 
