@@ -252,7 +252,7 @@ def missing(cell: Cell, kind: type[Estimator]) -> list[str]:
     }
     lacks = sorted(kind.needs - there) or unavailable(cell)
     if not lacks and cell.protocol.converged and not can_converge(kind):
-        return ["batches drawn at random or training of its own: its empirical risk has no optimum to reach"]
+        return ["one empirical risk of all rows, to be trained to its optimum"]
     return lacks
 
 

@@ -245,3 +245,14 @@ def test_policies_of_a_study_are_measured_and_drawn(tmp_path, simbench):
     assert (out / "value-kl.png").stat().st_size > 20_000
     refused = simbench("run", "--worlds", "1", *small, "--trait", "feature:99", code=2)
     assert "feature:K" in refused.stderr and not (tmp_path / "results").exists()
+
+
+def test_a_study_shows_its_estimators_trained_to_convergence_beside_their_own_fits(tmp_path, simbench):
+    small = ["--worlds", 1, "--size", 300, "--replicates", 2, "--estimators", "oracle,naive,bpr"]
+    simbench("run", *small, "--converged", "--out", tmp_path / "o")
+    table = pd.read_parquet(tmp_path / "o" / "results.parquet")
+    assert set(table.protocol) == {"honest", "converged"}
+    status = table[table.protocol == "converged"].groupby("estimator").status.first()
+    assert status.to_dict() == {"oracle": "ok", "naive": "ok", "bpr": "skipped"}
+    mse = table[(table.estimator == "naive") & (table.metric == "mse")].set_index("protocol").value
+    assert mse["honest"] != mse["converged"]
