@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from simbench.errors import BadInput
 from simbench.log.feedback import FeedbackLog
@@ -57,6 +58,11 @@ class Bounds:
         """Whether the log contradicts the premises: clicks in the busiest contexts exceed the upper bound."""
         low, high = self.sharpest.interval(self.level)
         return low > high
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each response: ``row`` from 0, ``prompt`` (a number), and the four bounds."""
+        columns = {name: getattr(self, name) for name in ("low", "high", "low_limit", "high_limit")}
+        return pd.DataFrame({"row": np.arange(len(self.low)), "prompt": self.groups, **columns})
 
 
 def bounds(
@@ -139,9 +145,7 @@ def bounds_of(
     p, p_high = clicks.unseen, clicks.limits(level)[1]
     low_of = clicks if there is None else there.fits
     upper = _at_most(feedback / least_propensity, slip, p / least_propensity)
-    mean = MeanSet(
-        clustered_mean(_at_least(feedback, slip, p), clusters), clustered_mean(upper, clusters)
-    )
+    mean = MeanSet(clustered_mean(_at_least(feedback, slip, p), clusters), clustered_mean(upper, clusters))
     by_context = None
     if there is not None:
         low = _at_least(there.scores, slip, there.fits.unseen)

@@ -19,7 +19,17 @@ from simbench.training.trained import require_trained
 
 FOLDS = 10
 EDGE = 1e-6  # probabilities are kept so far from 0 and 1
-OF_A_NETWORK = {"seed", "hidden", "lr", "batch_size", "epochs", "patience", "weight_decay", "validation_share", "device"}
+OF_A_NETWORK = {
+    "seed",
+    "hidden",
+    "lr",
+    "batch_size",
+    "epochs",
+    "patience",
+    "weight_decay",
+    "validation_share",
+    "device",
+}
 
 
 @dataclass(frozen=True)
@@ -62,9 +72,19 @@ class ClickFits:
 
 
 def click_estimator(parameters: dict[str, Any]) -> Estimator:
-    """The estimator of click probabilities, with those of the parameters that every network has."""
-    kept = {name: value for name, value in parameters.items() if name in OF_A_NETWORK}
-    return configured(CLICK_ESTIMATOR, kept)
+    """The estimator of click probabilities.
+
+    Raises
+    ------
+    BadInput
+        If it does not take one of the parameters, or one is out of its range.
+    """
+    return configured(CLICK_ESTIMATOR, parameters)
+
+
+def network_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Those hyper-parameters that every network has, of an estimator that may have others."""
+    return {name: value for name, value in parameters.items() if name in OF_A_NETWORK}
 
 
 def click_fits(estimator: Estimator, log: FeedbackLog, folds: int = FOLDS) -> list[ClickFits]:
