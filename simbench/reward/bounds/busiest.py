@@ -40,10 +40,11 @@ class Busiest:
 def busiest(estimator: Estimator, log: FeedbackLog, folds: int) -> Busiest:
     """Compare responses as if all were shown in the contexts in which users act most.
 
-    If the context moves only the propensity, ``γ(x) ≥ P(r = 1 | x, z)`` at every ``z``, and the largest is the
-    sharpest. Which contexts those are is learned on the other folds, so that the bound holds whichever they
-    are (Ji, Lei, Spector, Model-agnostic covariate-assisted inference on partially identified causal effects,
-    2023); scores are those of augmented inverse probability weighting (Robins, Rotnitzky, Zhao, JASA 89, 1994).
+    If the context moves only the propensity, ``γ(x) ≥ P(r = 1 | x, z)`` at every ``z``, and the largest is
+    the sharpest. Which contexts those are is learned on the other folds, so that the bound holds whichever
+    they are (Ji, Lei, Spector, Model-agnostic covariate-assisted inference on partially identified causal
+    effects, 2023). Scores are those of augmented inverse probability weighting (Robins, Rotnitzky, Zhao, JASA
+    89, 1994).
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def busiest(estimator: Estimator, log: FeedbackLog, folds: int) -> Busiest:
 
 
 def _busy(estimator: Estimator, by_context: FeedbackLog, seen: np.ndarray) -> np.ndarray:
-    """Whether a response was shown in one of the contexts with the most clicks among those seen, (n,) bool."""
+    """Whether a response was shown where those seen have the most clicks, (n,) bool."""
     model = estimator.fit_replicates(learnable(by_context, seen))
     require_trained(model, estimator.name)
     activity = model.predict(by_context.features)[0]
