@@ -134,7 +134,8 @@ def _bounds() -> None:
 
 Written by `python benchmarks/bounds.py`. {WORLDS * LOGS} logs a row: {LOGS} of each of {WORLDS} worlds,
 each of {PROMPTS} prompts of five responses drawn from {POPULATION:,}; what is to be covered is the
-mean true reward of all of these. ± is the Monte Carlo error, worlds as units. Logistic heads, {FOLDS} folds, level .95.
+mean true reward of all of these. ± is the Monte Carlo error, worlds as units. Logistic heads, {FOLDS}
+folds, level .95.
 
 ## Bounds of the mean reward
 

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from simbench.cli.printable import print
 from simbench.errors import BadInput
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from simbench.files.tables.table import Table
     from simbench.log.feedback import FeedbackLog
     from simbench.reward.bounds.report import Comparison
@@ -51,7 +52,7 @@ class PremiseOptions:
     ] = None
 
     @property
-    def any(self) -> bool:
+    def asks(self) -> bool:
         """Whether bounds or sensitivity were asked for."""
         return any(v is not None for v in (self.least_propensity, self.mean_above, self.compare))
 
@@ -81,18 +82,17 @@ class PremiseOptions:
             If a column is not what it must be, or there are too few prompts or labels.
         """
         from simbench.log.columns import probabilities
+        from simbench.reward.bounds.report import Comparison
         from simbench.reward.clustered import clusters_of
-        from simbench.reward.labels.powered import FEWEST
+        from simbench.reward.labels.mean import require_labels
 
-        if self.any:
+        if self.asks:
             clusters_of(log)
-        comparison = None if self.compare is None else _groups(table, self.compare)
+        comparison = None if self.compare is None else Comparison.of(table, self.compare)
         chance = None
-        if log.labels is not None:
-            chance = None if self.label_probability is None else probabilities(table, self.label_probability)
-            count = int((~np.isnan(log.labels[0])).sum())
-            if self.label_probability is not None and count < FEWEST:
-                raise BadInput(f"{table.name} has {count} labels: an interval needs at least {FEWEST}.")
+        if self.label_probability is not None:
+            require_labels(log)
+            chance = probabilities(table, self.label_probability)
         return Asked(self, comparison, chance)
 
 
@@ -110,7 +110,7 @@ class Asked:
 
     options: PremiseOptions
     comparison: "Comparison | None"
-    chance: np.ndarray | None
+    chance: "np.ndarray | None"
 
     def answer(self, log: "FeedbackLog", found: "Diagnosis", parameters: dict[str, Any]) -> None:
         """Print what was asked for, after the verdict."""
@@ -120,46 +120,19 @@ class Asked:
         from simbench.reward.bounds.sensitivity import Sensitivity
         from simbench.reward.diagnosis.cross_fit import unseen_clicks
         from simbench.reward.diagnosis.diagnose import estimator_with
+        from simbench.reward.labels.mean import has_labels, labelled
 
         options = self.options
         if options.least_propensity is not None:
             given = bounds(log, options.least_propensity, **network_parameters(parameters))
-            title = "What the least propensity leaves (95 % intervals in brackets):"
+            title = f"What a propensity of at least {given.least_propensity:g} leaves (95 % intervals in brackets):"
             print("\n" + as_text(title, of_bounds(given)))
-        if options.any:
+        if options.asks:
             clicks = unseen_clicks(estimator_with(**parameters), log)
             centre = Sensitivity.of(log, clicks, found.propensity.clip(1e-9, 1))
             rows = of_sensitivity(centre, log.groups, options.mean_above, self.comparison)
-            title = "How far the propensity may be from the fitted one, whose own error is not counted:"
+            title = "How far may the propensity be from the fitted one (its own error not counted)?"
             print("\n" + as_text(title, rows))
-        said = labelled(log, self.chance, parameters)
-        if said is not None:
+        if log.labels is not None and (self.chance is not None or has_labels(log)):
+            said = labelled(log, self.chance, **parameters)
             print("\n" + as_text("What the labels say (95 % intervals in brackets):", of_labels(*said)))
-
-
-def labelled(log: "FeedbackLog", chance: np.ndarray | None, parameters: dict[str, Any]) -> Any:
-    """The mean and the calibration by the log's labels; None where there are too few."""
-    from simbench.reward.labels.powered import FEWEST, powered_calibration, powered_mean
-    from simbench.reward.labels.predict import unseen_rewards
-
-    if log.labels is None or (~np.isnan(log.labels[0])).sum() < FEWEST:
-        return None
-    _, clusters = np.unique(log.groups if log.user is None else log.user, return_inverse=True)
-    reward, posterior = unseen_rewards(log, **parameters)
-    predictions, labels = np.column_stack([posterior, log.feedback[0]]), log.labels[0].astype(float)
-    mean = powered_mean(labels, predictions, clusters, chance)
-    return mean, powered_calibration(labels, reward, predictions, clusters, chance)
-
-
-def _groups(table: "Table", name: str) -> "Comparison":
-    """The two groups of a column; which is claimed to be better is seen from the fit."""
-    from simbench.log.columns import filled
-    from simbench.reward.bounds.report import Comparison
-
-    values = filled(table, name).astype(str).to_numpy()
-    names = np.unique(values)
-    if len(names) != 2:
-        raise BadInput(
-            f"{table.name}, column {name!r}: --compare needs two groups, got {len(names):,} different values."
-        )
-    return Comparison(str(names[0]), str(names[1]), values == names[0])

@@ -1,15 +1,21 @@
 """Bounds, sensitivity and means of labels as rows of text."""
 
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 
+from simbench.errors import BadInput
+from simbench.files.tables.table import Table
+from simbench.log.columns import filled
 from simbench.reward.bounds.bounds import Bounds
 from simbench.reward.bounds.pairs import decided_share
 from simbench.reward.bounds.sensitivity import Sensitivity
 from simbench.reward.clustered import Mean, MeanSet
 from simbench.reward.labels.powered import Labelled, PoweredCalibration
 
+COLUMNS = 80
+LONGEST_NAME = 20  # of a group, in a row
 ODDS = (1.0, 1.5, 2.0, 3.0)
 Rows = list[tuple[str, str]]
 
@@ -29,13 +35,30 @@ class Comparison:
     second: str
     is_first: np.ndarray
 
+    @classmethod
+    def of(cls, table: Table, name: str) -> "Comparison":
+        """The two groups of a column of a table.
+
+        Raises
+        ------
+        BadInput
+            If a value is missing, or there are not two different ones.
+        """
+        values = filled(table, name).astype(str).to_numpy()
+        names = np.unique(values)
+        if len(names) != 2:
+            raise BadInput(
+                f"{table.name}, column {name!r}: --compare needs two groups, got {len(names):,} different "
+                "values."
+            )
+        return cls(str(names[0]), str(names[1]), values == names[0])
+
 
 def of_bounds(found: Bounds) -> Rows:
     """What a least propensity leaves of the reward."""
-    said = f"{found.least_propensity:g}"
-    rows = [(f"mean reward, propensity at least {said}", _set(found.mean, found.level))]
+    rows = [("mean reward", _set(found.mean, found.level))]
     if found.mean_by_context is not None:
-        rows.append(("... if the context moves only it", _set(found.mean_by_context, found.level)))
+        rows.append(("... if context moves only propensity", _set(found.mean_by_context, found.level)))
     if found.refuted:
         rows.append(
             (
@@ -49,14 +72,14 @@ def of_bounds(found: Bounds) -> Rows:
     rows.append(
         (
             "reward of a response",
-            f"known to within {width.mean():.2f} on average; with sampling error {limits.mean():.2f}",
+            f"within {width.mean():.2f}; with sampling error {limits.mean():.2f}",
         )
     )
     if np.isfinite(by_estimate):
         beyond = decided_share(found.low_limit, found.high_limit, found.groups)
         rows.append(
             (
-                "pairs of one prompt in sure order",
+                "pairs of a prompt in sure order",
                 f"{100 * by_estimate:.1f} %; {100 * beyond:.1f} % beyond sampling error",
             )
         )
@@ -76,7 +99,7 @@ def of_sensitivity(
     if len(turning):
         kept = " %, ".join(f"{100 * (turning > odds).mean():.0f}" for odds in ODDS[1:])
         by = ", ".join(f"{odds:g}" for odds in ODDS[1:])
-        rows.append(("pairs of one prompt that keep order", f"{kept} % at odds ratios of {by}"))
+        rows.append(("pairs of a prompt that keep order", f"{kept} % at odds ratios of {by}"))
     return rows
 
 
@@ -86,13 +109,13 @@ def _compared(found: Sensitivity, given: Comparison) -> tuple[str, str]:
     is_first, better, other = given.is_first, given.first, given.second
     if low[is_first].mean() < low[~is_first].mean():
         is_first, better, other = ~is_first, other, better
-    return f"{better} better than {other}", _holds(found.better(is_first, level=0.975))
+    return f"{_short(better)} better than {_short(other)}", _holds(found.better(is_first, level=0.975))
 
 
 def of_labels(found: Labelled, calibration: PoweredCalibration) -> Rows:
     """Means of a few labels, and the calibration of the predicted reward."""
     rows = [
-        ("mean reward by labels alone", _mean(found.alone) + f", {found.n_labels:,} labels"),
+        ("mean reward by labels alone", f"{_mean(found.alone)}, {found.n_labels:,} labels"),
         (
             "mean reward by labels and fit",
             f"{_mean(found.powered)}; each label is worth {found.worth:.1f} alone",
@@ -106,7 +129,10 @@ def of_labels(found: Labelled, calibration: PoweredCalibration) -> Rows:
 def as_text(title: str, rows: Rows) -> str:
     """Rows as lines for a terminal, under a title."""
     width = max(len(name) for name, _ in rows)
-    return "\n".join([title, *(f"  {name:<{width}}  {said}" for name, said in rows)])
+    after = " " * (width + 4)
+    lines = [fill(said, COLUMNS, initial_indent=after, subsequent_indent=after) for _, said in rows]
+    names = [f"  {name:<{width}}  " for name, _ in rows]
+    return "\n".join([title, *(name + line[len(name) :] for name, line in zip(names, lines, strict=True))])
 
 
 def _set(found: MeanSet, level: float) -> str:
@@ -120,6 +146,10 @@ def _mean(found: Mean) -> str:
 
 def _interval(low: float, high: float) -> str:
     return f"[{max(low, 0.0):.3f}, {min(high, 1.0):.3f}]"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
 
 
 def _holds(odds: float) -> str:

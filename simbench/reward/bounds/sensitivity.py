@@ -1,7 +1,7 @@
 """How far the propensity may depend on the response before a conclusion turns.
 
-The marginal sensitivity model (Tan, JASA 101, 2006), with a fitted propensity ``α̂`` in the middle: the odds of
-the true one differ from its odds by a factor between ``1/Γ`` and ``Γ``, so that ``1/α`` lies between
+The marginal sensitivity model (Tan, JASA 101, 2006), with a fitted propensity ``α̂`` in the middle: the odds
+of the true one differ from its odds by a factor between ``1/Γ`` and ``Γ``, so that ``1/α`` lies between
 ``1 + (1/α̂ - 1)/Γ`` and ``1 + Γ (1/α̂ - 1)``. Γ = 1 believes the fit; as Γ grows, clicks alone are left.
 """
 
@@ -107,7 +107,7 @@ class Sensitivity:
         return _largest(lambda gamma: self.difference(is_first, gamma), 0.0, level)
 
     def difference(self, is_first: np.ndarray, gamma: float) -> Mean:
-        """Return the least difference of the groups' mean rewards at ``Γ = gamma``, the first less the other."""
+        """Return the least difference of the groups' mean rewards, first less other, at ``Γ = gamma``."""
         return clustered_difference(*self.scores(gamma), is_first, self.clusters)
 
     def turning(self, groups: np.ndarray) -> np.ndarray:

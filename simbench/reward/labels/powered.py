@@ -1,8 +1,8 @@
 """Means of a few explicit labels, sharpened by predictions that need not be right.
 
-Prediction-powered inference (Angelopoulos, Bates, Fannjiang, Jordan, Zrnic, Science 382, 2023), with the weight of
-the predictions tuned on the labels (PPI++: Angelopoulos, Duchi, Zrnic, 2023) and labels drawn with known, unequal
-probabilities (Zrnic, Candès, Active statistical inference, 2024).
+Prediction-powered inference (Angelopoulos, Bates, Fannjiang, Jordan, Zrnic, Science 382, 2023), with the
+weight of the predictions tuned on the labels (PPI++: Angelopoulos, Duchi, Zrnic, 2023) and labels drawn with
+known, unequal probabilities (Zrnic, Candès, Active statistical inference, 2024).
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from simbench.errors import BadInput
 from simbench.reward.clustered import Mean
 
 FEWEST = 30  # labels; with fewer, intervals rest on a normal law that is not there yet
+EDGE = 1e-3  # a reward that is certain is taken for so much less, lest one label refute it
 OF_A_BIN = 30  # labels, at least, in a bin of the calibration
 
 
@@ -50,8 +51,8 @@ def powered_mean(
     """Estimate the mean label of all responses from those of some.
 
     ``θ = mean(f'λ) + mean(ξ/π (y - f'λ))``, with ``ξ`` whether a response is labelled, ``π`` with which
-    probability, and ``f`` a constant and the predictions. It is unbiased for any ``λ``; the one used minimises
-    the variance on the labels. The predictions must not have seen the labels.
+    probability, and ``f`` a constant and the predictions. It is unbiased for any ``λ``; the one used
+    minimises the variance on the labels. The predictions must not have seen the labels.
 
     Parameters
     ----------
@@ -116,8 +117,19 @@ def _mean(
     influence = weight * (f @ tuned + few * rest - mean) / weight.sum()
     total = np.bincount(clusters, influence)
     units = len(np.unique(clusters[known & (weight > 0)]))
-    error = float(np.sqrt((total**2).sum() * len(total) / max(len(total) - 1, 1)))
-    return Mean(mean, error, max(units - f.shape[1], 1))
+    variance = float((total**2).sum() * len(total) / max(len(total) - 1, 1))
+    count, n = known.sum(), (weight > 0).sum()
+    # labels that all agree, or were all foreseen, do not say that others would: as if two more had not
+    doubt = 2 / (count + 4)
+    least = doubt * (1 - doubt) / count * max(1 - count / n, 0)
+    return Mean(mean, float(np.sqrt(max(variance, least))), max(units - f.shape[1], 1))
+
+
+def _gap(labels: np.ndarray, reward: np.ndarray, chance: np.ndarray) -> float:
+    """Square of the standardised gap between labels and reward, whose variance the reward itself implies."""
+    reward = reward.clip(EDGE, 1 - EDGE)
+    gap = ((labels - reward) / chance).sum()
+    return float(gap**2 / (reward * (1 - reward) / chance**2).sum())
 
 
 @dataclass(frozen=True)
@@ -131,7 +143,7 @@ class PoweredCalibration:
     found : tuple of Labelled, length b
         The mean label of each bin.
     p_value : float
-        Of the hypothesis that all bins are calibrated.
+        Of the hypothesis that preferences are draws from the reward, by the gap in each bin.
     """
 
     predicted: np.ndarray
@@ -167,6 +179,8 @@ def powered_calibration(
         As :func:`powered_mean`.
     """
     known = ~np.isnan(labels)
+    if known.sum() < FEWEST:
+        raise BadInput(f"there are {int(known.sum())} labels: a calibration needs at least {FEWEST}.")
     count = max(1, min(bins, int(known.sum()) // OF_A_BIN))
     edges = np.unique(np.quantile(reward[known], np.linspace(0, 1, count + 1)[1:-1]))
     part = np.searchsorted(edges, reward, side="right")
@@ -179,8 +193,5 @@ def powered_calibration(
         _, own = np.unique(clusters[inside], return_inverse=True)
         found.append(powered_mean(labels[inside], predictions[inside], own, chance[inside]))
         predicted.append(float(reward[inside].mean()))
-        f = np.column_stack([np.ones(inside.sum()), predictions[inside], reward[inside]])
-        rest = np.where(known, labels, 0.0)[inside] - reward[inside]
-        gap = _mean(rest, f, known[inside], chance[inside], np.ones(inside.sum()), own)
-        statistic += (gap.value / gap.error) ** 2 if gap.error > 0 else 0.0
+        statistic += _gap(labels[inside & known], reward[inside & known], chance[inside & known])
     return PoweredCalibration(np.array(predicted), tuple(found), float(chi2.sf(statistic, len(found))))

@@ -16,10 +16,10 @@ from simbench.training.restarts import TwoHeaded
 def unseen_rewards(log: FeedbackLog, folds: int = FOLDS, **parameters: Any) -> tuple[np.ndarray, np.ndarray]:
     """Predict, for every response, the reward and the chance that its user was satisfied, given the feedback.
 
-    The second is ``P(r* = 1 | x, z, r)``: clicked responses are good, as far as nobody misclicks, and a missing
-    click says the less the rarer users act. Both come from fits on the other folds, so that neither has seen
-    the response's label. They may be wrong, as where the log does not identify the reward: they sharpen an
-    estimate, and do not bias it.
+    The second is ``P(r* = 1 | x, z, r)``: clicked responses are good, as far as nobody misclicks, and a
+    missing click says the less the rarer users act. Both come from fits on the other folds, so that neither
+    has seen the response's label. They may be wrong, as where the log does not identify the reward: they
+    sharpen an estimate, and do not bias it.
 
     Parameters
     ----------
