@@ -17,6 +17,7 @@ from simbench.cli import (
     figure,
     finetune,
     fit,
+    label,
     pages,
     plan,
     repro,
@@ -37,7 +38,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         *(pages.report, figure.figure, figure.figures, repro.repro),
     ),
     OWN: (
-        *(fit.fit, score.score, diagnose.diagnose, plan.plan),
+        *(fit.fit, score.score, diagnose.diagnose, label.label, plan.plan),
         *(embed.embed, finetune.finetune, export.export),
     ),
 }

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from simbench.cli.log_options import FeaturesOption, LogOptions, say_left_out
+from simbench.cli.premises import PremiseOptions
 from simbench.cli.printable import print
 from simbench.errors import BadInput
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiagnoseOptions(LogOptions):
+class DiagnoseOptions(PremiseOptions, LogOptions):
     """Arguments of ``simbench diagnose``."""
 
     features: FeaturesOption
@@ -32,12 +33,15 @@ def diagnose(options: DiagnoseOptions) -> None:
     from simbench.reward.diagnosis.report import as_html, as_text
 
     estimator_with(**options.parameters())  # said before anything is read
+    options.check(options.labels)
     if options.report is not None and options.report.is_dir():
         raise BadInput(f"--report {options.report} is a folder: give the file to write, such as report.html.")
     user = read_log(options.table(), options.columns(options.features))
     say_left_out(options.features, user.left_out)
+    asked = options.read(user.table, user.log)
     found = examine(user.log, **options.parameters())
     print(as_text(found))
+    asked.answer(found.log, found, options.parameters())
     if options.report is not None:
         page = as_html(found, Path(options.log).name)
         write_whole(options.report, lambda to: to.write_text(page, encoding="utf-8"))

@@ -2,3 +2,6 @@
 
 DEFAULT_ESTIMATOR = "implicitrm"
 """The estimator that is fitted if none is named."""
+
+CLICK_ESTIMATOR = "naive"
+"""The estimator that predicts clicks themselves."""

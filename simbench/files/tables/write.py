@@ -50,8 +50,27 @@ def check_output(table: Table, name: str, out: str | Path, flag: str) -> None:
         raise BadInput(f"{flag} must be a name, got {name!r}.")
     if name in table:
         raise BadInput(f"{table.name} has a column {name!r} already: name the new one with {flag}.")
+    require_elsewhere(table, out, "--out")
+
+
+def require_elsewhere(table: Table, out: str | Path, flag: str) -> None:
+    """Refuse to write over what a table was read from.
+
+    Parameters
+    ----------
+    table : Table
+    out : str or Path
+        File to write.
+    flag : str
+        The option that names it, for the message.
+
+    Raises
+    ------
+    BadInput
+        If ``out`` is the file, or in the folder, that the table was read from.
+    """
     if _is_within(out, table.name):
-        raise BadInput(f"{out} is what the responses are read from: choose another --out.")
+        raise BadInput(f"{out} is what the responses are read from: choose another {flag}.")
 
 
 def write_with_column(table: Table, name: str, values: np.ndarray, out: str | Path) -> None:
