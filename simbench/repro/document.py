@@ -42,7 +42,8 @@ def render(reproduction: Reproduction) -> str:
     """
     findings, folder = reproduction.findings, reproduction.environment.get("figures", "")
     parts = [INTRODUCTION, "## What was found\n", *_groups(findings), *_figure(FIRST_FIGURE, folder)]
-    parts += ["## Verdicts\n", _overview(findings), READING.format(level=f"{reproduction.level:.0%}"), MAP]
+    parts += ["## Verdicts\n", _overview(findings), READING.format(level=f"{reproduction.level:.0%}")]
+    parts += ["## The paper, and where it is here\n", *_table(MAP)]
     parts += [_section(finding, folder) for finding in findings]
     parts += ["# Appendix\n", _made_with(reproduction)]
     parts += [_long_tables(finding) for finding in findings if any(table.long for table in finding.tables)]

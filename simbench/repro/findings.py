@@ -1,5 +1,4 @@
-"""A claim and what became of it: its verdict, the grounds, and tables, as ``paper_repro.json`` stores "
-"them."""
+"""A claim and what became of it: verdict, grounds and tables, as ``paper_repro.json`` stores them."""
 
 import re
 

@@ -1,14 +1,15 @@
-"""What the document says besides the claims: its introduction, the groups of claims, and the map of the "
-"paper."""
+"""What the document says besides the claims: introduction, groups of claims, map of the paper."""
+
+from simbench.repro.findings import Table
 
 INTRODUCTION = """\
 # The paper, reproduced and examined
 
-*ImplicitRM: Unbiased Reward Modeling from Implicit Preference Data for LLM alignment* (arXiv 2603.23184) claims
-that a reward model learned from clicks is unbiased if each response is stratified into four latent groups, and
-accurate on HelpSteer, UltraFeedback and PKU-SafeRLHF. Here every claim stands beside what tests it, what was
-measured, and a verdict by a rule in code. Written by `simbench repro` from results on disk; no number is typed.
-`simbench repro --check` reruns a small form of it and fails where they disagree.
+*ImplicitRM: Unbiased Reward Modeling from Implicit Preference Data for LLM alignment* (arXiv 2603.23184)
+claims that a reward model learned from clicks is unbiased if each response is stratified into four latent
+groups, and accurate on HelpSteer, UltraFeedback and PKU-SafeRLHF. Here every claim stands beside what tests
+it, what was measured, and a verdict by a rule in code. Written by `simbench repro` from results on disk; no
+number is typed. `simbench repro --check` reruns a small form of it and fails where they disagree.
 """
 
 GROUPS = {  # of claims, by their keys
@@ -29,30 +30,52 @@ CAPTIONS = {
 }
 
 READING = """\
-`a [b, c]` is a value with its {level} interval, over replicated logs unless a table says otherwise. Units: bias² and
-mean squared error are squared probabilities; MAE, RMSE and shifts are probabilities. *Holds under a condition*: in
-some of the places where the claim is judged, and in more of them than could be by luck (probability .05); the table
-of verdicts names them. Long tables stand in the appendix.
+`a [b, c]` is a value with its {level} interval, over replicated logs unless a table says otherwise. Units:
+bias² and mean squared error are squared probabilities; MAE, RMSE and shifts are probabilities. *Holds under
+a condition*: in some of the places where the claim is judged, and in more of them than could be by luck
+(probability .05); the table of verdicts names them. Long tables stand in the appendix.
 """
 
-MAP = """\
-## The paper, and where it is here
-
-Equations are numbered as the paper's reviews cite (6) and (7), and (5) and (8) by their order; the PDF was not at hand.
-
-| in the paper | what it is | code | claim, figure |
-|---|---|---|---|
-| Eq. (5) | loss over the four groups, preference part | `ImplicitRM.reward_loss` | 3 |
-| Eq. (6) | posteriors of the groups | `group_posteriors` | G; as printed: `ImplicitRMPrinted`, 3b |
-| Eq. (7) | loss of the verification (action) model | `ImplicitRM.auxiliary_loss` | M |
-| Eq. (8) | both parts, posteriors held fixed | `ImplicitRM.objective` | M |
-| Algorithm 1 | alternation of stratification and steps | `ImplicitRM`, `e_step="batch"` or `"epoch"` | 4, [identification](docs/img/identification.png) |
-| Theorem 3.2 | unbiased at the true posteriors | `simbench check implicitrm` | 3 |
-| main table | methods on three data sets | [twins-published.yaml](benchmarks/twins-published.yaml), [twins-honest.yaml](benchmarks/twins-honest.yaml) | 5, A, P, [comparison](docs/img/comparison.png) |
-| bias level | error against the strength of the bias | [bias-level.yaml](benchmarks/bias-level.yaml) | 2, [bias-variance](docs/img/bias-variance.png) |
-| learning rate | sensitivity | [learning-rate.yaml](benchmarks/learning-rate.yaml) | 6, 6b |
-| downstream table | safety of the policies | [downstream.yaml](benchmarks/downstream.yaml) | 8, P, [value-kl](docs/img/value-kl.png) |
-
-All classes are in [implicitrm.py](estimators/simbench_estimators/implicitrm.py). Algorithm 1 leaves out the
-verification model that Eq. (7) needs (reviews); here both are trained.
-"""
+BENCH, IMG = "benchmarks", "docs/img"
+MAP = Table(
+    title="Equations are numbered as the reviews of the paper cite (6) and (7), and (5) and (8) by their "
+    "order; "
+    "the PDF was not at hand",
+    columns=("in the paper", "what it is", "code", "claim, figure"),
+    rows=(
+        ("Eq. (5)", "loss over the groups, preference part", "`ImplicitRM.reward_loss`", "3"),
+        ("Eq. (6)", "posteriors of the groups", "`group_posteriors`", "G"),
+        ("Eq. (6) as printed", "the same, numerators misplaced", "`ImplicitRMPrinted`", "3b"),
+        ("Eq. (7)", "loss of the verification (action) model", "`ImplicitRM.auxiliary_loss`", "M"),
+        ("Eq. (8)", "both parts, posteriors held fixed", "`ImplicitRM.objective`", "M"),
+        (
+            "Algorithm 1",
+            "alternation of stratification and steps",
+            "`ImplicitRM`, `e_step` batch or epoch",
+            f"4, [identification]({IMG}/identification.png)",
+        ),
+        ("Theorem 3.2", "unbiased at the true posteriors", "`simbench check implicitrm`", "3"),
+        (
+            "main table",
+            "methods on three data sets",
+            f"[published]({BENCH}/twins-published.yaml), [honest]({BENCH}/twins-honest.yaml)",
+            f"5, A, P, [comparison]({IMG}/comparison.png)",
+        ),
+        (
+            "bias level",
+            "error against the strength of the bias",
+            f"[bias-level.yaml]({BENCH}/bias-level.yaml)",
+            f"2, [bias-variance]({IMG}/bias-variance.png)",
+        ),
+        ("learning rate", "sensitivity", f"[learning-rate.yaml]({BENCH}/learning-rate.yaml)", "6, 6b"),
+        (
+            "downstream table",
+            "safety of the policies",
+            f"[downstream.yaml]({BENCH}/downstream.yaml)",
+            f"8, P, [value-kl]({IMG}/value-kl.png)",
+        ),
+    ),
+    note="All classes are in [implicitrm.py](estimators/simbench_estimators/implicitrm.py). Algorithm 1 "
+    "leaves "
+    "out the verification model that Eq. (7) needs (reviews); here both are trained.",
+)

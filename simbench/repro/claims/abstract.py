@@ -1,5 +1,4 @@
-"""What else the abstract claims: four groups, likelihood maximisation, accuracy; and the paper's own "
-"scores."""
+"""What else the abstract claims: four groups, likelihood, accuracy; and the paper's own scores."""
 
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.claims.exact import exactly
