@@ -4,8 +4,8 @@
 2. Every verdict must be the one that follows from the stored values by the stored conditions, and the rerun
    must judge by the same conditions wherever both have one. So no verdict can be edited alone.
 3. A claim that enumeration decides must get the same verdict in the rerun, and an *exact* value must equal
-   the stored one to its last printed digit (or both must be rounding noise, below 1e-12). A claim that the
-   rerun could not test, because it ran some of the steps, is skipped.
+   the stored one to six digits, more than are printed (or both must be rounding noise, below 1e-12). A claim
+   that the rerun could not test, because it ran some of the steps, is skipped.
 4. A *statistical* value must lie within the prediction interval of the stored one. Both estimate the same
    quantity (the small form runs fewer replicates of fewer cells, at the same sizes), so that the difference
    of the means of R stored and r rerun replicates has standard error ``s √(1/R + 1/r)``, ``s`` the stored
@@ -30,6 +30,7 @@ from simbench.repro.verdicts import ClaimVerdict, Condition, decide
 
 ERROR_RATE = 1e-3  # of a false alarm in a whole check
 NOISE = 1e-12  # rounding of exact sums
+SAME = 1e-6  # relative difference of exact values up to which they are the same on any machine
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ def agree(stored: Quantity, rerun: Quantity, error_rate: float) -> bool:
         return True
     difference = abs(stored.value - rerun.value)
     if stored.kind == "exact":
-        return difference <= _last_digit(stored) or max(abs(stored.value), abs(rerun.value)) < NOISE
+        size = max(abs(stored.value), abs(rerun.value))
+        return difference <= SAME * size or size < NOISE
     if stored.error is None or stored.n < 2 or rerun.n < 1:
         raise ValueError(f"a statistical value without an error cannot be compared: {stored!r}")
     spread = stored.error * math.sqrt(stored.n)

@@ -141,14 +141,13 @@ def own_scores(evidence: Evidence) -> Judgement:
         "that "
         "a score may have a smaller one than γ itself.",
     )
+    below = sum(PAPER_MAE[line[0].partition(":")[2]] < quantities[line[4][1:-1]].value for line in lines)
     because = (
-        "The paper's scores are known here from a list of others' and from its reviews. Twins cannot reach "
-        "them: "
-        "they are matched to the *AUROC* that the public code reaches, and a twin's preferences are drawn, "
-        "so "
-        "that a score as small as the paper's would have to guess the draws of the data set. The safety "
-        "results "
-        "need an 8B policy, its training, and three benchmarks with judges; what a biased reward does to a "
-        "policy is claim 8."
+        "The paper's scores are known here second hand, from a list of others' and from reviews. On "
+        f"{below} of {len(lines)} twins and protocols the paper's MAE lies below that of the *true reward* "
+        "taken as a probability: whoever reaches it there must decide harder than the truth does, and no "
+        "calibrated reward can. Twins are matched to the AUROC that the public code reaches, and not to the "
+        "paper's data. The safety results need an 8B policy, its training, and three benchmarks with judges; "
+        "what a biased reward does to a policy is claim 8."
     )
     return Judgement((), because, quantities, (table,))

@@ -89,7 +89,8 @@ def sharp_fall(evidence: Evidence) -> Judgement:
         quantities[f"fall {protocol}"] = mean_of(edge - bad, evidence.level)
         places.append(Place(name=f"stopping: {protocol}", conditions=(above(f"fall {protocol}", SHARP),)))
         texts.append(
-            f"{protocol}: R² falls by {{fall {protocol}}}, to {{r2 {CLAIMED_BAD:g} {protocol}}} at "
+            f"{protocol}: R² falls by {{fall {protocol}}} (negative: it rises), to "
+            f"{{r2 {CLAIMED_BAD:g} {protocol}}} at "
             f"{CLAIMED_BAD:g}"
         )
     if not any(key.startswith(f"r2 {CLAIMED_BAD:g} ") for key in quantities):

@@ -60,7 +60,7 @@ def _available(evidence: Evidence) -> list[tuple[str, Scores]]:
     found = []
     for step in STEPS:
         try:
-            found.append((step, evidence.replicates(step)))
+            found.append((step, evidence.replicates(step).told_apart()))
         except NotMeasured:
             continue
     return found

@@ -24,13 +24,11 @@ def comparisons(evidence: Evidence) -> list[tuple[str, str, Scores]]:
     found = []
     for step in STEPS:
         try:
-            scores = evidence.replicates(step)
+            scores = evidence.replicates(step).told_apart()
         except NotMeasured:
             continue
         for protocol in scores.distinct("protocol"):
             table = as_methods(scores.where(protocol=protocol).table, protocol)
-            labelled = table.knows.str.contains("labels (", regex=False)
-            table = table.assign(estimator=table.estimator + labelled.map({True: ", labels", False: ""}))
             named = Scores(table, step)
             found += [(protocol, world, named.where(world=world)) for world in named.distinct("world")]
     if not found:
