@@ -111,16 +111,17 @@ def accurate(evidence: Evidence) -> Judgement:
 def own_scores(evidence: Evidence) -> Judgement:
     """Put the paper's MAE beside ours, that of the true reward, and the least that is possible on a twin."""
     quantities: dict[str, Quantity] = {}
-    lines = []
+    lines, truths = [], []
     for protocol, world, scores in comparisons(evidence):
         data = world.partition(":")[2]
         if data not in PAPER_MAE or not scores.has(OURS):
             continue
-        at = f"{world} {protocol}"
+        at, truth = f"{world} {protocol}", float(scores.of(OURS, "mae_of_truth")[0])
+        truths.append((data, truth))
         quantities |= {
             f"paper {at}": exact(PAPER_MAE[data], digits=3),
             f"ours {at}": mean_of(scores.of(OURS, "mae"), evidence.level),
-            f"truth {at}": exact(float(scores.of(OURS, "mae_of_truth")[0]), digits=3),
+            f"truth {at}": exact(truth, digits=3),
             f"least {at}": exact(float(scores.of(OURS, "mae_least")[0]), digits=3),
         }
         lines.append((world, protocol, *(f"{{{name} {at}}}" for name in ("paper", "ours", "truth", "least"))))
@@ -141,7 +142,7 @@ def own_scores(evidence: Evidence) -> Judgement:
         "that "
         "a score may have a smaller one than γ itself.",
     )
-    below = sum(PAPER_MAE[line[0].partition(":")[2]] < quantities[line[4][1:-1]].value for line in lines)
+    below = sum(PAPER_MAE[data] < truth for data, truth in truths)
     because = (
         "The paper's scores are known here second hand, from a list of others' and from reviews. On "
         f"{below} of {len(lines)} twins and protocols the paper's MAE lies below that of the *true reward* "
