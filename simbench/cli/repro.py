@@ -14,10 +14,12 @@ from simbench.errors import BadInput
 
 if TYPE_CHECKING:
     from simbench.repro.real import RealData
+    from simbench.repro.run import Form
     from simbench.repro.steps import Step
 
 DOCUMENT = "paper_repro.md"
 VALUES = "paper_repro.json"
+FIGURES = "docs/img"  # seen from the document of the repository
 
 
 class Data(StrEnum):
@@ -33,12 +35,23 @@ class ReproOptions:
 
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the results (default: results/repro, or results/repro-quick)."),
+        typer.Option(
+            help="Folder of the results (default: results/repro; of another form, results/repro-quick or "
+            "results/repro-full)."
+        ),
     ] = None
     quick: Annotated[
         bool,
         typer.Option(
             "--quick", help="Run a small form: part of the cells, fewer replicates (default: the whole)."
+        ),
+    ] = False
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Run the published protocol at the published sizes: many hours (default: as near as half an "
+            "hour allows).",
         ),
     ] = False
     check: Annotated[
@@ -81,6 +94,17 @@ class ReproOptions:
         int, typer.Option(help="How many processes work at a time; they share the cores.", min=1)
     ] = 1
 
+    def form(self) -> "Form":
+        """How much is run; one of --quick, --full and --check at most."""
+        from simbench.repro.run import Form
+
+        given = [name for name in ("quick", "full", "check") if getattr(self, name)]
+        if "full" in given and len(given) > 1:
+            raise BadInput(
+                f"--full and --{next(n for n in given if n != 'full')} exclude each other: give one."
+            )
+        return Form.full if self.full else Form.quick if self.quick else Form.default
+
     def real_data(self) -> "RealData | None":
         """Where the real data is; None if the comparison runs on twins."""
         from simbench.repro.real import RealData
@@ -100,6 +124,7 @@ def repro(options: ReproOptions) -> None:
     """
     from simbench.repro.steps import chosen
 
+    options.form()
     steps = chosen(options.only)
     if options.check:
         _check(options, steps)
@@ -112,21 +137,22 @@ def _reproduce(options: ReproOptions, steps: "list[Step]") -> None:
     from simbench.cli.progress import CellProgress
     from simbench.repro import reproduce
     from simbench.repro.document import write
-    from simbench.repro.run import Run
+    from simbench.repro.run import Form, Run
     from simbench.repro.steps import STEPS
     from simbench.study import library
 
-    form = "-quick" if options.quick else ""
-    out = options.out or Path("results") / f"repro{form}"
-    is_whole = not options.quick and len(steps) == len(STEPS) and options.data is Data.twin
+    form = options.form()
+    suffix = "" if form is Form.default else f"-{form}"
+    out = options.out or Path("results") / f"repro{suffix}"
+    is_whole = form is Form.default and len(steps) == len(STEPS) and options.data is Data.twin
     belongs_to_repository = is_whole and library.checkout() is not None
     document, values = _places(options.document, None if belongs_to_repository else out)
     if out.exists() and not out.is_dir():
         raise BadInput(f"--out {out} is a file: choose a folder.")
     with CellProgress() as progress:
-        run = Run(out, options.quick, options.jobs, options.real_data(), progress, progress.phase)
+        run = Run(out, form, options.jobs, options.real_data(), progress, progress.phase)
         reproduce.measure(run, steps, _tell)
-    found = reproduce.reproduction(run)
+    found = reproduce.reproduction(run, FIGURES if belongs_to_repository else "")
     write(found, document, values)
     for finding in found.findings:
         print(f"{finding.key:>3}  {finding.verdict:<30}  {finding.claim}")
@@ -142,7 +168,7 @@ def _check(options: ReproOptions, steps: "list[Step]") -> None:
     """Rerun the small form in a folder of its own, and exit with 1 where it disagrees with the document."""
     from simbench.cli.progress import CellProgress
     from simbench.repro import reproduce
-    from simbench.repro.run import Run
+    from simbench.repro.run import Form, Run
 
     if options.data is not Data.twin:
         raise BadInput("--check reruns the document that comes with simbench, which is on --data twin.")
@@ -150,7 +176,7 @@ def _check(options: ReproOptions, steps: "list[Step]") -> None:
     out = options.out or reproduce.scratch()
     try:
         with CellProgress() as progress:
-            run = Run(out, True, options.jobs, None, progress, progress.phase)
+            run = Run(out, Form.quick, options.jobs, None, progress, progress.phase)
             outcome = reproduce.rerun_and_compare(document, values, run, steps, _tell)
     finally:
         if options.out is None:

@@ -8,22 +8,9 @@ from pydantic import BaseModel, ValidationError
 
 from simbench.errors import BadInput
 from simbench.files.write import write_json, write_whole
-from simbench.repro.quantities import SLOT, ClaimVerdict, Finding, Table
-
-INTRODUCTION = """\
-# The paper, reproduced and examined
-
-Claims of *ImplicitRM: Unbiased Reward Modeling from Implicit Preference Data for LLM alignment* (arXiv
-2603.23184), and claims about it: what tests each, what was measured, and a verdict by a rule in code. Written
-by `simbench repro` from results on disk; no number is typed. `simbench repro --check` reruns a small form of
-it and fails where they disagree.
-"""
-
-READING = """\
-`a [b, c]` is a value with its {level} interval, over replicated logs unless a table says otherwise. Verdicts:
-*holds*, *holds under a condition*, *does not hold*, *could not be tested here*; the rule stands with each
-claim. Units: bias² and mean squared error are squared probabilities; MAE, RMSE and shifts are probabilities.
-"""
+from simbench.repro.findings import SLOT, Finding, Table
+from simbench.repro.outline import CAPTIONS, FIRST_FIGURE, GROUPS, INTRODUCTION, MAP, READING
+from simbench.repro.verdicts import ClaimVerdict
 
 
 class Reproduction(BaseModel, frozen=True, extra="forbid"):
@@ -32,7 +19,8 @@ class Reproduction(BaseModel, frozen=True, extra="forbid"):
     Parameters
     ----------
     environment : dict of str
-        Versions, form (``full`` or ``quick``), data (``twin`` or ``hub``), steps and the seconds they took.
+        Versions, form (``quick``, ``default`` or ``full``), data (``twin`` or ``hub``), steps and the seconds
+        they took; under ``figures`` the folder of the figures, seen from the document, or nothing.
     level : float
         Coverage of the intervals.
     findings : tuple of Finding
@@ -52,10 +40,37 @@ def render(reproduction: Reproduction) -> str:
     KeyError
         If a text has a slot that no quantity fills.
     """
-    parts = [INTRODUCTION, _made_with(reproduction), READING.format(level=f"{reproduction.level:.0%}")]
-    parts += ["## Verdicts\n", _overview(reproduction.findings)]
-    parts += [_section(finding) for finding in reproduction.findings]
+    findings, folder = reproduction.findings, reproduction.environment.get("figures", "")
+    parts = [INTRODUCTION, "## What was found\n", *_groups(findings), *_figure(FIRST_FIGURE, folder)]
+    parts += ["## Verdicts\n", _overview(findings), READING.format(level=f"{reproduction.level:.0%}")]
+    parts += ["## The paper, and where it is here\n", *_table(MAP)]
+    parts += [_section(finding, folder) for finding in findings]
+    parts += ["# Appendix\n", _made_with(reproduction)]
+    parts += [_long_tables(finding) for finding in findings if any(table.long for table in finding.tables)]
     return "\n".join(parts)
+
+
+def _groups(findings: tuple[Finding, ...]) -> list[str]:
+    """One line a group of claims: which hold, and which do not."""
+    lines = []
+    for title, keys in GROUPS.items():
+        here = [finding for finding in findings if finding.key in keys]
+        parts = []
+        for verdict in ClaimVerdict:
+            found = [
+                f"[{finding.key}](#claim-{finding.key})" for finding in here if finding.verdict is verdict
+            ]
+            parts += [f"{', '.join(found)} **{_plural(verdict, len(found))}**"] if found else []
+        lines += [f"* {title}: {'; '.join(parts)}."] if parts else []
+    return [*lines, ""]
+
+
+def _plural(verdict: ClaimVerdict, count: int) -> str:
+    return str(verdict) if count == 1 else verdict.replace("holds", "hold").replace("does", "do")
+
+
+def _figure(name: str, folder: str) -> list[str]:
+    return [f"![{CAPTIONS[name]}]({folder}/{name})", ""] if name and folder else []
 
 
 def _made_with(reproduction: Reproduction) -> str:
@@ -75,23 +90,43 @@ def _made_with(reproduction: Reproduction) -> str:
 
 def _overview(findings: tuple[Finding, ...]) -> str:
     lines = ["| | claim | verdict |", "|---|---|---|"]
-    lines += [f"| {finding.key} | {finding.claim} | **{finding.verdict}** |" for finding in findings]
+    for finding in findings:
+        named = f": {finding.condition}" if finding.condition else ""
+        lines.append(
+            f"| [{finding.key}](#claim-{finding.key}) | {finding.claim} | **{finding.verdict}**{named} |"
+        )
     return "\n".join([*lines, ""])
 
 
-def _section(finding: Finding) -> str:
-    """The section of one claim: what is claimed, the command, the verdict and why, tables."""
+def _section(finding: Finding, folder: str) -> str:
+    """The section of one claim: what is claimed, the verdict and why, the command, figure, short tables."""
+    named = f" ({finding.condition})" if finding.condition else ""
     lines = [
+        f'<a id="claim-{finding.key}"></a>',
+        "",
         f"## {finding.key}. {finding.claim}",
         "",
-        f"**Verdict: {finding.verdict}.** {finding.because}",
+        f"**Verdict: {finding.verdict}**{named}. {finding.because}",
         "",
     ]
     if finding.verdict is not ClaimVerdict.untested:
         lines += [f"*Rule.* {finding.rule}", ""]
     lines += [f"*Command.* `{finding.command}`", ""]
+    if finding.figure != FIRST_FIGURE:
+        lines += _figure(finding.figure, folder)
     for table in finding.tables:
-        lines += _table(table)
+        if not table.long:
+            lines += _table(table)
+    if any(table.long for table in finding.tables):
+        lines += [f"[All numbers](#tables-{finding.key})", ""]
+    return finding.fill("\n".join(lines))
+
+
+def _long_tables(finding: Finding) -> str:
+    lines = [f'<a id="tables-{finding.key}"></a>', "", f"## Tables of claim {finding.key}", ""]
+    for table in finding.tables:
+        if table.long:
+            lines += _table(table)
     return finding.fill("\n".join(lines))
 
 

@@ -24,12 +24,12 @@ POLICIES = (*(f"KL {kl:g}" for kl in KLS), *(f"best of {n}" for n in NS))
 
 def describe(run: Run) -> dict[str, Any]:
     """Return the settings that decide the results of the step."""
-    return {"study": FILE.config(run.quick).model_dump(mode="json"), "policies": POLICIES}
+    return {"study": FILE.config(run.form).model_dump(mode="json"), "policies": POLICIES}
 
 
 def measure(run: Run, folder: Path) -> None:
     """Run the study, and measure value against KL and the value of chosen policies in every replicate."""
-    measurements.run_study(FILE.config(run.quick), folder, run)
+    measurements.run_study(FILE.config(run.form), folder, run)
     scores = pd.read_parquet(folder / replicates.FILE)
     values = [_values(found) for cells in situations(folder) for found in cells]
     replicates.write(folder / replicates.FILE, pd.concat([scores, *values], ignore_index=True))

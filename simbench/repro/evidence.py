@@ -99,6 +99,12 @@ class Scores:
     def __init__(self, table: pd.DataFrame, step: str):
         self.table, self.step = table, step
 
+    def told_apart(self) -> "Scores":
+        """Return the scores with what ran with a few labels named apart, as ``implicitrm, labels``."""
+        labelled = self.table.knows.str.contains("labels (", regex=False)
+        names = self.table.estimator + labelled.map({True: ", labels", False: ""})
+        return Scores(self.table.assign(estimator=names), self.step)
+
     def where(self, **fixed: object) -> "Scores":
         """Return the rows whose columns have these values."""
         keep = np.ones(len(self.table), dtype=bool)

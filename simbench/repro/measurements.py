@@ -5,31 +5,22 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from simbench.errors import BadInput
-from simbench.estimator.registry import find
 from simbench.repro import replicates
+from simbench.repro.identities import IDENTITIES_OF, POINTS
 from simbench.repro.run import Run
-from simbench.score.risk import (
-    CASES,
-    EXACT,
-    Probe,
-    expected_loss,
-    ideal_loss,
-    situation,
-)
+from simbench.score.risk import EXACT
 from simbench.score.risk_table import collect
 from simbench.study import library
 from simbench.study.config import StudyConfig
 from simbench.study.executors.local import Local
 from simbench.study.run import run
 from simbench.study.table import write_table
-from simbench.training.losses import loss_negative, loss_positive
 
 IDENTITIES = "identities.parquet"
 THROUGHPUT = "throughput.parquet"
-POINTS = 4096  # of each case
+IDENTITY_NAMES = tuple(IDENTITIES_OF)
 
 
 def run_study(config: StudyConfig, folder: Path, run_: Run) -> None:
@@ -38,20 +29,12 @@ def run_study(config: StudyConfig, folder: Path, run_: Run) -> None:
     replicates.write(folder / replicates.FILE, replicates.collect(config, folder))
 
 
-def measure_risk(folder: Path, names: list[str] | None) -> None:
-    """Write the verdicts of ``simbench check`` on the risks, and the errors of the paper's formula.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to write.
-    names : list of str or None
-        Estimators to check; None for all.
-    """
-    verdicts = pd.DataFrame([vars(verdict) for verdict, _ in collect(names, 0)])
-    cases = [case for case in CASES if case not in ("misclicks", "imputation right", "true posteriors")]
+def measure_risk(folder: Path) -> None:
+    """Write the verdicts of ``simbench check`` on the risks, and the errors of the paper's formulae."""
+    verdicts = pd.DataFrame([vars(verdict) for verdict, _ in collect(None, 0)])
     rows = [
-        {"identity": "naive bias", "case": case, "points": POINTS, "error": naive_bias_error(case)}
+        {"identity": name, "case": case, "points": POINTS, "error": error(case)}
+        for name, (error, cases) in IDENTITIES_OF.items()
         for case in cases
     ]
     replicates.write(folder / IDENTITIES, pd.DataFrame(rows).assign(tolerance=EXACT))
@@ -76,16 +59,3 @@ def measure_throughput(folder: Path, quick: bool) -> None:
     if finished.returncode != 0:
         raise BadInput(f"{command[1]} failed: {finished.stderr.strip().splitlines()[-1]}.")
     write_table(folder / "results.parquet", pd.read_parquet(folder / THROUGHPUT))
-
-
-def naive_bias_error(case: str) -> float:
-    """Return the largest deviation of naive's exact bias from ``γ(1-α)[ℓ(h,0) - ℓ(h,1)]``."""
-    at = situation(case, n=POINTS)
-    bias = expected_loss(find("naive")(), at, case) - ideal_loss(at.hypothesis, at.reward)
-    return float((bias - stated_naive_bias(at)).abs().max())
-
-
-def stated_naive_bias(at: Probe) -> torch.Tensor:
-    """Return the bias as the paper states it, one value per sample."""
-    gap = loss_negative(at.hypothesis) - loss_positive(at.hypothesis)
-    return at.reward * (1 - at.propensity) * gap

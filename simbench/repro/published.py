@@ -1,9 +1,10 @@
 """Numbers that the public code around ImplicitRM committed, and what its methods are called here.
 
-``published.csv``: R², MAE, RMSE and AUROC on clean test labels, one seed each, of the repository
-``yhc-666/Causal-RM`` (commits 632d3f9 of 2026-01-03 and baddcd3 of 2026-01-07, ``results/cache``), at κ = .2
-and an action rate of .2. Of each method and data set the later commit counts. None of the numbers are
-ImplicitRM's.
+R², MAE, RMSE and AUROC on clean test labels, one seed each, of the repository ``yhc-666/Causal-RM``. None of
+the numbers are ImplicitRM's. ``published.csv``: a sweep with one setting a method (commits 632d3f9 of
+2026-01-03 and baddcd3 of 2026-01-07, ``results/cache``), at κ = .2 and an action rate of .2; of each method
+and data set the later commit counts. ``published_tuned.csv``: the best of a search by *test* metrics at
+κ = .5 (commit a8706d6, ``analyze/optuna_results_summary.ipynb``).
 """
 
 from functools import cache
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
+TABLES = {"sweep": "one setting, κ .2", "tuned": "tuned on the test set, κ .5"}
+FILES = {"sweep": "published.csv", "tuned": "published_tuned.csv"}
 DATA_SETS = {"hs": "helpsteer", "saferlhf": "saferlhf"}  # of the twins and real worlds, behind the colon
 
 # Methods of the public code: the estimator that has its form, and the one that has the form of its source.
@@ -39,18 +42,18 @@ NO_BASELINES = ("pu_naive", "wmf", "ome_ips", "ome_dr")  # in the public code's 
 
 
 @cache
-def published_numbers() -> pd.DataFrame:
-    """Return the public numbers, with columns ``data, method, r2, mae, rmse, auroc, commit``."""
-    return pd.read_csv(Path(__file__).with_name("published.csv"), dtype={"commit": str})
+def published_numbers(table: str = "sweep") -> pd.DataFrame:
+    """Return one of :data:`TABLES`, with columns ``data, method, r2, mae, rmse, auroc, commit``."""
+    return pd.read_csv(Path(__file__).with_name(FILES[table]), dtype={"commit": str})
 
 
 def as_methods(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
     """Return the scores of a protocol with estimators named by method; the others keep their names.
 
-    Under the published protocol, the published form of a method stands for it if it was run, and its other
-    form is left out; under every other protocol it is the other way round.
+    Under the published protocol, at whatever rates, the published form of a method stands for it if it was
+    run, and its other form is left out; under every other protocol it is the other way round.
     """
-    there, preferred = set(table.estimator), 0 if protocol == "published" else 1
+    there, preferred = set(table.estimator), 0 if protocol.startswith("published") else 1
     names, left_out = {}, set()
     for method, forms in METHODS.items():
         first, second = forms[preferred], forms[1 - preferred]

@@ -1,16 +1,12 @@
-"""What a claim rests on: measured values with their intervals, tables of them, and a verdict."""
+"""What a claim rests on: measured values with their intervals."""
 
 import math
 import re
-from collections.abc import Sequence
-from enum import StrEnum
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, model_validator
 from scipy.stats import t as student
-
-SLOT = re.compile(r"\{([^{}]+)\}")
 
 
 class Quantity(BaseModel, frozen=True, extra="forbid"):
@@ -126,86 +122,3 @@ def ratio_of(
 def exact(value: float, digits: int = -2) -> Quantity:
     """Return a value without sampling error as a quantity."""
     return Quantity(value=value, kind="exact", digits=digits)
-
-
-class ClaimVerdict(StrEnum):
-    """The verdict on a claim, decided by a rule in code."""
-
-    holds = "holds"
-    condition = "holds under a condition"
-    fails = "does not hold"
-    untested = "could not be tested here"
-
-
-class Table(BaseModel, frozen=True, extra="forbid"):
-    """A table of a finding; cells are texts with slots, and every row has one cell per column."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-
-    @model_validator(mode="after")
-    def _rows_fit(self) -> "Table":
-        if any(len(row) != len(self.columns) for row in self.rows):
-            raise ValueError(f"a row of {self.title!r} does not fit its columns")
-        return self
-
-
-class Finding(BaseModel, frozen=True, extra="forbid"):
-    """A claim and what became of it; texts hold slots ``{key}`` for the quantities.
-
-    Parameters
-    ----------
-    key : str
-        Short and stable: ``"1"``, ``"3b"``.
-    claim : str
-        What is claimed, and by whom.
-    command : str
-        The command that measures it.
-    verdict : ClaimVerdict
-        What the rule decided.
-    because : str
-        The grounds of the verdict; if it is untested, the reason.
-    rule : str
-        How the verdict is decided, in words.
-    is_exact : bool
-        Whether a rerun must get the same verdict.
-    quantities : dict of Quantity
-        The measured values, by the key of their slots.
-    tables : tuple of Table
-        Tables to be printed below.
-    """
-
-    key: str
-    claim: str
-    command: str
-    verdict: ClaimVerdict
-    because: str
-    rule: str = ""
-    is_exact: bool = False
-    quantities: dict[str, Quantity] = Field(default_factory=dict)
-    tables: tuple[Table, ...] = ()
-
-    def fill(self, text: str) -> str:
-        """Return the text with every slot filled.
-
-        Raises
-        ------
-        KeyError
-            If a slot names no quantity of this finding.
-        """
-        return SLOT.sub(lambda slot: str(self.quantities[slot[1]]), text)
-
-
-def by_share(holding: Sequence[bool]) -> ClaimVerdict:
-    """Return the verdict of a claim that was judged in several places.
-
-    It holds if it holds in all of them, under a condition if in some, and not if in none; without places it
-    is untested.
-    """
-    if not holding:
-        return ClaimVerdict.untested
-    if all(holding):
-        return ClaimVerdict.holds
-    return ClaimVerdict.condition if any(holding) else ClaimVerdict.fails

@@ -37,7 +37,8 @@ def scores(predictions: np.ndarray, reward: np.ndarray, ranks_only: bool = False
         ``auroc``; ``r2``, ``mae``, ``rmse`` against the preference r* (:mod:`simbench.score.labels`);
         ``mse`` and ``bias2`` against γ (squared probability); ``shift`` (mean γ̂ less mean γ);
         ``r2_recalibrated``: R² after the best monotone map of γ̂, which only the truth can give; it shows
-        what the ranking alone is worth.
+        what the ranking alone is worth. ``mae_of_truth`` is the MAE of γ itself, and ``mae_least`` the least
+        that any prediction can have: hard decisions have it.
     """
     p = np.asarray(predictions, dtype=float)
     values = {"auroc": expected_auroc(p, reward)}
@@ -52,6 +53,8 @@ def scores(predictions: np.ndarray, reward: np.ndarray, ranks_only: bool = False
         "rmse": np.sqrt(expected_brier(p, reward)),
         "mae": expected_mae(p, reward),
         "shift": p.mean(1) - reward.mean(),
+        "mae_of_truth": np.full(len(p), expected_mae(reward[None], reward)[0]),
+        "mae_least": np.full(len(p), np.minimum(reward, 1 - reward).mean()),
     }
 
 

@@ -32,10 +32,19 @@ def measure(run: Run, steps: Sequence[Step], tell: Callable[[str], None]) -> Non
             tell(f"{step.name}: finished before")
 
 
-def reproduction(run: Run) -> Reproduction:
-    """Judge every claim on the finished steps of a folder."""
+def reproduction(run: Run, figures: str = "") -> Reproduction:
+    """Judge every claim on the finished steps of a folder.
+
+    Parameters
+    ----------
+    run : Run
+    figures : str
+        Folder of the figures, as the document refers to it; empty if it shows none.
+    """
     return Reproduction(
-        environment=_environment(run), level=LEVEL, findings=tuple(findings(Evidence(run.out, LEVEL)))
+        environment=_environment(run) | {"figures": figures},
+        level=LEVEL,
+        findings=tuple(findings(Evidence(run.out, LEVEL))),
     )
 
 
@@ -47,7 +56,7 @@ def _environment(run: Run) -> dict[str, Any]:
         "torch": version("torch"),
         "python": platform.python_version(),
         "machine": f"{os.cpu_count()} cores ({platform.machine()})",
-        "form": "quick" if run.quick else "full",
+        "form": str(run.form),
         "data": run.data,
         "seconds": {name: _seconds(run, evidence.table(name), name) for name in done},
     }
@@ -101,7 +110,7 @@ def rerun_and_compare(
         raise BadInput(f"{document} cannot be read ({error.strerror}): run simbench repro first.") from error
     except UnicodeDecodeError as error:
         raise BadInput(f"{document} is no text in UTF-8: run simbench repro first.") from error
-    wrong = check.compare_document(text, stored)
+    wrong = [*check.compare_document(text, stored), *check.compare_verdicts(stored)]
     measure(run, steps, tell)
     outcome = check.compare(stored, reproduction(run))
     return check.Comparison(outcome.compared, outcome.stored, (*wrong, *outcome.disagreements))

@@ -12,9 +12,9 @@ from simbench._compat import VERSION
 from simbench.errors import BadInput
 from simbench.files.json_file import read_mapping
 from simbench.files.write import write_json
-from simbench.repro import downstream, learning_rate, measurements
+from simbench.repro import downstream, learning_rate, measurements, rates
 from simbench.repro.run import FINISHED, REMEDY, Run
-from simbench.repro.studies import StudyFile
+from simbench.repro.studies import StudyFile, twins_of
 from simbench.study.config import StudyConfig
 
 
@@ -84,9 +84,7 @@ def study(name: str, title: str, file: str, *, quick: dict[str, Any]) -> Step:
     described = StudyFile(file, quick)
 
     def config(run: Run) -> StudyConfig:
-        whole = described.config(run.quick)
-        is_of_twins = all(world.reward.kind == "ratings" for world in whole.worlds)
-        return run.real.study(whole) if run.real is not None and is_of_twins else whole
+        return twins_of(run, described)
 
     return Step(
         name,
@@ -96,23 +94,22 @@ def study(name: str, title: str, file: str, *, quick: dict[str, Any]) -> Step:
     )
 
 
-QUICK_RISKS = ["naive", "ips", "upu", "implicitrm", "implicitrm@printed"]
 FEW = 8  # replicates of the small form: one block of stacked networks, so that fewer would cost the same
+FEWER = 2  # where the network is wide, and a block holds one
 
 STEPS: tuple[Step, ...] = (
     Step(
         "risk",
         "exact bias of every risk",
-        lambda run, folder: measurements.measure_risk(folder, QUICK_RISKS if run.quick else None),
-        lambda run: QUICK_RISKS if run.quick else "all",
+        lambda run, folder: measurements.measure_risk(folder),
+        lambda run: ["all", measurements.IDENTITY_NAMES],
     ),
     study(
         "bias-level",
         "bias and variance against the bias level",
         "bias-level.yaml",
         quick={
-            "bias_levels": [0, 2],
-            "estimators": ["oracle", "naive", "naive-sqrt", "upu", "implicitrm", "implicitrm@printed"],
+            "bias_levels": [0, 2],  # every estimator, so that a wrong loss of any family shows
             "replicates": FEW,
         },
     ),
@@ -150,16 +147,11 @@ STEPS: tuple[Step, ...] = (
         learning_rate.measure,
         learning_rate.describe,
     ),
-    study(
+    Step(
         "twins-published",
         "the twins under the published protocol",
-        "twins-published.yaml",
-        quick={
-            "worlds": [{"preset": "twin:helpsteer", "n_features": 64}],
-            "estimators": ["naive", "naive-sqrt", "balanced-naive", "ips@published", "implicitrm"],
-            "protocols": ["published"],
-            "replicates": FEW,
-        },
+        rates.measure,
+        rates.describe,
     ),
     study(
         "twins-honest",
@@ -167,8 +159,8 @@ STEPS: tuple[Step, ...] = (
         "twins-honest.yaml",
         quick={
             "worlds": [{"preset": "twin:helpsteer", "n_features": 64}],
-            "estimators": ["naive", "naive-sqrt", "ips", "implicitrm"],
-            "replicates": FEW,
+            "estimators": ["naive", "naive-sqrt", "ips", "recrec", "implicitrm"],
+            "replicates": 4,
         },
     ),
     study(
@@ -176,10 +168,10 @@ STEPS: tuple[Step, ...] = (
         "what each leak is worth",
         "leaks.yaml",
         quick={
-            "worlds": [{"preset": "twin:helpsteer", "n_features": 32}],
+            "worlds": [{"preset": "twin:helpsteer"}],
             "estimators": ["naive", "implicitrm"],
             "protocols": ["published", "off: oracle stopping", "off: all"],
-            "replicates": FEW,
+            "replicates": FEWER,
         },
     ),
     Step("downstream", "policies on the fitted rewards", downstream.measure, downstream.describe),

@@ -19,7 +19,7 @@ def written(monkeypatch):
         findings = ()
 
     monkeypatch.setattr(reproduce, "measure", lambda run, steps, tell: None)
-    monkeypatch.setattr(reproduce, "reproduction", lambda run: Nothing)
+    monkeypatch.setattr(reproduce, "reproduction", lambda run, figures: Nothing)
     monkeypatch.setattr(reproduce, "failed_cells", lambda run: [])
     monkeypatch.setattr(document, "write", lambda found, *paths: places.append(paths))
     return places
@@ -51,3 +51,32 @@ def test_a_check_without_a_repository_reads_the_document_of_the_wheel(simbench, 
     (tmp_path / "simbench" / "studies").mkdir(parents=True)
     _, said = simbench("repro", "--check", "--only", "risk", code=2)
     assert f"{tmp_path}/simbench/studies/paper_repro.json cannot be read" in said
+
+
+def test_the_forms_have_folders_of_their_own_and_exclude_each_other(written, simbench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    forms = []
+    monkeypatch.setattr(reproduce, "measure", lambda run, steps, tell: forms.append((run.form, str(run.out))))
+    for flags in ({}, {"quick": True}, {"full": True}):
+        _reproduce(ReproOptions(**flags), list(STEPS))
+    assert forms == [
+        ("default", "results/repro"),
+        ("quick", "results/repro-quick"),
+        ("full", "results/repro-full"),
+    ]
+    _, said = simbench("repro", "--full", "--quick", code=2)
+    assert "--full and --quick exclude each other" in said
+    _, said = simbench("repro", "--full", "--check", code=2)
+    assert "--full and --check exclude each other" in said
+
+
+def test_figures_are_shown_where_the_document_lies_beside_them(written, tmp_path, monkeypatch):
+    asked = []
+
+    class Nothing:
+        findings = ()
+
+    monkeypatch.setattr(reproduce, "reproduction", lambda run, figures: asked.append(figures) or Nothing)
+    _reproduce(ReproOptions(out=tmp_path), list(STEPS))
+    _reproduce(ReproOptions(out=tmp_path, quick=True), list(STEPS))
+    assert asked == ["docs/img", ""]

@@ -165,3 +165,12 @@ def test_results_that_cannot_be_drawn_are_one_sentence(tmp_path):
     run(StudyConfig(sizes=(100,), replicates=2, estimators=("naive",)), tmp_path / "OUT")
     with pytest.raises(BadInput, match=r"'mine' cannot be drawn from the results in .*OUT \(\w+Error"):
         find(str(tmp_path / "mine.py")).draw(tmp_path / "OUT")
+
+
+def test_what_ran_with_a_few_labels_has_a_row_of_its_own(table_of):
+    table = table_of("comparison")
+    honest = table[table.protocol == "honest"]
+    told = honest[honest.estimator == honest.estimator.iloc[0]].assign(knows="labels (0.05)")
+    axis = comparison.draw(pd.concat([table, told])).axes[0]
+    names = [label.get_text() for label in axis.get_yticklabels()]
+    assert f"{honest.estimator.iloc[0]}, labels" in names and honest.estimator.iloc[0] in names

@@ -1,6 +1,7 @@
 """Constructed results: folders as the steps leave them, with numbers that a test chooses."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from simbench.repro import replicates
 from simbench.repro.measurements import IDENTITIES
 from simbench.repro.run import FINISHED
+
+sys.path.insert(0, str(Path(__file__).parent))  # importlib mode: constructed.py is in no package
 
 
 @pytest.fixture

@@ -10,13 +10,15 @@ from simbench.errors import BadInput
 from simbench.repro import check
 from simbench.repro.claims import CLAIMS
 from simbench.repro.document import Reproduction, read, render, unfilled, write
-from simbench.repro.quantities import ClaimVerdict, Finding, Quantity, Table, exact, mean_of
+from simbench.repro.findings import Finding, Table
+from simbench.repro.quantities import Quantity, exact, mean_of
+from simbench.repro.verdicts import ClaimVerdict, Condition, Place
 from simbench.study import library
 
 MADE = {"simbench": "0", "torch": "2", "python": "3", "machine": "m", "form": "full", "data": "twin"}
 
 
-def reproduced(verdict=ClaimVerdict.holds, *, quantities=None, is_exact=True):
+def reproduced(verdict=ClaimVerdict.holds, *, quantities=None, is_exact=True, places=()):
     """A reproduction of one claim."""
     quantities = quantities or {
         "bias": exact(0.25),
@@ -30,6 +32,7 @@ def reproduced(verdict=ClaimVerdict.holds, *, quantities=None, is_exact=True):
         verdict=verdict,
         because=f"It came to {slots[0]}.",
         is_exact=is_exact,
+        places=places,
         quantities=quantities,
         tables=(Table(title="All", columns=tuple(quantities), rows=(slots,)),),
     )
@@ -62,8 +65,58 @@ def test_an_exact_verdict_must_be_the_same():
     assert check.compare(reproduced(is_exact=False), reproduced(ClaimVerdict.fails)).disagreements == ()
 
 
-@pytest.mark.parametrize(("value", "agrees"), [(0.25, True), (0.2549, True), (0.27, False)])
-def test_an_exact_value_must_agree_to_its_printed_digits(value, agrees):
+def test_a_claim_that_the_rerun_could_not_test_is_skipped():
+    assert check.compare(reproduced(), reproduced(ClaimVerdict.untested)).disagreements == ()
+
+
+def small(threshold=0.5):
+    """A place that holds where the bias lies below the threshold: the stored one is .25."""
+    return (
+        Place(name="p", conditions=(Condition(key="bias", bound="value", above=False, threshold=threshold),)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "threshold", "wrong"),
+    [
+        (ClaimVerdict.holds, 0.5, 0),
+        (ClaimVerdict.fails, 0.5, 1),  # edited
+        (ClaimVerdict.holds, 0.1, 1),
+        (ClaimVerdict.fails, 0.1, 0),
+    ],
+)
+def test_an_edited_verdict_is_found_in_a_statistical_claim_too(verdict, threshold, wrong):
+    made = reproduced(verdict, is_exact=False, places=small(threshold))
+    assert len(check.compare_verdicts(made)) == wrong
+
+
+def test_a_verdict_without_places_can_only_be_untested():
+    assert len(check.compare_verdicts(reproduced(ClaimVerdict.holds))) == 1
+    assert check.compare_verdicts(reproduced(ClaimVerdict.untested)) == []
+
+
+def test_a_condition_on_what_is_not_stored_is_found():
+    made = reproduced(places=small(), quantities={"other": exact(0.25)})
+    (found,) = check.compare_verdicts(made)
+    assert "not stored" in found.rerun
+
+
+def test_an_edited_condition_is_found_by_the_rerun():
+    stored = reproduced(places=small(0.9), is_exact=False)
+    (found,) = check.compare(stored, reproduced(places=small(0.5), is_exact=False)).disagreements
+    assert (found.stored, found.rerun) == ("value below 0.9", "value below 0.5")
+
+
+def test_more_luck_than_an_interval_leaves_is_found():
+    made = reproduced(places=small())
+    lucky = made.model_copy(
+        update={"findings": tuple(f.model_copy(update={"luck": 0.5}) for f in made.findings)}
+    )
+    assert [part.where for part in check.compare_verdicts(lucky)] == ["luck of claim 1"]
+
+
+@pytest.mark.parametrize(("value", "agrees"), [(0.25, True), (0.25 + 1e-8, True), (0.2501, False)])
+def test_an_exact_value_must_agree_to_six_digits(value, agrees):
     found = check.compare(reproduced(), reproduced(quantities={"bias": exact(value)}))
     assert (found.disagreements == ()) is agrees
 
@@ -134,5 +187,6 @@ def test_the_document_of_the_repository_is_what_its_values_say():
     assert root is not None
     text = (root / "paper_repro.md").read_text()
     assert [str(part) for part in check.compare_document(text, stored)] == []
+    assert [str(part) for part in check.compare_verdicts(stored)] == []
     assert unfilled(text) == []
     assert {finding.key for finding in stored.findings} == {claim.key for claim in CLAIMS}

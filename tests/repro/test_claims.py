@@ -1,52 +1,24 @@
 """Verdicts follow from the numbers: what is false in constructed results does not hold."""
 
-import zlib
-
-import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import spearmanr
+from constructed import judged, scored
 
+from simbench.repro.claims.abstract import four_groups, likelihood
 from simbench.repro.claims.downstream import alignment
 from simbench.repro.claims.exact import naive_bias, printed_equation, theorem
 from simbench.repro.claims.identification import learned_stratification
-from simbench.repro.claims.leaks import worth
-from simbench.repro.claims.learning_rate import best_outside, negative_r2
-from simbench.repro.claims.predictions import calibration_shift, label_derived, reorders, simple_baselines
-from simbench.repro.claims.public_numbers import public_numbers, rank_correlation
+from simbench.repro.claims.learning_rate import best_below, sharp_fall
+from simbench.repro.claims.losses import other_losses
 from simbench.repro.claims.scar import scar_methods
 from simbench.repro.claims.square_root import square_root
-from simbench.repro.claims.twins import beats_baselines
-from simbench.repro.document import unfilled
-from simbench.repro.evidence import Evidence
-from simbench.repro.published import DATA_SETS, METHODS, published_numbers
-from simbench.repro.quantities import ClaimVerdict
+from simbench.repro.published import METHODS, published_numbers
+from simbench.repro.verdicts import ClaimVerdict
 from simbench.study.table import COLUMNS
 
-R = 12  # replicates
 
-
-def scored(values: dict[tuple[str, str], float], noise: float = 0.002, **where: object) -> pd.DataFrame:
-    """Per-replicate scores around chosen means, ``{(estimator, metric): mean}``, with noise."""
-    rng = np.random.default_rng(zlib.crc32(repr((values, where)).encode()))
-    rows = [
-        {**where, "estimator": name, "knows": "", "replicate": r, "metric": metric, "value": value}
-        for (name, metric), mean in values.items()
-        for r, value in enumerate(mean + noise * rng.standard_normal(R))
-    ]
-    return pd.DataFrame(rows)
-
-
-def judged(claim, folder):
-    """The finding; every text of it can be filled."""
-    found = claim.examine(Evidence(folder))
-    for text in (found.because, found.rule, *(cell for t in found.tables for row in t.rows for cell in row)):
-        assert unfilled(found.fill(text)) == []
-    return found
-
-
-def identities(error):
-    return pd.DataFrame([{"identity": "naive bias", "case": "SCAR", "points": 9, "error": error}])
+def identities(error, name="naive bias"):
+    return pd.DataFrame([{"identity": name, "case": "SCAR", "points": 9, "error": error}])
 
 
 def risk(**verdicts):
@@ -69,7 +41,7 @@ def test_naive_bias(finish, error, verdict):
     ("given", "fitted", "verdict"),
     [
         (True, True, ClaimVerdict.holds),
-        (True, False, ClaimVerdict.condition),
+        (True, False, ClaimVerdict.holds),  # the theorem is of true posteriors
         (False, False, ClaimVerdict.fails),
     ],
 )
@@ -139,6 +111,11 @@ def mapped(**labels):
         ({"exclusive_context": "unbiased", "shared_nothing": "unbiased"}, ClaimVerdict.holds),
         ({"exclusive_context": "unbiased", "shared_nothing": "biased"}, ClaimVerdict.condition),
         ({"exclusive_context": "biased", "shared_class_prior": "unbiased"}, ClaimVerdict.condition),
+        (  # one lucky interval among many makes no condition
+            {"exclusive_context": "unbiased", "shared_nothing": "biased"}
+            | {f"shared_labels_({n})": "biased" for n in range(9)},
+            ClaimVerdict.fails,
+        ),
         ({"exclusive_context": "undecided", "shared_nothing": "biased"}, ClaimVerdict.fails),
     ],
 )
@@ -148,36 +125,60 @@ def test_learned_stratification(finish, labels, verdict):
     )
 
 
-def rates(**r2):
-    """R² of implicitrm by learning rate, ``lr_0_001=-.2``."""
-    frames = []
+def rates(finish, cut_short=(), **r2):
+    """A finished step with this R² of implicitrm by learning rate, ``lr_0_001=-.2``."""
+    frames, rows = [], []
     for key, value in r2.items():
         rate = float(key.removeprefix("lr_").replace("_", "-" if "e" in key else "."))
-        values = {(n, m): value for n in ("implicitrm", "naive") for m in ("r2", "auroc")}
+        values = {("implicitrm", m): value for m in ("r2", "auroc")}
         frames.append(scored(values, world="rating", bias_level=0.5, protocol="honest").assign(lr=rate))
-    return pd.concat(frames)
+        row = {"metric": "unconverged_share", "estimator": "implicitrm", "protocol": "honest", "lr": rate}
+        rows.append({**row, "value": float(rate in cut_short)})
+    results = pd.DataFrame(rows, columns=[*COLUMNS, *({"protocol", "lr"} - set(COLUMNS))])
+    return finish("learning-rate", replicates=pd.concat(frames), results=results)
 
 
-def test_a_negative_r2_at_the_claimed_rate(finish):
-    assert (
-        judged(negative_r2, finish("learning-rate", replicates=rates(lr_0_001=-0.2))).verdict
-        is ClaimVerdict.holds
-    )
-    assert (
-        judged(negative_r2, finish("learning-rate", replicates=rates(lr_0_001=0.2))).verdict
-        is ClaimVerdict.fails
-    )
-    missing = judged(negative_r2, finish("learning-rate", replicates=rates(lr_0_01=0.2)))
-    assert missing.verdict is ClaimVerdict.untested
+@pytest.mark.parametrize(
+    ("edge", "bad", "verdict"),
+    [
+        (0.2, -0.2, ClaimVerdict.holds),
+        (0.5, 0.2, ClaimVerdict.holds),  # what is judged is the fall, and not the sign
+        (-0.2, -0.2, ClaimVerdict.fails),  # below 0, and no fall
+        (0.2, 0.15, ClaimVerdict.fails),  # a fall that is not sharp
+    ],
+)
+def test_a_sharp_fall_above_the_claimed_rate(finish, edge, bad, verdict):
+    assert judged(sharp_fall, rates(finish, lr_0_0001=edge, lr_0_001=bad)).verdict is verdict
 
 
-def test_the_best_rate_lies_outside(finish):
-    outside = finish("learning-rate", replicates=rates(lr_0_001=0.1, lr_0_01=0.3))
-    assert judged(best_outside, outside).verdict is ClaimVerdict.holds
-    inside = finish("learning-rate", replicates=rates(lr_0_001=0.3, lr_0_01=0.1))
-    assert judged(best_outside, inside).verdict is ClaimVerdict.fails
-    near = finish("learning-rate", replicates=rates(lr_0_001=0.3, lr_0_01=0.3002))
-    assert judged(best_outside, near).verdict is ClaimVerdict.fails
+def test_fits_that_were_cut_short_are_marked(finish):
+    found = judged(sharp_fall, rates(finish, (0.0001,), lr_0_0001=0.1, lr_0_001=0.1))
+    marked = {row[0]: "cut short" in row[1] for row in found.tables[0].rows}
+    assert marked == {"0.0001": True, "0.001": False}
+
+
+def test_a_fall_needs_both_rates(finish):
+    assert judged(sharp_fall, rates(finish, lr_0_01=0.2)).verdict is ClaimVerdict.untested
+    one = judged(sharp_fall, rates(finish, lr_0_001=0.2))  # as the small form has it: a value, and no verdict
+    assert one.verdict is ClaimVerdict.untested and "r2 0.001 honest" in one.quantities
+
+
+@pytest.mark.parametrize(
+    ("below", "inside", "verdict"),
+    [
+        (0.3, 0.1, ClaimVerdict.holds),
+        (0.1, 0.3, ClaimVerdict.fails),
+        (0.3002, 0.3, ClaimVerdict.fails),  # better, and by no whole interval
+    ],
+)
+def test_the_best_rate_lies_below_the_range(finish, below, inside, verdict):
+    found = judged(best_below, rates(finish, lr_0_00001=below, lr_0_001=inside))
+    assert found.verdict is verdict
+
+
+def test_a_better_rate_above_the_range_says_nothing_of_one_below(finish):
+    found = judged(best_below, rates(finish, lr_0_00001=0.1, lr_0_001=0.2, lr_0_01=0.9))
+    assert found.verdict is ClaimVerdict.fails
 
 
 def gains(root, implicit):
@@ -212,109 +213,6 @@ def test_a_step_that_was_not_run_is_said_so(finish):
     assert found.verdict is ClaimVerdict.untested and "`bias-level` has not been run" in found.because
 
 
-def twin(protocol, values, world="twin:helpsteer"):
-    """A twin under a protocol: R² by estimator; AUROC the same for all, recalibrated R² alike."""
-    metrics = {(name, "r2"): value for name, value in values.items()}
-    metrics |= {(name, "r2_recalibrated"): 0.3 for name in values}
-    metrics |= {(name, "auroc"): 0.8 for name in values} | {
-        (name, "shift"): v - 0.3 for name, v in values.items()
-    }
-    table = scored(metrics, world=world, bias_level=0.8, size=10, protocol=protocol)
-    return table.assign(knows="nothing")
-
-
-BETTER = {"implicitrm": 0.3, "naive": 0.1, "ips": 0.2, "upu": 0.25}
-WORSE = {"implicitrm": 0.3, "naive": 0.1, "ips": 0.2, "upu": 0.35}
-
-
-@pytest.mark.parametrize(
-    ("published", "honest", "verdict"),
-    [
-        (BETTER, BETTER, ClaimVerdict.holds),
-        (BETTER, WORSE, ClaimVerdict.condition),
-        (WORSE, WORSE, ClaimVerdict.fails),
-    ],
-)
-def test_beats_baselines(finish, published, honest, verdict):
-    finish("twins-published", replicates=twin("published", published))
-    folder = finish("twins-honest", replicates=twin("honest", honest))
-    assert judged(beats_baselines, folder).verdict is verdict
-
-
-def test_a_near_win_is_no_win(finish):
-    folder = finish("twins-honest", replicates=twin("honest", {"implicitrm": 0.2001, "naive": 0.2}))
-    assert judged(beats_baselines, folder).verdict is ClaimVerdict.fails
-
-
-@pytest.mark.parametrize(
-    ("honest", "verdict"),
-    [({"naive": 0.1, "ips": 0.2}, ClaimVerdict.holds), ({"naive": 0.2, "ips": 0.1}, ClaimVerdict.fails)],
-)
-def test_reorders(finish, honest, verdict):
-    finish("twins-published", replicates=twin("published", {"naive": 0.2, "ips@published": 0.1}))
-    assert judged(reorders, finish("twins-honest", replicates=twin("honest", honest))).verdict is verdict
-
-
-def test_calibration_shift(finish):
-    table = twin("published", {"naive": -0.5, "upu": 0.2, "ips": -1.0})
-    assert (
-        judged(calibration_shift, finish("twins-published", replicates=table)).verdict is ClaimVerdict.holds
-    )
-    ranking = table.metric == "r2_recalibrated"  # now what differs is left after recalibration
-    table.loc[ranking, "value"] = table.loc[table.metric == "r2", "value"].to_numpy()
-    assert (
-        judged(calibration_shift, finish("twins-published", replicates=table)).verdict is ClaimVerdict.fails
-    )
-
-
-@pytest.mark.parametrize(("ips", "verdict"), [(-0.5, ClaimVerdict.holds), (0.4, ClaimVerdict.fails)])
-def test_label_derived(finish, ips, verdict):
-    table = twin("published", {"naive": 0.1, "ips@published": ips, "ips": 9.0})
-    assert judged(label_derived, finish("twins-published", replicates=table)).verdict is verdict
-
-
-@pytest.mark.parametrize(("simple", "verdict"), [(0.4, ClaimVerdict.holds), (0.0, ClaimVerdict.fails)])
-def test_simple_baselines(finish, simple, verdict):
-    values = {"naive": 0.1, "ips": 0.2, "upu": 0.3, "balanced-naive": simple, "naive-sqrt": simple}
-    assert (
-        judged(simple_baselines, finish("twins-published", replicates=twin("published", values))).verdict
-        is verdict
-    )
-
-
-@pytest.mark.parametrize(("sign", "verdict"), [(1, ClaimVerdict.holds), (-1, ClaimVerdict.fails)])
-def test_public_numbers(finish, sign, verdict):
-    frames = []
-    for data, world in DATA_SETS.items():
-        rows = published_numbers()
-        rows = rows[rows.data == data]
-        values = {
-            METHODS[m][0]: sign * r2 for m, r2 in zip(rows.method, rows.r2, strict=True) if m in METHODS
-        }
-        frames.append(twin("published", values, f"twin:{world}"))
-    assert judged(public_numbers, finish("twins-published", replicates=pd.concat(frames))).verdict is verdict
-
-
-@pytest.mark.parametrize(
-    ("stopping", "calibration", "verdict"),
-    [(0.1, 0.1, ClaimVerdict.holds), (0.1, 0.3, ClaimVerdict.condition), (0.3, 0.35, ClaimVerdict.fails)],
-)
-def test_the_worth_of_leaks(finish, stopping, calibration, verdict):
-    frames = [
-        twin(protocol, {"implicitrm": r2, "naive": r2 - 0.1, "oracle": 0.5})
-        for protocol, r2 in {
-            "published": 0.2,
-            "off: stopping": stopping,
-            "off: calibration": calibration,
-        }.items()
-    ]
-    found = judged(worth, finish("leaks", replicates=pd.concat(frames)))
-    assert found.verdict is verdict
-    assert found.quantities["r2 of 2 stopping twin:helpsteer"].value == pytest.approx(
-        0.2 - stopping, abs=0.01
-    )
-
-
 def aligned(ours, naive):
     values = {
         ("implicitrm", "value KL 1"): ours,
@@ -340,15 +238,27 @@ def test_a_policy_that_one_estimator_cannot_reach_leaves_its_place_empty(finish)
     assert rows["upu"] == ("{value upu copyable KL 1}", "–") and "–" not in rows["naive"]
 
 
-def test_the_rank_correlation_is_spearmans():
-    rng = np.random.default_rng(0)
-    ours, theirs = rng.integers(0, 6, 12), rng.integers(0, 6, 12)  # with ties
-    expected = spearmanr(ours, theirs, alternative="greater")
-    correlation, p = rank_correlation(ours, theirs)
-    assert correlation == pytest.approx(expected.statistic)
-    assert p == pytest.approx(expected.pvalue, abs=0.02)
-
-
 def test_the_public_numbers_are_of_known_methods():
     assert set(published_numbers().method) - set(METHODS) == {"ncrmf"}  # the same as rmf there
     assert not published_numbers().duplicated(["data", "method"]).any()
+
+
+@pytest.mark.parametrize(
+    ("claim", "name"),
+    [(four_groups, "four groups"), (likelihood, "likelihood")],
+    ids=["groups", "likelihood"],
+)
+@pytest.mark.parametrize(("error", "verdict"), [(1e-15, ClaimVerdict.holds), (1e-9, ClaimVerdict.fails)])
+def test_identities_of_the_abstract(finish, claim, name, error, verdict):
+    assert judged(claim, finish("risk", identities=identities(error, name))).verdict is verdict
+
+
+@pytest.mark.parametrize(("bias", "verdict"), [(1e-15, ClaimVerdict.holds), (0.1, ClaimVerdict.fails)])
+def test_other_losses(finish, bias, verdict):
+    label = "exactly unbiased" if bias < 1e-12 else "biased"
+    rows = [
+        {"estimator": name, "case": "known α", "verdict": label, "bias": bias}
+        for name in ("ips", "implicitrm")
+    ]
+    found = judged(other_losses, finish("risk", results=pd.DataFrame(rows)))
+    assert found.verdict is verdict and "`implicitrm`" not in found.because

@@ -1,16 +1,19 @@
 """What the steps add to a study: policies of every replicate, and the learning rate as a column."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from simbench.repro import downstream, learning_rate
-from simbench.repro.measurements import measure_risk, naive_bias_error
-from simbench.repro.run import Run
+from simbench.repro import downstream, identities, learning_rate, measurements, rates
+from simbench.repro.identities import group_error, likelihood_error, naive_bias_error
+from simbench.repro.measurements import measure_risk
+from simbench.repro.run import Form, Run
 from simbench.repro.studies import StudyFile
 from simbench.score.policies import Prompts, best_of
+from simbench.score.risk_table import collect
 from simbench.study.finished import situations
 
 STUDY = """
@@ -75,10 +78,38 @@ def test_every_rate_is_a_study_and_a_value_of_the_column(small, tmp_path, monkey
 
 
 def test_naive_bias_is_compared_with_the_formula_in_every_case(tmp_path, monkeypatch):
-    measure_risk(tmp_path, ["naive"])
+    monkeypatch.setattr(measurements, "collect", lambda names, seed: collect(["naive"], seed))
+    measure_risk(tmp_path)
     rows = pd.read_parquet(tmp_path / "identities.parquet")
-    assert len(rows) == 3 and (rows.error < 1e-12).all()
-    from simbench.repro import measurements
-
-    monkeypatch.setattr(measurements, "stated_naive_bias", lambda at: at.reward * 0)
+    assert (rows.identity == "naive bias").sum() == 3 and (rows.error < 1e-12).all()
+    assert set(rows.identity) == set(measurements.IDENTITY_NAMES)
+    monkeypatch.setattr(identities, "stated_naive_bias", lambda at: at.reward * 0)
     assert naive_bias_error("known α") > 0.1 and np.isfinite(naive_bias_error("SCAR"))
+
+
+@pytest.mark.parametrize(("error", "case"), [(group_error, "known α"), (likelihood_error, "unknown α")])
+def test_eq_6_as_printed_is_neither_bayes_rule_nor_the_likelihood(error, case, monkeypatch):
+    assert error(case) < 1e-12
+    monkeypatch.setattr(identities, "OURS", "implicitrm@printed")
+    assert error(case) > 0.1
+
+
+def test_the_published_protocol_is_run_at_two_rates(small, tmp_path, monkeypatch):
+    """Each method's own learning rate, times the factor; the protocol's name tells the rates apart."""
+    file = small("naive")
+    path = Path(file.name)
+    path.write_text(path.read_text() + "parameters: {naive: {lr: 1.0e-4}}\nprotocols: [{name: published}]\n")
+    monkeypatch.setattr(rates, "FILE", file)
+    rates.measure(Run(tmp_path), tmp_path / "out")
+    table = pd.read_parquet(tmp_path / "out" / "replicates.parquet")
+    r2 = table[table.metric == "r2"].groupby("protocol").value.mean()
+    assert set(r2.index) == {"published", "published, 5 x rate"}
+    assert r2.iloc[0] != pytest.approx(r2.iloc[1], abs=1e-4)
+    assert rates.config(Run(tmp_path), rates.FASTER).parameters["naive"]["lr"] == pytest.approx(5e-4)
+
+
+def test_the_full_form_has_the_published_sizes(tmp_path):
+    whole = rates.config(Run(tmp_path, Form.full), rates.PUBLISHED)
+    assert [world.default_size for world in whole.worlds] == [28264, 97816, 118251]
+    assert {world.responses.n_features for world in whole.worlds} == {4096} and whole.sizes == ()
+    assert list(whole.parameters["recrec@published"]["hidden"]) == [512, 128]

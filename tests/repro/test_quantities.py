@@ -8,16 +8,9 @@ from pydantic import ValidationError
 from scipy.optimize import brentq
 from scipy.stats import sem, t, ttest_1samp
 
-from simbench.repro.quantities import (
-    ClaimVerdict,
-    Finding,
-    Quantity,
-    Table,
-    by_share,
-    exact,
-    mean_of,
-    ratio_of,
-)
+from simbench.repro.findings import Finding, Table
+from simbench.repro.quantities import Quantity, exact, mean_of, ratio_of
+from simbench.repro.verdicts import ClaimVerdict
 
 
 def test_the_interval_of_a_mean_is_students():
@@ -217,18 +210,3 @@ def test_a_row_must_fit_its_columns():
     with pytest.raises(ValueError, match="does not fit"):
         Table(title="t", columns=("a", "b"), rows=(("1", "2"), ("1",)))
     assert Table(title="t", columns=("a", "b"), rows=(("1", "2"),)).note == ""
-
-
-@pytest.mark.parametrize(
-    ("holding", "verdict"),
-    [
-        ([], ClaimVerdict.untested),
-        ([True, True], ClaimVerdict.holds),
-        ([True, False], ClaimVerdict.condition),
-        ([False, False, True], ClaimVerdict.condition),
-        ([True], ClaimVerdict.holds),
-        ([False, False], ClaimVerdict.fails),
-    ],
-)
-def test_the_verdict_of_many(holding, verdict):
-    assert by_share(holding) is verdict

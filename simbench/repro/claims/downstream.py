@@ -2,7 +2,9 @@
 
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured, Scores
-from simbench.repro.quantities import Quantity, Table, by_share, mean_of
+from simbench.repro.findings import Table
+from simbench.repro.quantities import Quantity, mean_of
+from simbench.repro.verdicts import Place, above
 
 OURS, THEIRS, ORACLE = "implicitrm", "naive", "oracle"
 OUT_OF_REACH = "–: out of reach in some replicate, whose reward is one for too many of the best responses."
@@ -17,6 +19,7 @@ def _policies(scores: Scores, what: str) -> list[str]:
     "8",
     "ImplicitRM gives better downstream alignment than naive.",
     command="simbench repro --only downstream; simbench figure value-kl OUT/downstream",
+    figure="value-kl.png",
     rule="Better under a policy where the value under the true reward is higher by a whole interval, in "
     "pairs on the same logs and simultaneously over all worlds and policies. Holds if better in every world "
     "under every policy; under a condition if in some.",
@@ -28,7 +31,7 @@ def alignment(evidence: Evidence) -> Judgement:
     if not (policies and scores.has(OURS) and scores.has(THEIRS)):
         raise NotMeasured(f"the step `downstream` holds no policies of {OURS} and {THEIRS}")
     quantities: dict[str, Quantity] = {}
-    lines, better, worse = [], 0, 0
+    lines, places, better, worse = [], [], 0, 0
     for world in worlds:
         here = scores.where(world=world)
         for policy in policies:
@@ -36,9 +39,10 @@ def alignment(evidence: Evidence) -> Judgement:
                 here.less(OURS, THEIRS, f"value {policy}"),
                 evidence.level,
                 len(worlds) * len(policies),
-                digits=4,
+                digits=3,
             )
             quantities[f"gain {world} {policy}"] = gain
+            places.append(Place(name=f"`{world}`, {policy}", conditions=(above(f"gain {world} {policy}"),)))
             better += gain.low is not None and gain.low > 0
             worse += gain.high is not None and gain.high < 0
         lines.append((world, *(f"{{gain {world} {policy}}}" for policy in policies)))
@@ -54,8 +58,16 @@ def alignment(evidence: Evidence) -> Judgement:
         f"Better in {better} and worse in {worse} of {total} pairs of world and policy. A policy reads how "
         "responses of one prompt compare, so that what moves it is ranking; a shift in calibration does not."
     )
-    verdict = by_share([True] * better + [False] * (total - better))
-    return Judgement(verdict, because, quantities | more, (table, *beyond))
+    condition = _worlds_where_better(places, quantities)
+    luck = (1 - evidence.level) / 2 / total
+    return Judgement(places, because, quantities | more, (table, *beyond), luck, condition)
+
+
+def _worlds_where_better(places: list[Place], quantities: dict[str, Quantity]) -> str:
+    """The worlds in which it is better under some policy, in words."""
+    names = [place.name.partition(",")[0] for place in places if place.holds(quantities)]
+    counts = {name: names.count(name) for name in dict.fromkeys(names)}
+    return "; ".join(f"in {name}, under {count} policies" for name, count in counts.items())
 
 
 def _beyond_the_oracle(
@@ -79,10 +91,14 @@ def _beyond_the_oracle(
                     if not here.where(metric=metric).has(name):
                         line.append("–")
                         continue
-                    quantities[key] = mean_of(here.less(name, ORACLE, metric), level, digits=4)
+                    quantities[key] = mean_of(here.less(name, ORACLE, metric), level, digits=3)
                     line.append(f"{{{key}}}")
                 lines.append((world, name, *line))
         if lines:
-            columns, title = ("world", "estimator", *policies), f"{title}, less the oracle's"
-            tables.append(Table(title=title, columns=columns, rows=tuple(lines), note=OUT_OF_REACH))
+            columns, title, rows = (
+                ("world", "estimator", *policies),
+                f"{title}, less the oracle's",
+                tuple(lines),
+            )
+            tables.append(Table(title=title, columns=columns, rows=rows, note=OUT_OF_REACH, long=True))
     return tables, quantities

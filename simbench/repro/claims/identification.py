@@ -6,9 +6,12 @@ import pandas as pd
 
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured
-from simbench.repro.quantities import ClaimVerdict, Quantity, Table, by_share
+from simbench.repro.findings import Table
+from simbench.repro.quantities import Quantity
+from simbench.repro.verdicts import Place, below
 
 MARGIN = 0.05**2  # of the rule
+LEVEL = 0.95  # of the intervals of a study
 LEARNING = ("implicitrm", "implicitrm-prior", "implicitrm-signals")  # these learn the stratification
 
 
@@ -17,7 +20,9 @@ LEARNING = ("implicitrm", "implicitrm-prior", "implicitrm-signals")  # these lea
     "Learned stratification makes the estimator unbiased.",
     command="simbench repro --only identification; simbench figure identification OUT/identification",
     rule="A cell is unbiased if the whole interval of its excess bias² lies below .05², biased if above. "
-    "Holds if every cell without further knowledge is unbiased; under a condition if some cell is; else not.",
+    "Holds if every cell without further knowledge is unbiased; under a condition if more cells are, of "
+    "those with further knowledge too, than could be by luck.",
+    figure="identification.png",
 )
 def learned_stratification(evidence: Evidence) -> Judgement:
     """Judge the bias of every cell of the map."""
@@ -32,16 +37,30 @@ def learned_stratification(evidence: Evidence) -> Judgement:
             value=cell.value, low=cell.low, high=cell.high, error=error, n=cell.n_replicates, digits=4
         )
     unbiased = cells[cells.verdict == "unbiased"]
-    helped = sorted(set(unbiased.knowledge) - {"nothing"})
-    verdict = by_share([label == "unbiased" for label in alone.verdict])
-    if verdict is ClaimVerdict.fails and helped:
-        verdict = ClaimVerdict.condition
+    places = [
+        Place(
+            name=f"`{cell.base}` at level {cell.bias_level:g} with {cell.knowledge} known",
+            conditions=(below(_key(cell), MARGIN),),
+            required=cell.knowledge == "nothing",
+        )
+        for cell in cells.itertuples()
+    ]
     worlds = ", ".join(
         f"`{cell.world}` at level {cell.bias_level:g}"
         for cell in alone[alone.verdict == "unbiased"].itertuples()
     )
     because = f"With nothing known beyond the log: unbiased in {worlds or 'no world'}. " + _helped(cells)
-    return Judgement(verdict, because, quantities, (_map(cells),))
+    luck, condition = (1 - LEVEL) / 2, _by_world(unbiased)
+    return Judgement(places, because, quantities, (_map(cells),), luck, condition)
+
+
+def _by_world(unbiased: pd.DataFrame) -> str:
+    """Where learned stratification is unbiased, in words: the worlds, and how often in each."""
+    parts = []
+    for (base, level), rows in unbiased.groupby(["base", "bias_level"], sort=False):
+        alone = " (one with nothing known)" if "nothing" in set(rows.knowledge) else ""
+        parts.append(f"`{base}` at level {level:g}: {len(rows)} kinds of knowledge{alone}")
+    return "; ".join(parts)
 
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
@@ -90,4 +109,5 @@ def _map(cells: pd.DataFrame) -> Table:
         rows=tuple(lines),
         note="In `exclusive` and `confounded` the log holds context that moves the propensity; in "
         "`confounded` users act on the reward as well; in `shared` both read the same features.",
+        long=True,
     )

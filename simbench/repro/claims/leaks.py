@@ -4,7 +4,9 @@ import numpy as np
 
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured, Scores
-from simbench.repro.quantities import Quantity, Table, by_share, mean_of
+from simbench.repro.findings import Table
+from simbench.repro.quantities import Quantity, mean_of
+from simbench.repro.verdicts import Place, above
 
 PUBLISHED = "published"
 CLOSED = "off: "  # how a protocol is named that closes a leak
@@ -42,7 +44,7 @@ def worth(evidence: Evidence) -> Judgement:
     worlds = scores.distinct("world")
     count = len(protocols) * len(worlds)
     quantities: dict[str, Quantity] = {}
-    lines, flatters = [], []
+    lines, places = [], []
     for world in worlds:
         published = scores.where(world=world, protocol=PUBLISHED)
         for protocol in protocols:
@@ -63,8 +65,8 @@ def worth(evidence: Evidence) -> Judgement:
                 if name in names
             }
             quantities |= {f"{key} {at}": value for key, value in found.items()}
-            mean = found[f"r2 of {len(names)}"]
-            flatters.append(mean.low is not None and mean.low > 0)
+            flatters = above(f"r2 of {len(names)} {at}")
+            places.append(Place(name=f"{_leak(protocol)} on {world}", conditions=(flatters,)))
             slots = [f"{{{key} {at}}}" for key in found]
             lines.append((world, _leak(protocol), *slots, *[""] * (4 - len(slots))))
     table = Table(
@@ -73,8 +75,9 @@ def worth(evidence: Evidence) -> Judgement:
         rows=tuple(lines),
         note=f"Intervals simultaneous over {count} pairs of leak and twin (Bonferroni).",
     )
-    because = f"{sum(flatters)} of {len(flatters)} pairs of leak and twin flatter the mean of the methods."
-    return Judgement(by_share(flatters), because, quantities, (table,))
+    held = sum(place.holds(quantities) for place in places)
+    because = f"{held} of {len(places)} pairs of leak and twin flatter the mean of the methods."
+    return Judgement(places, because, quantities, (table,), (1 - evidence.level) / 2 / count)
 
 
 def _gain(published: Scores, closed: Scores, name: str, metric: str) -> np.ndarray:

@@ -6,22 +6,31 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from simbench.repro.claims.claim import Judgement, claim
-from simbench.repro.claims.twins import comparisons, gives
+from simbench.repro.claims.twins import comparisons, gives, told
 from simbench.repro.evidence import Evidence, NotMeasured, Scores
+from simbench.repro.findings import Table
 from simbench.repro.published import baselines
-from simbench.repro.quantities import Quantity, Table, by_share, mean_of
+from simbench.repro.quantities import Quantity, mean_of
+from simbench.repro.verdicts import Place, above, below
 
 HALF = 0.5
 LITTLE = 0.05  # of AUROC
 SIMPLE = ("pu_naive", "naive-sqrt")  # the first is balanced-naive
 ORACLE = "oracle"  # no method: it is told the truth
+PUBLISHED, CLOSED = "published", "off: all"  # protocols of the step `leaks`
+EVERYWHERE = (
+    "Holds if so on every twin, at the published rates and at several times them; under a condition if "
+)
+SOMEWHERE = EVERYWHERE + "in more of these places than could be by luck."
 
 
-def under(evidence: Evidence, protocol: str) -> dict[str, Scores]:
-    """Return the scores by twin under one protocol; raise :class:`NotMeasured` if there are none."""
-    found = {world: scores for name, world, scores in comparisons(evidence) if name == protocol}
+def under_published(evidence: Evidence) -> dict[tuple[str, str], Scores]:
+    """Return the scores by protocol and twin under the published protocol, at each of its rates."""
+    found = {
+        (name, world): scores for name, world, scores in comparisons(evidence) if name.startswith(PUBLISHED)
+    }
     if not found:
-        raise NotMeasured(f"the step `twins-{protocol}` has not been run")
+        raise NotMeasured("the step `twins-published` has not been run")
     return found
 
 
@@ -33,51 +42,69 @@ def _probable(scores: Scores) -> list[str]:
 @claim(
     "a",
     "The leaks of the published protocol reorder the ranking of the methods (prediction).",
-    command="simbench repro --only twins-published,twins-honest",
+    command="simbench repro --only leaks",
     rule="On a twin: some pair of methods stands one way round under the published protocol and the other "
-    "way under the honest one, by R², each with a whole interval (simultaneous over all pairs and both "
-    "protocols). Holds if so on every twin; under a condition on some.",
+    "way "
+    "with every leak closed, on the same logs and network, by R², each with a whole interval (simultaneous "
+    "over "
+    "all pairs and both protocols). Holds if so on every twin; under a condition on some.",
 )
 def reorders(evidence: Evidence) -> Judgement:
     """Find pairs of methods whose order is reversed, and Kendall's τ of the two rankings."""
-    published, honest = (under(evidence, name) for name in ("published", "honest"))
+    scores = evidence.replicates("leaks")
     quantities: dict[str, Quantity] = {}
-    lines, reversed_somewhere = [], []
-    for world in [name for name in published if name in honest]:
-        names = [name for name in _probable(published[world]) if name in _probable(honest[world])]
-        both = published[world], honest[world]
-        means = [[scores.of(name, "r2").mean() for name in names] for scores in both]
+    lines, places, count = [], [], 1
+    for world in scores.distinct("world"):
+        here = scores.where(world=world)
+        both = here.where(protocol=PUBLISHED), here.where(protocol=CLOSED)
+        names = [name for name in _probable(both[0]) if name in _probable(both[1])]
+        if len(names) < 2:
+            raise NotMeasured(f"the step `leaks` holds fewer than two methods under {PUBLISHED} and {CLOSED}")
+        means = [[of.of(name, "r2").mean() for name in names] for of in both]
         quantities[f"tau {world}"] = Quantity(
             value=float(kendalltau(*means).statistic), digits=2, kind="derived"
         )
         pairs = list(combinations(names, 2))
-        turned = [
-            f"{ahead} over {behind}"
-            for first, second in pairs
-            for ahead, behind in [_order(both[0], first, second)]
-            if _leads(both[0], ahead, behind, evidence.level, 2 * len(pairs))
-            and _leads(both[1], behind, ahead, evidence.level, 2 * len(pairs))
-        ]
-        reversed_somewhere.append(bool(turned))
+        count = 2 * len(pairs)
+        found = [_leads(both, *pair, evidence.level, count) for pair in pairs]
+        turned = [name for name, first, second in found if _reversed(first, second)]
+        # if any pair is reversed, the one that is so most clearly is
+        strongest = max(found, key=lambda pair: min(_clear(pair[1], 1), _clear(pair[2], -1)))
+        keys = [f"{strongest[0]}, {world}, {name}" for name in (PUBLISHED, CLOSED)]
+        quantities |= dict(zip(keys, strongest[1:], strict=True))
+        places.append(Place(name=world, conditions=(above(keys[0]), below(keys[1]))))
         shown = ", ".join(turned[:4]) + (", …" if len(turned) > 4 else "")
-        lines.append((world, f"{{tau {world}}}", f"{len(turned)} of {len(pairs)}", shown))
+        slots = [f"{{{key}}}" for key in keys]
+        lines.append((world, f"{{tau {world}}}", f"{len(turned)} of {len(pairs)}", shown, *slots))
+    columns = ("twin", "Kendall's τ", "pairs reversed", "ahead under the published protocol alone")
     table = Table(
-        title="Rankings by R² under the two protocols",
-        columns=("twin", "Kendall's τ", "pairs reversed", "ahead under the published protocol alone"),
+        title="Rankings by R² under the published protocol and with every leak closed",
+        columns=(*columns, "clearest pair: lead, published", "its lead, closed"),
         rows=tuple(lines),
     )
-    because = f"Some pair is reversed on {sum(reversed_somewhere)} of {len(reversed_somewhere)} twins."
-    return Judgement(by_share(reversed_somewhere), because, quantities, (table,))
+    held = sum(place.holds(quantities) for place in places)
+    because = f"Some pair is reversed on {held} of {len(places)} twins."
+    return Judgement(places, because, quantities, (table,), (1 - evidence.level) / 2 / count)
 
 
-def _order(scores: Scores, first: str, second: str) -> tuple[str, str]:
-    """The two estimators, the one with the higher mean R² first."""
-    return (first, second) if scores.less(first, second, "r2").mean() > 0 else (second, first)
+def _leads(
+    both: tuple[Scores, Scores], first: str, second: str, level: float, comparisons: int
+) -> tuple[str, Quantity, Quantity]:
+    """Which of two methods is ahead under the published protocol, in words, and its lead under both."""
+    published, closed = (scores.less(first, second, "r2") for scores in both)
+    sign = 1 if published.mean() > 0 else -1
+    name = f"{first} over {second}" if sign > 0 else f"{second} over {first}"
+    return name, mean_of(sign * published, level, comparisons), mean_of(sign * closed, level, comparisons)
 
 
-def _leads(scores: Scores, ahead: str, behind: str, level: float, comparisons: int) -> bool:
-    lead = mean_of(scores.less(ahead, behind, "r2"), level, comparisons)
-    return lead.low is not None and lead.low > 0
+def _reversed(published: Quantity, closed: Quantity) -> bool:
+    return _clear(published, 1) > 0 and _clear(closed, -1) > 0
+
+
+def _clear(lead: Quantity, sign: int) -> float:
+    """How far the near bound of a lead in this direction lies above 0, in its own standard errors."""
+    bound = lead.low if sign > 0 else lead.high
+    return -np.inf if bound is None or not lead.error else sign * bound / lead.error
 
 
 @claim(
@@ -87,60 +114,55 @@ def _leads(scores: Scores, ahead: str, behind: str, level: float, comparisons: i
     command="simbench repro --only twins-published",
     rule=f"On a twin: over {HALF:.0%} of the variance of R² between methods is gone after the best monotone "
     f"map of each (which leaves the ranking as it is), and the AUROC of the middle half of the methods "
-    f"differs by less than {LITTLE:g}, each with a whole interval. Holds if so on every twin; under a "
-    "condition on some.",
+    f"differs by less than {LITTLE:g}, each with a whole interval. {SOMEWHERE}",
 )
 def calibration_shift(evidence: Evidence) -> Judgement:
     """Report how much of the spread between methods is calibration."""
     quantities: dict[str, Quantity] = {}
-    lines, holding = [], []
-    for world, scores in under(evidence, "published").items():
+    lines, places = [], []
+    for (protocol, world), scores in under_published(evidence).items():
         names = _probable(scores)
         r2, best, auroc, shift = (
             np.stack([scores.of(name, metric) for name in names])
             for metric in ("r2", "r2_recalibrated", "auroc", "shift")
         )
-        share = mean_of(1 - best.var(0) / r2.var(0), evidence.level)
-        middle = mean_of(np.subtract(*np.quantile(auroc, [0.75, 0.25], axis=0)), evidence.level)
         follows = [np.corrcoef(np.abs(s), r)[0, 1] for s, r in zip(shift.T, r2.T, strict=True)]
         found = {
-            "share": share,
-            "middle": middle,
+            "share": mean_of(1 - best.var(0) / r2.var(0), evidence.level),
+            "middle": mean_of(np.subtract(*np.quantile(auroc, [0.75, 0.25], axis=0)), evidence.level),
             "range": mean_of(np.ptp(r2, axis=0), evidence.level),
             "follows": mean_of(np.array(follows), evidence.level, digits=2),
         }
-        of = f"{world} of {len(names)}"
+        of = f"{world} of {len(names)}, {protocol}"
         quantities |= {f"{name} {of}": value for name, value in found.items()}
-        lines.append((world, str(len(names)), *(f"{{{name} {of}}}" for name in found)))
-        holding.append(
-            share.low is not None and share.low > HALF and middle.high is not None and middle.high < LITTLE
-        )
-    columns = (
-        "twin",
-        "methods",
-        "share of the variance of R² that is calibration",
-        "AUROC, interquartile range",
-    )
+        lines.append((world, protocol, str(len(names)), *(f"{{{name} {of}}}" for name in found)))
+        conditions = (above(f"share {of}", HALF), below(f"middle {of}", LITTLE))
+        places.append(Place(name=f"{world}, {protocol}", conditions=conditions))
+    columns = ("twin", "protocol", "methods", "share of the variance of R² that is calibration")
     table = Table(
         title="Between methods, under the published protocol",
-        columns=(*columns, "R², range", "correlation of R² with the size of the shift"),
+        columns=(
+            *columns,
+            "AUROC, interquartile range",
+            "R², range",
+            "correlation of R² with the size of the shift",
+        ),
         rows=tuple(lines),
     )
-    because = f"So on {sum(holding)} of {len(holding)} twins."
-    return Judgement(by_share(holding), because, quantities, (table,))
+    because = f"So in {sum(place.holds(quantities) for place in places)} of {len(places)} places."
+    return Judgement(places, because, quantities, (table,), (1 - evidence.level) / 2)
 
 
 @claim(
     "c",
     "Propensities derived from the label make IPS worse than naive (prediction).",
     command="simbench repro --only twins-published",
-    rule="On a twin: the R² of IPS with them lies below that of naive with the whole interval. Holds if so "
-    "on every twin; under a condition on some.",
+    rule=f"On a twin: the R² of IPS with them lies below that of naive with the whole interval. {SOMEWHERE}",
 )
 def label_derived(evidence: Evidence) -> Judgement:
-    """Compare IPS with naive: published with derived propensities, honest with the true ones."""
+    """Compare IPS with naive: published with derived propensities, honest with estimated ones."""
     quantities: dict[str, Quantity] = {}
-    lines, worse = [], []
+    lines, places = [], []
     for protocol, world, scores in comparisons(evidence):
         if not (scores.has("ips") and scores.has("naive")):
             continue
@@ -149,16 +171,16 @@ def label_derived(evidence: Evidence) -> Judgement:
             f"{metric} {at}": mean_of(scores.less("ips", "naive", metric), evidence.level)
             for metric in ("r2", "auroc")
         }
-        told = scores.table[scores.table.estimator == "ips"].knows.iloc[0]
-        lines.append((world, protocol, told, f"{{r2 {at}}}", f"{{auroc {at}}}"))
-        high = quantities[f"r2 {at}"].high
-        worse += [high is not None and high < 0] if protocol == "published" else []
-    if not worse:
+        lines.append((world, protocol, told(scores, "ips"), f"{{r2 {at}}}", f"{{auroc {at}}}"))
+        if protocol.startswith(PUBLISHED):
+            places.append(Place(name=f"{world}, {protocol}", conditions=(below(f"r2 {at}"),)))
+    if not places:
         raise NotMeasured("the step `twins-published` holds no ips beside naive")
     columns = ("twin", "protocol", "ips is told", "R²: ips less naive", "AUROC: ips less naive")
     table = Table(title="IPS against naive", columns=columns, rows=tuple(lines))
-    because = f"Worse on {sum(worse)} of {len(worse)} twins under the published protocol."
-    return Judgement(by_share(worse), because, quantities, (table,))
+    held = sum(place.holds(quantities) for place in places)
+    because = f"Worse in {held} of {len(places)} places under the published protocol."
+    return Judgement(places, because, quantities, (table,), (1 - evidence.level) / 2)
 
 
 @claim(
@@ -167,29 +189,40 @@ def label_derived(evidence: Evidence) -> Judgement:
     "(prediction).",
     command="simbench repro --only twins-published",
     rule="On a twin: each of the two has a higher R² than more than half of the baselines, each with a whole "
-    "interval (simultaneous over the baselines). Holds if so on every twin; under a condition on some.",
+    f"interval (simultaneous over the baselines). {SOMEWHERE}",
 )
 def simple_baselines(evidence: Evidence) -> Judgement:
     """Count the baselines that each of the two simple estimators beats."""
     quantities: dict[str, Quantity] = {}
-    lines, most = [], []
-    for world, scores in under(evidence, "published").items():
+    lines, places, count = [], [], 1
+    for (protocol, world), scores in under_published(evidence).items():
         simple = [name for name in SIMPLE if scores.has(name)]
         others = [name for name in baselines(_probable(scores)) if name not in simple]
-        beaten = {}
-        for mine in simple:
-            gains = [mean_of(scores.less(mine, name, "r2"), evidence.level, len(others)) for name in others]
-            quantities |= {f"{mine} over {n} {world}": g for n, g in zip(others, gains, strict=True)}
-            beaten[mine] = sum(gain.low is not None and gain.low > 0 for gain in gains)
-        if simple and others:
-            most.append(all(count > HALF * len(others) for count in beaten.values()))
-            counts = (f"{beaten[name]} of {len(others)}" if name in beaten else "" for name in SIMPLE)
-            lines.append((world, *counts))
-    if not most:
+        if not (simple and others):
+            continue
+        counts, count = [], len(others)
+        for mine in SIMPLE:
+            if mine not in simple:
+                counts.append("")
+                continue
+            gains = {
+                f"{mine} over {name} {world}, {protocol}": mean_of(
+                    scores.less(mine, name, "r2"), evidence.level, count
+                )
+                for name in others
+            }
+            quantities |= gains
+            beaten = tuple(map(above, gains))
+            most = int(HALF * count) + 1
+            places.append(Place(name=f"{mine} on {world}, {protocol}", conditions=beaten, at_least=most))
+            counts.append(f"{sum(one.met(quantities) for one in beaten)} of {count}")
+        lines.append((world, protocol, *counts))
+    if not places:
         raise NotMeasured("the step `twins-published` holds neither of the two beside baselines")
-    table = Table(title="Baselines beaten in R²", columns=("twin", *SIMPLE), rows=tuple(lines))
-    because = f"So on {sum(most)} of {len(most)} twins."
-    return Judgement(by_share(most), because, quantities, (table,))
+    table = Table(title="Baselines beaten in R²", columns=("twin", "protocol", *SIMPLE), rows=tuple(lines))
+    held = sum(place.holds(quantities) for place in places)
+    because = f"So in {held} of {len(places)} pairs of estimator and place."
+    return Judgement(places, because, quantities, (table,), (1 - evidence.level) / 2 / count)
 
 
 PREDICTIONS = (reorders, calibration_shift, label_derived, simple_baselines)

@@ -28,4 +28,5 @@ def real_data(evidence: Evidence) -> Judgement:
             "pretends to be missing is open for the same reason"
         )
     found = beats_baselines.judge(evidence)
-    return Judgement(found.verdict, "See claim 5, whose worlds are the real ones here.")
+    because = "See claim 5, whose worlds are the real ones here."
+    return Judgement(found.places, because, found.quantities, luck=found.luck)

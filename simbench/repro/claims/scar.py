@@ -5,7 +5,9 @@ import numpy as np
 from simbench.estimator.registry import find
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured, Scores
-from simbench.repro.quantities import Quantity, Table, by_share, mean_of
+from simbench.repro.findings import Table
+from simbench.repro.quantities import Quantity, mean_of
+from simbench.repro.verdicts import Place, above
 
 MARGIN = 0.05**2  # squared probability: a bias below it counts as none
 
@@ -29,6 +31,7 @@ def slope(scores: Scores, estimator: str, levels: list[float]) -> np.ndarray:
     "2",
     "User preference bias makes PU methods that assume SCAR biased, the more the higher its level.",
     command="simbench repro --only bias-level; simbench figure bias-variance OUT/bias-level",
+    figure="bias-variance.png",
     rule="Holds in a world if the excess bias² of every such method rises with the bias level, by more than "
     ".05² over the levels; under a condition if that is so in some worlds and not in others.",
 )
@@ -43,9 +46,9 @@ def scar_methods(evidence: Evidence) -> Judgement:
     if len(levels) < 2:
         raise NotMeasured("the step `bias-level` holds a single bias level: there is no trend")
     quantities: dict[str, Quantity] = {}
-    lines, rises = [], {}
+    lines, places = [], []
     for world in worlds:
-        here = scores.where(world=world)
+        here, rises = scores.where(world=world), []
         for name in methods:
             at = f"{name} {world}"
             rise = slope(here, name, levels) * (levels[-1] - levels[0])
@@ -55,12 +58,15 @@ def scar_methods(evidence: Evidence) -> Judgement:
             for level in levels:
                 excess = here.where(bias_level=level).less(name, "oracle", "bias2")
                 quantities[f"excess {at} {level:g}"] = mean_of(excess, evidence.level, digits=4)
-            rises.setdefault(world, {})[name] = trend.low is not None and trend.low > MARGIN
             ends = (f"{{excess {at} {level:g}}}" for level in (levels[0], levels[-1]))
-            lines.append((world, name, *ends, f"{{{over}}}", "rises" if rises[world][name] else ""))
-    verdict = by_share([all(of_world.values()) for of_world in rises.values()])
+            rising = above(over, MARGIN)
+            rises.append(rising)
+            lines.append((world, name, *ends, f"{{{over}}}", "rises" if rising.met(quantities) else ""))
+        places.append(Place(name=f"`{world}`", conditions=tuple(rises)))
     counts = "; ".join(
-        f"{sum(found.values())} of {len(found)} rise in `{world}`" for world, found in rises.items()
+        f"{sum(rising.met(quantities) for rising in place.conditions)} of {len(place.conditions)} rise in "
+        f"{place.name}"
+        for place in places
     )
     first, last = (f"at level {level:g}" for level in (levels[0], levels[-1]))
     table = Table(
@@ -75,4 +81,8 @@ def scar_methods(evidence: Evidence) -> Judgement:
         "not (`exclusive`), feedback is SCAR *given the features* at every bias level, and a method that "
         "reads features alone is none the worse; where both read the same features (`shared`), it is."
     )
-    return Judgement(verdict, because, quantities, (table,))
+    luck = (1 - evidence.level) / 2 / (len(methods) * len(worlds))
+    condition = "where the propensity reads what the reward reads: " + ", ".join(
+        place.name for place in places if place.holds(quantities)
+    )
+    return Judgement(places, because, quantities, (table,), luck, condition)

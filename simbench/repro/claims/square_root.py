@@ -2,7 +2,9 @@
 
 from simbench.repro.claims.claim import Judgement, claim
 from simbench.repro.evidence import Evidence, NotMeasured, Scores
-from simbench.repro.quantities import Quantity, Table, by_share, mean_of, ratio_of
+from simbench.repro.findings import Table
+from simbench.repro.quantities import Quantity, mean_of, ratio_of
+from simbench.repro.verdicts import Place, above
 
 METRICS = {"r2": "R²", "mae": "MAE", "rmse": "RMSE"}
 STEPS = ("bias-level", "rating", "twins-published", "twins-honest")
@@ -15,20 +17,21 @@ MOST = 0.5  # of a gain
     "debiases nothing (a claim of this project).",
     command=f"simbench repro --only {','.join(STEPS)}",
     rule="Holds if the whole interval of the share lies above one half, in every world and metric where "
-    "there is a gain; under a condition if in some.",
+    "there is a gain; under a condition if in more than could be by luck.",
 )
 def square_root(evidence: Evidence) -> Judgement:
     """Report the share of the gain by world, bias level and protocol, and the effect on the ranking."""
     quantities: dict[str, Quantity] = {}
-    lines, most = [], []
+    lines, places = [], []
     for step, scores in _available(evidence):
         for place, here in situations(scores):
             at = f"{step} {place}"
             found = _of_one(here, at, evidence.level)
             quantities |= found
-            shares = [found[f"{metric} {at}"] for metric in METRICS]
-            most += [
-                share.low is not None and share.low > MOST for share in shares if share.value is not None
+            places += [
+                Place(name=f"{name} on {place} ({step})", conditions=(above(f"{metric} {at}", MOST),))
+                for metric, name in METRICS.items()
+                if found[f"{metric} {at}"].value is not None
             ]
             slots = (f"{{{name} {at}}}" for name in (*METRICS, "gain", "auroc"))
             lines.append((step, place, *slots))
@@ -40,17 +43,24 @@ def square_root(evidence: Evidence) -> Judgement:
         rows=tuple(lines),
         note="Share: (naive-sqrt less naive) / (implicitrm less naive), Fieller's interval; – where "
         "ImplicitRM has no gain to share. Above 1: naive-sqrt is the better one. It ranks as naive does.",
+        long=True,
     )
-    counted = f"{sum(most)} of {len(most)} shares lie above one half with their whole interval"
+    held = [place.name for place in places if place.holds(quantities)]
+    counted = f"{len(held)} of {len(places)} shares lie above one half with their whole interval"
     because = f"{counted}; {_ranking(quantities)}."
-    return Judgement(by_share(most), because, quantities, (table,))
+    condition = "; ".join(
+        f"{name} in {sum(of.startswith(f'{name} on') for of in held)} of "
+        f"{sum(place.name.startswith(f'{name} on') for place in places)} worlds"
+        for name in METRICS.values()
+    )
+    return Judgement(places, because, quantities, (table,), (1 - evidence.level) / 2, condition)
 
 
 def _available(evidence: Evidence) -> list[tuple[str, Scores]]:
     found = []
     for step in STEPS:
         try:
-            found.append((step, evidence.replicates(step)))
+            found.append((step, evidence.replicates(step).told_apart()))
         except NotMeasured:
             continue
     return found
