@@ -125,7 +125,8 @@ class Asked:
         options = self.options
         if options.least_propensity is not None:
             given = bounds(log, options.least_propensity, **network_parameters(parameters))
-            title = f"What a propensity of at least {given.least_propensity:g} leaves (95 % intervals in brackets):"
+            least = f"{given.least_propensity:g}"
+            title = f"What a propensity of at least {least} leaves (95 % intervals in brackets):"
             print("\n" + as_text(title, of_bounds(given)))
         if options.asks:
             clicks = unseen_clicks(estimator_with(**parameters), log)

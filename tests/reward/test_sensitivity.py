@@ -7,6 +7,7 @@ import pytest
 
 from simbench.errors import BadInput
 from simbench.log.feedback import FeedbackLog
+from simbench.reward.bounds.report import Comparison, of_sensitivity
 from simbench.reward.bounds.sensitivity import Sensitivity
 
 REWARD, ALPHA = np.tile([0.2, 0.5, 0.8], 400), np.tile([0.5, 0.3, 0.6, 0.2], 300)
@@ -59,6 +60,13 @@ def test_the_better_group_stays_better_up_to_an_odds_ratio():
     assert found.better(~is_first) == 0.0
     with pytest.raises(BadInput, match="both groups"):
         found.better(np.ones(len(REWARD), dtype=bool))
+
+
+def test_the_better_group_by_the_fit_is_tested_on_both_sides():
+    found, second = centre(), REWARD < 0.4
+    rows = dict(of_sensitivity(found, np.arange(len(REWARD)), None, Comparison("bad", "good", second)))
+    assert rows["good better than bad"].endswith(f"{found.better(~second, level=0.975):.2f}")
+    assert "pairs of a prompt that keep order" not in rows  # every prompt has one response
 
 
 def test_pairs_turn_where_their_rewards_meet():
