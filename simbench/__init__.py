@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from simbench.estimator.registry import find as find
     from simbench.log.feedback import FeedbackLog as FeedbackLog
     from simbench.log.feedback import Truth as Truth
+    from simbench.reward.bounds.bounds import bounds as bounds
     from simbench.reward.diagnosis.diagnose import diagnose as diagnose
     from simbench.score.risk_table import check as check
     from simbench.study.results import Results as Results
@@ -47,6 +48,7 @@ _HOME = {
     "Estimator": "simbench.estimator.estimator",
     "find": "simbench.estimator.registry",
     "check": "simbench.score.risk_table",
+    "bounds": "simbench.reward.bounds.bounds",
     "diagnose": "simbench.reward.diagnosis.diagnose",
     **dict.fromkeys(("Behaviour", "PointwiseBehaviour"), "simbench.worlds.behaviour"),
     "Scene": "simbench.worlds.scene",
@@ -67,6 +69,7 @@ __all__ = [
     "Scene",
     "SequentialBehaviour",
     "Truth",
+    "bounds",
     "check",
     "cross_entropy",
     "diagnose",

@@ -91,6 +91,8 @@ def test_calibration_by_labels_finds_a_reward_that_is_off():
         p_off.append(powered_calibration(labels, prediction**2, prediction, CLUSTERS).p_value)
     # fixed seeds; of 60 uniform p-values 11 or more lie below .05 with probability .0002
     assert np.sum(np.array(p_right) < 0.05) <= 10 and np.mean(np.array(p_off) < 0.05) > 0.9
+    # half of them lie below .5: fewer or more than this with probability .0006
+    assert 0.28 < np.mean(np.array(p_right) < 0.5) < 0.72
     good, prediction = drawn(0)
     found = powered_calibration(some(good, np.full(N, 0.1), 0), prediction, prediction, CLUSTERS)
     assert len(found.found) == len(found.predicted) == 5 and (np.diff(found.predicted) > 0).all()

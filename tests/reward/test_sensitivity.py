@@ -7,6 +7,7 @@ import pytest
 
 from simbench.errors import BadInput
 from simbench.log.feedback import FeedbackLog
+from simbench.reward.bounds.report import Comparison, of_sensitivity
 from simbench.reward.bounds.sensitivity import Sensitivity
 
 REWARD, ALPHA = np.tile([0.2, 0.5, 0.8], 400), np.tile([0.5, 0.3, 0.6, 0.2], 300)
@@ -22,10 +23,13 @@ def centre(factor: np.ndarray | float = 1.0, seed: int = 0) -> Sensitivity:
 
 
 def test_scores_by_hand():
-    found = Sensitivity(np.array([1.0, 0.0, 1.0]), np.array([0.1, 0.1, 0.6]), np.full(3, 3.0), np.arange(3))
-    low, high = found.scores(2.0)
-    np.testing.assert_allclose(low, [2.5, 0, 1 / 0.6])  # 1 + 3/2; cut where p/α would exceed 1
-    np.testing.assert_allclose(high, [7.0, 0, 1.0])  # 1 + 3 · 2; 1 where p (1 + Γ w) does
+    clicks, p = np.tile([1.0, 0.0, 1.0, 1.0], 25), np.tile([0.1, 0.1, 0.6, 0.01], 25)
+    against = np.tile([3.0, 3.0, 3.0, 40.0], 25)
+    low, high = Sensitivity(clicks, p, against, np.arange(100)).scores(2.0)
+    # 1 + 3/2; cut where p/α would exceed 1; and at √100
+    np.testing.assert_allclose(low[:4], [2.5, 0, 1 / 0.6, 10])
+    # 1 + 3 · 2; 1 where p (1 + Γ w) exceeds it, and where the weight exceeds √100
+    np.testing.assert_allclose(high[:4], [7.0, 0, 1.0, 1.0])
 
 
 def test_at_the_true_odds_ratio_the_mean_is_covered():
@@ -59,6 +63,13 @@ def test_the_better_group_stays_better_up_to_an_odds_ratio():
     assert found.better(~is_first) == 0.0
     with pytest.raises(BadInput, match="both groups"):
         found.better(np.ones(len(REWARD), dtype=bool))
+
+
+def test_the_better_group_by_the_fit_is_tested_on_both_sides():
+    found, second = centre(), REWARD < 0.4
+    rows = dict(of_sensitivity(found, np.arange(len(REWARD)), None, Comparison("bad", "good", second)))
+    assert rows["good better than bad"].endswith(f"{found.better(~second, level=0.975):.2f}")
+    assert "pairs of a prompt that keep order" not in rows  # every prompt has one response
 
 
 def test_pairs_turn_where_their_rewards_meet():

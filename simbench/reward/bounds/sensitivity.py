@@ -7,6 +7,7 @@ of the true one differ from its odds by a factor between ``1/Γ`` and ``Γ``, so
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import brentq
@@ -17,6 +18,7 @@ from simbench.reward.bounds.pairs import pairs_within
 from simbench.reward.clustered import Mean, MeanSet, clustered_difference, clustered_mean, clusters_of
 
 MOST = 1e6  # odds ratios beyond it are called any
+STEPS = 141  # of its logarithm, in which a conclusion is looked at
 SMALLEST = 1e-9  # propensities are not taken for less
 
 
@@ -61,11 +63,15 @@ class Sensitivity:
         """Return scores whose means bound the mean reward from below and above at ``Γ = gamma``, (n,) each.
 
         Clicks are weighted by the ends of ``1/α``. Where the click probability says that a bound would leave
-        [0, 1], a weight that keeps it there is used below, and 1 above: both valid, whatever it says.
+        [0, 1], a weight that keeps it there is used below, and 1 above: both valid, whatever it says. So is
+        that no weight exceeds ``√n`` (Ionides, Journal of Computational and Graphical Statistics 17, 2008),
+        lest one click decide: it widens the set where users hardly ever act, even at Γ = 1.
         """
         least, most = 1 + self.odds_against / gamma, 1 + self.odds_against * gamma
-        low = self.feedback * np.minimum(least, np.maximum(1.0, 1 / self.clicks))
-        return low, np.where(self.clicks * most >= 1, 1.0, self.feedback * most)
+        largest = np.sqrt(len(self.feedback))
+        low = self.feedback * np.minimum(least, np.clip(1 / self.clicks, 1.0, largest))
+        is_cut = (self.clicks * most >= 1) | (most > largest)
+        return low, np.where(is_cut, 1.0, self.feedback * most)
 
     def mean(self, gamma: float) -> MeanSet:
         """Return the set of mean rewards at ``Γ = gamma``."""
@@ -140,15 +146,15 @@ class Sensitivity:
 
 
 def _largest(at: Callable[[float], Mean], value: float, level: float) -> float:
-    """The largest Γ whose lower limit exceeds a value; the limit falls as Γ grows."""
+    """The Γ at which the lower limit first falls to a value; it can step where a bound reaches 1."""
 
     def excess(log_gamma: float) -> float:
         return at(float(np.exp(log_gamma))).at_least(level) - value
 
     if excess(0.0) <= 0:
         return 0.0
-    end = float(np.log(MOST))
-    if excess(end) > 0:
-        return float("inf")
-    # the limit may step where a bound reaches 1: a bracket, not a root, is what is wanted
-    return float(np.exp(brentq(excess, 0.0, end, xtol=1e-6)))
+    ends = np.linspace(0.0, float(np.log(MOST)), STEPS)
+    for start, end in pairwise(ends.tolist()):
+        if excess(end) <= 0:
+            return float(np.exp(brentq(excess, start, end, xtol=1e-6)))
+    return float("inf")
