@@ -85,7 +85,9 @@ def test_each_score_is_its_formula(drawn):
     """At sure rewards, where r* is the reward."""
     predictions, reward = drawn[0][:3], (drawn[1] > 0.4).astype(float)
     found = scores(predictions, reward)
-    assert list(found) == ["auroc", "mse", "bias2", "r2", "r2_recalibrated", "rmse", "mae", "shift"]
+    of_rewards = ["r2", "r2_recalibrated", "rmse", "mae", "shift", "mae_of_truth", "mae_least"]
+    assert list(found) == ["auroc", "mse", "bias2", *of_rewards]
+    assert found["mae_of_truth"] == pytest.approx(0) and found["mae_least"] == pytest.approx(0)
     for row, own in enumerate(predictions):
         squares = ((own - reward) ** 2).mean()
         assert found["auroc"][row] == pytest.approx(roc_auc_score(reward, own))
@@ -144,7 +146,7 @@ def test_a_study_gives_a_row_a_cell_replicate_and_metric(study):
     assert list(table.columns) == COLUMNS
     assert not table.duplicated(["estimator", "replicate", "metric"]).any()
     assert set(table[table.estimator == "bpr"].metric) == {"auroc"}  # its scores are no probabilities
-    assert table[table.estimator == "naive"].metric.nunique() == 8
+    assert table[table.estimator == "naive"].metric.nunique() == 10
     assert table.replicate.nunique() == 3 and np.isfinite(table.value).all()
 
 
@@ -182,3 +184,11 @@ def test_a_cells_rows_name_it(study, tmp_path):
     assert found.to_dict() == {("mse", 0): 0.1, ("mse", 1): 0.2, ("auroc", 0): 0.7, ("auroc", 1): 0.8}
     write(tmp_path / "kept.parquet", rows)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "kept.parquet"), rows, check_dtype=False)
+
+
+def test_the_mae_of_the_truth_is_that_of_the_reward_and_the_least_that_of_hard_decisions():
+    reward = np.array([0.2, 0.5, 0.9])
+    found = scores(np.full((2, 3), 0.4), reward)
+    of_truth = (2 * reward * (1 - reward)).mean()  # E|γ - r*|
+    assert found["mae_of_truth"] == pytest.approx(of_truth)
+    assert found["mae_least"] == pytest.approx((0.2 + 0.5 + 0.1) / 3)
