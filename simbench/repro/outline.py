@@ -22,8 +22,7 @@ GROUPS = {  # of claims, by their keys
 FIRST_FIGURE = "comparison.png"
 CAPTIONS = {
     "comparison.png": "R², MAE and AUROC of every method on three twins, under the published protocol and an "
-    "honest "
-    "one",
+    "honest one",
     "bias-variance.png": "bias² and variance of every estimator against the bias level",
     "identification.png": "what must be known, in which world, for the learned reward to be unbiased",
     "value-kl.png": "true value of the policies that follow a reward, against their KL",
@@ -39,8 +38,7 @@ a condition*: in some of the places where the claim is judged, and in more of th
 BENCH, IMG = "benchmarks", "docs/img"
 MAP = Table(
     title="Equations are numbered as the reviews of the paper cite (6) and (7), and (5) and (8) by their "
-    "order; "
-    "the PDF was not at hand",
+    "order; the PDF was not at hand",
     columns=("in the paper", "what it is", "code", "claim, figure"),
     rows=(
         ("Eq. (5)", "loss over the groups, preference part", "`ImplicitRM.reward_loss`", "3"),
@@ -76,6 +74,5 @@ MAP = Table(
         ),
     ),
     note="All classes are in [implicitrm.py](estimators/simbench_estimators/implicitrm.py). Algorithm 1 "
-    "leaves "
-    "out the verification model that Eq. (7) needs (reviews); here both are trained.",
+    "leaves out the verification model that Eq. (7) needs (reviews); here both are trained.",
 )

@@ -38,9 +38,8 @@ def _identity(evidence: Evidence, name: str) -> dict[str, Quantity]:
 def four_groups(evidence: Evidence) -> Judgement:
     """Compare the posteriors of preference and action with the enumeration of all four groups."""
     because = (
-        "At {points} arbitrary rewards and propensities, with a click and without one, the posteriors differ "
-        "from "
-        "the enumeration of the four groups by at most {error}."
+        "At {points} arbitrary rewards and propensities, with a click and without one, the posteriors "
+        "differ from the enumeration of the four groups by at most {error}."
     )
     return Judgement([exactly("error")], because, _identity(evidence, "four groups"))
 
@@ -49,17 +48,15 @@ def four_groups(evidence: Evidence) -> Judgement:
     "M",
     "The learning objective maximises the likelihood of the log (abstract; Eq. (7) and (8)).",
     command="simbench repro --only risk",
-    rule="Holds if the gradient of the objective, posteriors held fixed, is that of the observed likelihood, "
-    "to "
-    f"{EXACT:g}, at arbitrary fits.",
+    rule="Holds if the gradient of the objective, posteriors held fixed, is that of the observed "
+    f"likelihood, to {EXACT:g}, at arbitrary fits.",
     is_exact=True,
 )
 def likelihood(evidence: Evidence) -> Judgement:
     """Compare the gradient of the objective with that of the observed likelihood."""
     because = (
         "At {points} arbitrary fits, with a click and without one, the two gradients differ by at most "
-        "{error}. "
-        "The likelihood is of the product γα: its maximum is not unique (claim 4)."
+        "{error}. The likelihood is of the product γα: its maximum is not unique (claim 4)."
     )
     return Judgement([exactly("error")], because, _identity(evidence, "likelihood"))
 
@@ -69,10 +66,8 @@ def likelihood(evidence: Evidence) -> Judgement:
     "ImplicitRM learns accurate reward models across data sets (abstract).",
     command="simbench repro --only twins-honest",
     rule=f"Accurate on a twin if its R² and its AUROC each lie within {CLOSE:g} of the oracle's, the same "
-    "choice of "
-    "networks trained on the preferences themselves, with whole intervals, under the honest protocol. Holds "
-    "if "
-    "so on every twin; under a condition on some.",
+    "choice of networks trained on the preferences themselves, with whole intervals, under the honest "
+    "protocol. Holds if so on every twin; under a condition on some.",
 )
 def accurate(evidence: Evidence) -> Judgement:
     """Compare ImplicitRM with the oracle on every twin."""
@@ -103,8 +98,7 @@ def accurate(evidence: Evidence) -> Judgement:
 @claim(
     "P",
     "The paper's own scores: test MAE .2856 on HelpSteer, .1961 on UltraFeedback, .1053 on PKU-SafeRLHF; "
-    "safety of "
-    "the policies on HarmBench, WildGuardMix and StrongREJECT.",
+    "safety of the policies on HarmBench, WildGuardMix and StrongREJECT.",
     command="simbench repro --only twins-published,twins-honest",
     rule="",
 )
@@ -138,9 +132,8 @@ def own_scores(evidence: Evidence) -> Judgement:
             "least possible",
         ),
         rows=tuple(lines),
-        note="Against preferences that are drawn from the true reward γ. MAE is least at hard decisions, so "
-        "that "
-        "a score may have a smaller one than γ itself.",
+        note="Against preferences that are drawn from the true reward γ. MAE is least at hard decisions, "
+        "so that a score may have a smaller one than γ itself.",
     )
     below = sum(PAPER_MAE[data] < truth for data, truth in truths)
     because = (

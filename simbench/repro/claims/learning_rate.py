@@ -70,10 +70,8 @@ def _table(runs: dict[str, Scores], cut_short: dict[tuple[str, float], float]) -
     f"{CLAIMED_BAD:g} (reviews).",
     command=COMMAND,
     rule=f"What is judged is the fall. Holds if R² at {CLAIMED_EDGE:g} lies more than {SHARP:g} above that "
-    "at "
-    f"{CLAIMED_BAD:g} with the whole interval, in pairs, under both stopping rules; under a condition if "
-    "under "
-    "one.",
+    f"at {CLAIMED_BAD:g} with the whole interval, in pairs, under both stopping rules; under a condition "
+    "if under one.",
 )
 def sharp_fall(evidence: Evidence) -> Judgement:
     """Judge the fall of R² between the two claimed rates, under both stopping rules."""
@@ -106,8 +104,8 @@ def sharp_fall(evidence: Evidence) -> Judgement:
     "(reviews).",
     command=COMMAND,
     rule="Holds if the best rate by mean R² lies below the range and is better, in pairs, than every rate "
-    "inside "
-    "(intervals simultaneous over those), under both stopping rules; under a condition if under one.",
+    "inside (intervals simultaneous over those), under both stopping rules; under a condition if under "
+    "one.",
 )
 def best_below(evidence: Evidence) -> Judgement:
     """Compare the best rate below the range with every rate inside."""
@@ -130,8 +128,7 @@ def best_below(evidence: Evidence) -> Judgement:
         slots = ", ".join(f"{{{best:g} less {rate:g} {protocol}}} over {rate:g}" for rate in inside)
         texts.append(
             f"{protocol}: the best of the grid is {overall:g}, the best below the range {best:g}, which "
-            "gains "
-            f"in R² {slots}"
+            f"gains in R² {slots}"
         )
     luck = (1 - evidence.level) / 2 / count
     return Judgement(places, ". ".join(texts) + ".", quantities, luck=luck)

@@ -48,8 +48,7 @@ def other_losses(evidence: Evidence) -> Judgement:
             columns=("estimator", *cases),
             rows=lines,
             note="In nats per response. A risk that is no sum over samples is integrated by Monte Carlo, "
-            "from a "
-            "fixed seed.",
+            "from a fixed seed.",
             long=True,
         )
     ]

@@ -22,9 +22,8 @@ FEWEST = 4  # methods, below which a distance says nothing of the table
     "The committed public numbers are found again.",
     command="simbench repro --only twins-published",
     rule="Judged by distance: for each committed table and data set, the median over the methods of the "
-    "absolute "
-    f"difference. Holds if it is below {NEAR:g} in R² and in AUROC, each with a whole interval, everywhere; "
-    "under a condition if somewhere (intervals simultaneous over the places).",
+    f"absolute difference. Holds if it is below {NEAR:g} in R² and in AUROC, each with a whole interval, "
+    "everywhere; under a condition if somewhere (intervals simultaneous over the places).",
 )
 def public_numbers(evidence: Evidence) -> Judgement:
     """Judge the distance from both committed tables, at the published rates and at several times them."""
@@ -76,11 +75,10 @@ def public_numbers(evidence: Evidence) -> Judgement:
 
 
 DIFFERENCES = (
-    "What differs: theirs are one seed each, on embeddings of a reward model that may have seen the labels; "
-    "ours "
-    "are means over logs, on synthetic features, fewer of them. The tuned table is at κ = .5, and was chosen "
-    "by "
-    "test metrics; here κ is .2. A method whose R² there is that of an all-zero prediction (`rmf`) collapsed."
+    "What differs: theirs are one seed each, on embeddings of a reward model that may have seen the "
+    "labels; ours are means over logs, on synthetic features, fewer of them. The tuned table is at κ = .5, "
+    "and was chosen by test metrics; here κ is .2. A method whose R² there is that of an all-zero "
+    "prediction (`rmf`) collapsed."
 )
 
 
