@@ -24,9 +24,9 @@ from simbench.worlds.world import world
 
 WORLDS, LOGS = 20, 10  # logs of each world
 POPULATION, PROMPTS = 20_000, 400  # responses of a world, prompts of a log (five responses each)
-HEADS: dict[str, Any] = {"hidden": (), "lr": 0.03}
+HEADS: dict[str, Any] = {"hidden": (), "lr": 0.05, "batch_size": 1000}
 FOLDS = 5
-LABELS, DRAWS = (100, 200, 400), 20
+LABELS, DRAWS = (100, 200, 400), 10
 Case = tuple[FeedbackLog, Truth, np.ndarray, float]
 
 

@@ -136,4 +136,6 @@ class Asked:
             print("\n" + as_text(title, rows))
         if log.labels is not None and (self.chance is not None or has_labels(log)):
             said = labelled(log, self.chance, **parameters)
-            print("\n" + as_text("What the labels say (95 % intervals in brackets):", of_labels(*said)))
+            drawn = "at random" if self.chance is None else "with the given probabilities"
+            title = f"What the labels say if they were drawn {drawn} (95 % intervals):"
+            print("\n" + as_text(title, of_labels(*said)))
