@@ -1,4 +1,4 @@
-"""A study that ended lists its files with their hashes: whatever is changed, taken away or put in is found."""
+"""A study that ended lists its files with their hashes: whatever is changed or taken away is found."""
 
 import json
 import shutil
