@@ -87,7 +87,7 @@ class Board:
         """Its rows by what they were told, nothing first and the truth last, each with its group.
 
         The best of a table stands first, and in group 1 with all that cannot be told from it; group 0 is no
-        group (fewer than three draws, or not all finished).
+        group (alone, fewer than three draws, or not all finished).
         """
         words = sorted({row.knows for row in self.rows}, key=lambda told: (_is_truth(told), told != NOTHING))
         return {told: _ranked([r for r in self.rows if r.knows == told], self.settings) for told in words}
@@ -133,8 +133,8 @@ def _rows(situation: Sent) -> list[Row]:
 def _ranked(rows: list[Row], settings: dict[str, Any]) -> list[tuple[Row, int]]:
     """The rows of a table with their groups, the smallest error first and what has none last."""
     whole = [row for row in rows if row.errors]
-    numbers = groups(np.array([row.errors for row in whole]), level=settings["level"]) if whole else []
-    of = {id(row): int(number) for row, number in zip(whole, numbers, strict=True)}
+    found = groups(np.array([row.errors for row in whole]), level=settings["level"]) if len(whole) > 1 else ()
+    of = {id(row): int(number) for row, number in zip(whole, found, strict=False)}
 
     def key(row: Row) -> tuple[bool, float]:
         error = float(row.metrics.value.get("mse", np.nan))
