@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 def rendered(template: str, **context: Any) -> str:
     """A page from its template and what it says; all that is said is escaped."""
     environment = Environment(
-        loader=PackageLoader("simbench.cli", "page"),
+        loader=PackageLoader("simbench.cli.page", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
