@@ -24,7 +24,6 @@ from simbench.cli import (
     run,
     score,
     simulate,
-    site,
     tune,
 )
 from simbench.cli.ending import print_anywhere, run_command, say
@@ -36,7 +35,7 @@ BENCH, OWN = "Measure estimators in simulated worlds", "Work on your own log"
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     BENCH: (
         *(run.run, simulate.simulate, check.check, tune.tune, downstream.downstream),
-        *(pages.report, site.site, figure.figure, figure.figures, repro.repro),
+        *(pages.report, figure.figure, figure.figures, repro.repro),
     ),
     OWN: (
         *(fit.fit, score.score, diagnose.diagnose, label.label, plan.plan),

@@ -52,27 +52,3 @@ def indistinguishable(errors: np.ndarray, *, level: float = 0.95) -> np.ndarray:
     worse = errors[:, None, :] - errors[None, :, :]
     mean, error = worse.mean(-1), worse.std(-1, ddof=1) / np.sqrt(units)
     return ~((mean > 0) & (mean > limit * error)).any(1)
-
-
-def groups(errors: np.ndarray, *, level: float = 0.95) -> np.ndarray:
-    """Groups of estimators that cannot be told apart: the best one's, then that of the best of the rest.
-
-    Parameters
-    ----------
-    errors : ndarray, shape (E, N)
-        As for :func:`indistinguishable`.
-    level : float in (0, 1)
-        Of each group by itself: what is said of the first holds as for :func:`indistinguishable`.
-
-    Returns
-    -------
-    ndarray of int, shape (E,)
-        Numbers of the groups, from 1; 0 for all if there are fewer than three units, which tell nothing.
-    """
-    found, left, number = np.zeros(len(errors), dtype=int), np.arange(len(errors)), 0
-    while left.size and errors.shape[1] >= 3:
-        number += 1
-        among = indistinguishable(errors[left], level=level)
-        found[left[among]] = number
-        left = left[~among]
-    return found

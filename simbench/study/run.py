@@ -15,7 +15,6 @@ from simbench.study.draws import over_draws
 from simbench.study.executors.executor import Executor
 from simbench.study.executors.local import Local
 from simbench.study.folder import config_digest, describe, described, is_described, is_of
-from simbench.study.hashes import write_hashes
 from simbench.study.observers import CellObserver, PhaseObserver, unseen
 from simbench.study.scoring import Scorer
 from simbench.study.shards import Shards
@@ -32,7 +31,7 @@ def run(
 ) -> pd.DataFrame:
     """Run the cells that ``out`` lacks, then write ``results.parquet`` and ``draws.parquet``.
 
-    ``study.json`` describes the study, and ``hashes.json`` lists its files with their hashes.
+    ``study.json`` describes the study.
 
     Parameters
     ----------
@@ -85,9 +84,7 @@ def run(
                     progress(outcome, done, len(cells))
                 if stopped.is_set():
                     raise KeyboardInterrupt
-    table = _write(out, config, scorer, before, phase)
-    write_hashes(out, cells, phase)  # last: of what the study wrote
-    return table
+    return _write(out, config, scorer, before, phase)
 
 
 def _finished(cells: list[Cell], shards: Shards, phase: PhaseObserver) -> dict[str, Outcome]:

@@ -1,24 +1,27 @@
-"""Builds the page of a study: from its results folder, or from what somebody sent."""
+"""Builds the page of a study from its results folder."""
 
+import base64
+import io
 import json
+import math
+from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from matplotlib import rc_context
 
-from simbench.cli.page.render import link, rendered, sentence, svg_of
-from simbench.cli.page.tables import table_of
 from simbench.cli.report import OTHER_LEGEND, OTHER_METRICS
 from simbench.errors import BadInput
 from simbench.files.json_file import read_mapping
 from simbench.files.location import Location
-from simbench.study import figures
-from simbench.study.config import StudyConfig
+from simbench.study.draws import AMONG_BEST
 from simbench.study.folder import FILE, made_with
 from simbench.study.notes import notes
-from simbench.study.results import read
-from simbench.study.submission import Sent, Submission
-from simbench.study.summary import TRUTH_METRICS, Situation, caption, scope
+from simbench.study.results import Results, read
+from simbench.study.summary import BEST, TRUTH_METRICS, Situation, caption, number, scope, verdict_of
 from simbench.study.takeaways import takeaways
 
 FIGURES = {
@@ -26,10 +29,16 @@ FIGURES = {
     "plane": "Bias² against variance of every estimator; down and to the left is better.",
 }
 LARGEST = 5_000_000  # bytes of CSV that a page carries
-ELSEWHERE = (
-    "This world reads files, runs code from outside, or is large: it is not built again here. What can be "
-    "known in it is said by simbench report where the study ran."
-)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: its text, the number that sorts it, its interval and its mark."""
+
+    text: str
+    sort: float | str | None = None
+    interval: str = ""
+    mark: str = ""
 
 
 def page_of(folder: str | Path) -> str:
@@ -52,50 +61,25 @@ def page_of(folder: str | Path) -> str:
     """
     results, where = read(folder), Location(folder)
     said = read_mapping(where / FILE, "run the study again")
-    situations = [_situation(one, results.config) for one in results.situations]
-    return _page(results.table, said, results.config, where, situations)
-
-
-def page_of_submission(study: Submission, home: str) -> str:
-    """The page of a study that somebody sent: nothing that it names is opened or run.
-
-    Parameters
-    ----------
-    study : Submission
-    home : str
-        Address of the page that leads to it.
-    """
-    situations = [_sent(one) for one in study.situations()]
-    return _page(study.table, study.said, study.config, study.folder, situations, home, study.sha256)
-
-
-def _page(
-    table: pd.DataFrame,
-    said: dict[str, Any],
-    config: StudyConfig,
-    where: Location,
-    situations: list[dict[str, Any]],
-    home: str = "",
-    sha256: str = "",
-) -> str:
-    settings, csv = json.dumps(said["config"], indent=2), table.to_csv(index=False).encode()
-    worlds = ", ".join(dict.fromkeys(str(world["name"]) for world in said["config"]["worlds"]))
-    return rendered(
-        "page.html.jinja",
+    config, csv = json.dumps(said["config"], indent=2), results.table.to_csv(index=False).encode()
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    failed = sorted(results.table[results.table.status == "failed"].estimator.unique())
+    worlds = ", ".join(dict.fromkeys(world.name for world in results.config.worlds))
+    return environment.from_string(_text("page.html.jinja")).render(
         title=f"Bias and variance of reward estimators: {worlds}",
-        scope=sentence(scope(config)),
-        seed=said.get("seed", config.seed),
-        failed=", ".join(sorted(table[table.status == "failed"].estimator.unique())),
-        situations=situations,
-        figures=[figure for name in FIGURES if (figure := _figure(name, where)) is not None],
-        link=link("text/csv", csv) if len(csv) <= LARGEST else "",
+        scope=_sentence(scope(results.config)),
+        seed=said.get("seed", results.config.seed),
+        failed=", ".join(failed),
+        situations=[_situation(one, results) for one in results.situations],
+        figures=[figure for name in FIGURES if (figure := _figure(name, results)) is not None],
+        link=_link("text/csv", csv) if len(csv) <= LARGEST else "",
         size=f"{len(csv) / 1e6:.0f} MB",
         several=made_with(where),
-        config=settings,
-        config_link=link("application/yaml", settings.encode()),
+        config=config,
+        config_link=_link("application/yaml", config.encode()),
         versions=_versions(said),
-        home=home,
-        sha256=sha256,
+        style=_text("page.css"),
+        script=_text("page.js"),
     )
 
 
@@ -104,50 +88,75 @@ def _versions(said: dict[str, Any]) -> dict[str, str]:
     return own | said.get("versions", {})
 
 
-def _situation(one: Situation, config: StudyConfig) -> dict[str, Any]:
+def _situation(one: Situation, results: Results) -> dict[str, Any]:
     return {
-        "title": one.title(config),
-        "description": sentence(one.world.description),
-        "notes": notes(one.rows, one.world, config),
-        **_measured(one.rows, config),
-    }
-
-
-def _sent(one: Sent) -> dict[str, Any]:
-    """A situation of somebody's study: what is said of its world and of estimators is of simbench's own."""
-    config, world = one.study.config, one.rebuilt()
-    outside = [name for name in map(str, one.rows.estimator.unique()) if one.study.code(name) is not None]
-    said = [
-        f"{name} comes from outside: nothing of it was run here, and whether the log identifies its reward "
-        "is not known here."
-        for name in outside
-    ]
-    if world is not None:
-        said += notes(one.rows[~one.rows.estimator.isin(outside)], world, config)
-    several = len(config.protocols) > 1
-    return {
-        "title": f"{one.title}, protocol {one.protocol}" if several else one.title,
-        "description": ELSEWHERE if world is None else sentence(world.description),
-        "notes": said,
-        **_measured(one.rows, config),
-    }
-
-
-def _measured(rows: pd.DataFrame, config: StudyConfig) -> dict[str, Any]:
-    return {
-        "takeaways": takeaways(rows, config),
+        "title": one.title(results.config),
+        "description": _sentence(one.world.description),
+        "takeaways": takeaways(one.rows, results.config),
         "tables": [
-            table_of("Against the true reward", rows, TRUTH_METRICS, caption(config), True),
-            table_of("Ranking, calibration, decisions", rows, OTHER_METRICS, OTHER_LEGEND, False),
+            _table("Against the true reward", one.rows, TRUTH_METRICS, caption(results.config), True),
+            _table("Ranking, calibration, decisions", one.rows, OTHER_METRICS, OTHER_LEGEND, False),
         ],
+        "notes": notes(one.rows, one.world, results.config),
     }
 
 
-def _figure(name: str, folder: Location) -> dict[str, Any] | None:
+def _table(
+    title: str, here: pd.DataFrame, metrics: dict[str, str], legend: str, with_verdict: bool
+) -> dict[str, Any]:
+    """A table with a row for every estimator and what it was told, which stands before any number."""
+    rows = []
+    for (name, knows), found in here.groupby(["estimator", "knows"], sort=False):
+        found = found.set_index("metric")
+        first = found.iloc[0]
+        is_best = AMONG_BEST in found.index and found.loc[AMONG_BEST, "value"] == 1
+        cells = [_cell(found, metric) for metric in metrics]
+        if with_verdict:
+            place, is_over = list(metrics).index("mse"), first.status == "ok"
+            cells[place] = replace(cells[place], mark=BEST if is_best else "")
+            cells.insert(0, Cell(verdict_of(found) if is_over else f"{first.status}: {first.reason}"))
+        elif first.status != "ok":
+            continue
+        cells = [Cell(str(name)), Cell(str(knows)), *cells]
+        rows.append({"cells": cells, "best": with_verdict and is_best})
+    words = ("estimator", "told", "verdict") if with_verdict else ("estimator", "told")
+    columns = [{"title": title, "numeric": False} for title in words]
+    columns += [{"title": title, "numeric": True} for title in metrics.values()]
+    return {"title": title, "columns": columns, "rows": rows, "legend": legend}
+
+
+def _cell(found: pd.DataFrame, metric: str) -> Cell:
+    if metric not in found.index or math.isnan(float(found.loc[metric, "value"])):
+        return Cell("–", sort="")
+    row = found.loc[metric]
+    interval = "" if math.isnan(row.low) else f"[{number(row.low)}, {number(row.high)}]"
+    return Cell(number(row.value), sort=float(row.value), interval=interval)
+
+
+def _figure(name: str, results: Results) -> dict[str, Any] | None:
     """A figure as SVG; None where this study lacks what it shows."""
     try:
-        drawing = figures.find(name).draw(folder)
+        drawing = results.figure(name)
     except BadInput:
         return None
-    drawn, file = svg_of(drawing, name)
-    return {"name": name, "about": FIGURES[name], "svg": drawn, "link": link("image/svg+xml", file)}
+    buffer = io.BytesIO()
+    # names inside two drawings of one page must differ, and be the same whenever the page is built
+    with rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
+        drawing.savefig(buffer, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    text = buffer.getvalue().decode()
+    drawn = text[text.index("<svg") :].replace('id="', f'id="{name}-').replace("url(#", f"url(#{name}-")
+    drawn = drawn.replace('xlink:href="#', f'xlink:href="#{name}-')
+    link = _link("image/svg+xml", buffer.getvalue())
+    return {"name": name, "about": FIGURES[name], "svg": drawn, "link": link}
+
+
+def _link(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def _text(name: str) -> str:
+    return files("simbench.cli.page").joinpath(name).read_text(encoding="utf-8")

@@ -30,12 +30,8 @@ filter.addEventListener("input", () => {
   const wanted = filter.value.trim().toLowerCase();
   let shown = 0;
   for (const row of rows) {
-    const words = `${row.textContent} ${row.closest("table").dataset.words || ""}`;
-    row.hidden = !words.toLowerCase().includes(wanted);
+    row.hidden = !row.textContent.toLowerCase().includes(wanted);
     shown += row.hidden ? 0 : 1;
-  }
-  for (const table of document.querySelectorAll("table.sortable")) {
-    table.closest(".scroll").hidden = [...table.tBodies[0].rows].every((row) => row.hidden);
   }
   document.getElementById("shown").textContent = wanted ? `${shown} of ${rows.length} rows` : "";
 });
