@@ -137,5 +137,5 @@ class Asked:
         if log.labels is not None and (self.chance is not None or has_labels(log)):
             said = labelled(log, self.chance, **parameters)
             drawn = "at random" if self.chance is None else "with the given probabilities"
-            title = f"What the labels say if they were drawn {drawn} (95 % intervals):"
+            title = f"What the labels say, drawn {drawn} (95 % intervals):"
             print("\n" + as_text(title, of_labels(*said)))
