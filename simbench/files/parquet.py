@@ -25,7 +25,7 @@ def read_own_parquet(
     columns : collection of str
         Those that it must have.
     numbers : collection of str
-        Those of them that hold numbers.
+        Those of them that hold numbers, finite or missing.
 
     Raises
     ------
@@ -39,6 +39,10 @@ def read_own_parquet(
     for name in numbers:
         if not pd.api.types.is_numeric_dtype(table[name]):
             raise BadInput(f"{path} holds no numbers in the column {name!r}: {remedy}.")
+        infinite = np.isinf(table[name].to_numpy(dtype=float, na_value=np.nan))
+        if infinite.any():
+            row = int(infinite.argmax()) + 1
+            raise BadInput(f"{path} holds an infinite number, column {name!r}, row {row}: {remedy}.")
     return table
 
 
@@ -48,7 +52,7 @@ def parse_own_parquet(content: bytes, path: Location, remedy: str) -> pd.DataFra
     Raises
     ------
     BadInput
-        If it is damaged, no parquet file, or holds other things than finite numbers and texts.
+        If it is damaged, no parquet file, or holds other things than numbers and texts.
     """
     try:
         table = pd.read_parquet(io.BytesIO(content), page_checksum_verification=True)
@@ -60,7 +64,7 @@ def parse_own_parquet(content: bytes, path: Location, remedy: str) -> pd.DataFra
 
 
 def _check_plain(table: pd.DataFrame, path: Location, remedy: str) -> None:
-    """Check that a table holds finite or missing numbers and texts alone, as all of ours do.
+    """Check that a table holds numbers and texts alone, as all of ours do.
 
     Raises
     ------
@@ -74,7 +78,3 @@ def _check_plain(table: pd.DataFrame, path: Location, remedy: str) -> None:
             plain = all(value is None or isinstance(value, str | bool | float) for value in column)
         if not plain:
             raise BadInput(f"{path} holds no numbers or texts in the column {name!r}: {remedy}.")
-        infinite = np.isinf(column.to_numpy()) if column.dtype.kind == "f" else np.zeros(1, dtype=bool)
-        if infinite.any():
-            row = int(infinite.argmax()) + 1
-            raise BadInput(f"{path} holds an infinite number, column {name!r}, row {row}: {remedy}.")

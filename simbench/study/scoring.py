@@ -219,9 +219,7 @@ def _efficiency(cell: Cell, mse: Estimate, knows: str) -> dict[str, Estimate]:
         return {}
     known = bool(told)
     bound = _bound(cell.place, known)
-    if bound is None:
-        return {}
-    if mse.value <= 0:
+    if bound is None or not np.isfinite(bound) or mse.value <= 0:  # infinite: not identified
         return {}
     return {"efficiency": Estimate(*(float(bound / value) for value in (mse.value, mse.high, mse.low)))}
 

@@ -12,10 +12,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode: helpers are no package
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # no wait for a network, no bars
 
-from contract import breaches
+from contract import SECONDS, breaches
 from inputs import make
 
-Breaches = Callable[[list[str]], list[str]]
+Breaches = Callable[..., list[str]]
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +47,9 @@ def playground(valid, tmp_path_factory):
 def breaches_of(playground) -> Breaches:
     """What a command line breaks of the contract, run among the inputs."""
 
-    def run(line: list[str]) -> list[str]:
+    def run(line: list[str], seconds: float = SECONDS) -> list[str]:
         with playground() as folder:
-            return breaches(line, folder)
+            return breaches(line, folder, seconds)
 
     return run
 
@@ -58,8 +58,8 @@ def breaches_of(playground) -> Breaches:
 def breaches_of_case(playground):
     """What a line breaks of the contract when a file holds something else."""
 
-    def run(case) -> list[str]:
+    def run(case, seconds: float = SECONDS) -> list[str]:
         with playground() as folder:
-            return breaches(case.put(folder), folder)
+            return breaches(case.put(folder), folder, seconds)
 
     return run

@@ -34,20 +34,20 @@ class Ended:
     warned: list[str]
 
 
-def call(arguments: Sequence[str]) -> Ended:
-    """Run a command line in this process."""
+def call(arguments: Sequence[str], seconds: float = SECONDS) -> Ended:
+    """Run a command line in this process, for so many seconds of the processor."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     with warnings.catch_warnings(record=True) as caught, redirect_stdout(out), redirect_stderr(err):
         warnings.simplefilter("default")
         try:
-            with _time_limit():
+            with _time_limit(seconds):
                 main(list(arguments))
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     return Ended(code, out.getvalue(), err.getvalue(), [str(one.message) for one in caught])
 
 
-def breaches(arguments: Sequence[str], folder: Path) -> list[str]:
+def breaches(arguments: Sequence[str], folder: Path, seconds: float = SECONDS) -> list[str]:
     """What a command line breaks of the contract when it runs in a folder; empty if it keeps to it.
 
     The contract: exit code 0, 1 or 2; with 2, one sentence on stderr and not a file more, less or changed;
@@ -55,7 +55,7 @@ def breaches(arguments: Sequence[str], folder: Path) -> list[str]:
     """
     with _in(folder):
         before = _content(folder)
-        ended = call(arguments)
+        ended = call(arguments, seconds)
         after = _content(folder)
     found = [f"left {name}" for name in after if HIDDEN_FILE.search(name)]
     if ended.code not in CODES:
@@ -103,20 +103,20 @@ def _in(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _time_limit() -> Iterator[None]:
+def _time_limit(seconds: float) -> Iterator[None]:
     """Give up after some seconds of work, and after some minutes of waiting."""
 
     def give_up(*_: object) -> None:
         raise TooLongError
 
     timers = (
-        (signal.SIGPROF, signal.ITIMER_PROF, SECONDS),
-        (signal.SIGALRM, signal.ITIMER_REAL, 20 * SECONDS),
+        (signal.SIGPROF, signal.ITIMER_PROF, seconds),
+        (signal.SIGALRM, signal.ITIMER_REAL, 20 * seconds),
     )
     before = [signal.signal(number, give_up) for number, _, _ in timers]
     try:
-        for _, timer, seconds in timers:
-            signal.setitimer(timer, seconds)
+        for _, timer, most in timers:
+            signal.setitimer(timer, most)
         yield
     finally:
         for (number, timer, _), handler in zip(timers, before, strict=True):

@@ -11,6 +11,7 @@ from contract import call
 from safetensors.numpy import save_file
 
 ROWS, WIDTH = 40, 2
+PATIENT = 120.0  # seconds of the processor for a valid input, which must be there
 STUDY = """\
 # a small study
 bias_levels: [0.8]
@@ -82,7 +83,7 @@ def make(folder: Path) -> None:
         _make_encoder(folder / "bert")
         outputs += OF_TEXT
     for arguments in outputs:
-        ended = call([place_in(folder, word) for word in arguments])
+        ended = call([place_in(folder, word) for word in arguments], PATIENT)
         assert ended.code == 0, (arguments, ended.err)
     assert json.loads((folder / "model" / "card.json").read_text())
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from files import OF_RESULTS, Case
+from inputs import PATIENT
 
 LINES = (
     "tune naive --size 60 --replicates 1 --trials 1 --bias-level 1e308",
@@ -39,6 +40,7 @@ LINES = (
     "diagnose log.csv --features col:emb_ --context activity --groups prompt_id --report .",
     "figure bias-variance results --to .",
     "report results --out .",
+    "run --size 60 --replicates 1 --features-dim 2 --estimators naive --out new --responses-per-prompt 1",
 )
 STUDIES = (
     b"seed: 2024-99-99",
@@ -56,12 +58,14 @@ STUDIES = (
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_that_was_found_keeps_to_the_contract(line, breaches_of):
-    assert not breaches_of(line.split())
+    assert not breaches_of(line.split(), PATIENT)
 
 
 @pytest.mark.parametrize("content", STUDIES, ids=lambda content: repr(content[:20]))
 def test_a_study_that_was_found_keeps_to_the_contract(content, breaches_of_case):
-    assert not breaches_of_case(Case("study.yaml", content, ["run", "--study", "study.yaml", "--out", "new"]))
+    assert not breaches_of_case(
+        Case("study.yaml", content, ["run", "--study", "study.yaml", "--out", "new"]), PATIENT
+    )
 
 
 def without_columns() -> bytes:
@@ -73,7 +77,7 @@ def without_columns() -> bytes:
 @pytest.mark.parametrize("content", [b"", without_columns()], ids=["empty", "no column"])
 def test_a_file_of_features_without_any_keeps_to_the_contract(content, breaches_of_case):
     line = ["fit", "log.csv", "--features", "emb.npy", "--estimator", "naive", "--out", "new"]
-    assert not breaches_of_case(Case("emb.npy", content, line))
+    assert not breaches_of_case(Case("emb.npy", content, line), PATIENT)
 
 
 @pytest.mark.parametrize("line", OF_RESULTS, ids=lambda line: line[0])
@@ -81,7 +85,7 @@ def test_lists_in_a_column_of_texts_keep_to_the_contract(line, valid, breaches_o
     table, changed = pq.read_table(valid / "results" / "results.parquet"), io.BytesIO()
     lists = pa.array([[1.0]] * table.num_rows)  # the file still says of itself that these are texts
     pq.write_table(table.set_column(table.schema.get_field_index("world"), "world", lists), changed)
-    assert not breaches_of_case(Case("results/results.parquet", changed.getvalue(), list(line)))
+    assert not breaches_of_case(Case("results/results.parquet", changed.getvalue(), list(line)), PATIENT)
 
 
 @pytest.mark.parametrize("name", ["risk/identities.parquet", "risk/results.parquet"])
@@ -89,7 +93,7 @@ def test_a_step_whose_table_lacks_a_column_keeps_to_the_contract(name, valid, br
     table, changed = pq.read_table(valid / "repro" / name), io.BytesIO()
     pq.write_table(table.rename_columns([f"{column}_" for column in table.column_names]), changed)
     line = ["repro", "--quick", "--only", "risk", "--out", "repro"]
-    assert not breaches_of_case(Case(f"repro/{name}", changed.getvalue(), line))
+    assert not breaches_of_case(Case(f"repro/{name}", changed.getvalue(), line), PATIENT)
 
 
 @pytest.mark.parametrize(("name", "column"), [("identities", "points"), ("results", "bias")])
@@ -99,7 +103,7 @@ def test_a_step_whose_table_holds_an_infinite_number_keeps_to_the_contract(
     table, changed = pd.read_parquet(valid / "repro" / "risk" / f"{name}.parquet"), io.BytesIO()
     table.assign(**{column: np.inf}).to_parquet(changed)
     line = ["repro", "--quick", "--only", "risk", "--out", "repro"]
-    assert not breaches_of_case(Case(f"repro/risk/{name}.parquet", changed.getvalue(), line))
+    assert not breaches_of_case(Case(f"repro/risk/{name}.parquet", changed.getvalue(), line), PATIENT)
 
 
 @pytest.mark.parametrize("key", ["text_column", "prompt_column"])
@@ -108,4 +112,4 @@ def test_a_card_of_embeddings_that_names_no_column_keeps_to_the_contract(key, va
     card = json.loads((valid / "texts.card.json").read_text())
     del card["input"][key]
     line = ["fit", "log.csv", "--features", "texts.safetensors", "--estimator", "naive", "--out", "new"]
-    assert not breaches_of_case(Case("texts.card.json", json.dumps(card).encode(), line))
+    assert not breaches_of_case(Case("texts.card.json", json.dumps(card).encode(), line), PATIENT)
