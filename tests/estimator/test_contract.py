@@ -103,6 +103,7 @@ def test_hyper_parameters_are_the_documented_ones():
         "batch_size": 512,
         "epochs": 100,
         "patience": 8,
+        "optimiser": "adam",
         "weight_decay": 1e-4,
         "validation_share": 0.2,
         "seed": 0,

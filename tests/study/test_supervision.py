@@ -304,10 +304,16 @@ def test_every_leak_is_told_in_its_own_words_and_only_where_it_leaks():
 def test_the_honest_protocol_is_the_default_and_one_replicate_is_the_least():
     assert EvaluationProtocol().model_dump() == {
         "name": "honest", "split": "prompt", "oracle_stopping": False, "oracle_calibration": (),
-        "settings": (), "untuned": (), "oracle_selection": False, "capped": None, "grant": None,
-        "grant_of": {}, "replicates": None,
+        "settings": (), "untuned": (), "oracle_selection": False, "converged": False,
+        "capped": None, "grant": None, "grant_of": {}, "replicates": None,
     }  # fmt: skip
     assert EvaluationProtocol(replicates=1).replicates == 1
-    for impossible in ({"replicates": 0}, {"oracle_selection": True}, {"split": "user"}, {"leak": True}):
+    for impossible in (
+        {"replicates": 0},
+        {"oracle_selection": True},
+        {"converged": True, "oracle_stopping": True},
+        {"split": "user"},
+        {"leak": True},
+    ):
         with pytest.raises(ValueError, match=next(iter(impossible))):
             EvaluationProtocol(**impossible)

@@ -1,6 +1,7 @@
 """Runs cells in processes of this machine."""
 
 import os
+import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from types import TracebackType
@@ -71,7 +72,7 @@ class Local:
 
     def _together(self, left: dict[str, Cell], shards: Shards) -> Generator[Outcome, None, dict[str, Cell]]:
         """Run the cells and remove from ``left`` those that end; returns what is left when a worker dies."""
-        own = {"initializer": end_with, "initargs": (os.getpid(),)}
+        own = {"initializer": _begin, "initargs": (os.getpid(), os.environ.get("PYTHONPATH"), *sys.path)}
         with parallel_config("loky", inner_max_num_threads=THREADS, **own):
             pool = Parallel(n_jobs=self.jobs, return_as="generator_unordered")
         results = pool(delayed(run_alone)(cell, shards) for cell in list(left.values()))
@@ -83,3 +84,8 @@ class Local:
         except TerminatedWorkerError:
             pass  # the pool is gone, and with it what ran beside the cell
         return left
+
+
+def _begin(parent: int, *_: str | None) -> None:
+    """Begin a worker; a pool is used again only while modules are found where they were found before."""
+    end_with(parent)

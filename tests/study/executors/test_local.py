@@ -95,6 +95,18 @@ def test_a_cell_computes_on_one_thread_here_and_in_workers(mine, tmp_path):
     assert np.array_equal(one, two)
 
 
+def test_workers_find_modules_where_this_process_finds_them_now(tmp_path, monkeypatch):
+    for name in ("first", "second"):
+        place = tmp_path / name
+        place.mkdir()
+        (place / f"{name}_of_two.py").write_text(MINE)
+        monkeypatch.setenv("PYTHONPATH", str(place))
+        with monkeypatch.context() as here:
+            here.syspath_prepend(place)
+            outcomes = ends(Local(2), cells(f"{name}_of_two:Threads", "naive"), place / "shards")
+        assert {o.status for o in outcomes.values()} == {"ok"}, outcomes
+
+
 class Pool:
     """Stands in for joblib's: runs cells here one by one, and is gone with the one that kills its worker."""
 
