@@ -103,7 +103,9 @@ def test_workers_find_modules_where_this_process_finds_them_now(tmp_path, monkey
         monkeypatch.setenv("PYTHONPATH", str(place))
         with monkeypatch.context() as here:
             here.syspath_prepend(place)
-            outcomes = ends(Local(2), cells(f"{name}_of_two:Threads", "naive"), place / "shards")
+            outcomes = ends(
+                Local(2), cells(f"{name}_of_two:Threads", "naive"), tmp_path / "out" / name / "shards"
+            )
         assert {o.status for o in outcomes.values()} == {"ok"}, outcomes
 
 
